@@ -1,0 +1,154 @@
+// The Engine port: what runs launches on a node. Calls start an operation and return at once;
+// what the engine does and sees arrives as an engine::Event at the sink that it was made with.
+// DockerEngine and ProcessEngine are real, SimEngine the twin; all pass the contract test in
+// test/support/engine/contract.h.
+//
+// Threads: calls come from one thread; the sink is called from the engine's own threads, so it
+// only puts the event into an inbox.
+//
+// Ownership: an engine touches only what bears its cluster's and node's labels.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "shared/base/error.h"
+#include "shared/base/time.h"
+#include "shared/domain/ids.h"
+#include "shared/domain/task_spec.h"
+
+namespace cube::engine {
+
+// Whose launches an engine sees. Written as labels cube.cluster and cube.node.
+struct Owner {
+  std::string cluster;  // random id of the cluster
+  NodeName node;
+};
+
+struct LaunchRequest {
+  LaunchKey key;
+  Stamp placement;  // kept in the labels, given back by Listed
+  TaskSpecPtr spec;
+};
+
+enum class LaunchState : std::uint8_t {
+  kPulling,   // the image is being fetched
+  kStarting,  // created, not yet started
+  kRunning,
+  kExited,
+};
+
+// How a launch ended; kNone while it has not.
+enum class ExitCause : std::uint8_t {
+  kNone,
+  kExited,       // exit_code says
+  kSignaled,     // exit_code = 128 + signal
+  kOutOfMemory,
+  kVanished,     // somebody else removed it
+  kStartFailed,  // it never ran: image, command, port or engine (detail says)
+};
+
+struct LaunchStatus {
+  LaunchKey key;
+  Stamp placement;
+  LaunchState state = LaunchState::kStarting;
+  ExitCause cause = ExitCause::kNone;
+  std::int32_t exit_code = 0;     // kExited and kSignaled; -1 where unknown
+  std::string detail;             // one sentence: the engine's error, or pull progress
+  std::string container_id;       // the engine's own id, or the process id
+  std::vector<BoundPort> ports;   // from kRunning on
+  WallTime started_at;
+  WallTime finished_at;
+  // kStartFailed only: whether another try on this node may succeed (kUnavailable: yes).
+  Code failure = Code::kInternal;
+  friend bool operator==(const LaunchStatus&, const LaunchStatus&) = default;
+};
+
+// ---- events -------------------------------------------------------------------------------
+
+// The engine can be reached (again). A Listed of all launches follows by itself.
+struct Up {
+  std::string version;  // "docker 20.10.24 (API 1.41)"
+  bool limits = true;   // cpu and memory limits are enforced
+};
+struct Down {
+  std::string reason;
+};
+// Every launch of ours that the engine knows, now: after Up, and as the answer to List.
+struct Listed {
+  std::vector<LaunchStatus> launches;
+};
+// A launch has changed. Sent on each change, in order per launch.
+struct Changed {
+  LaunchStatus status;
+};
+// Removed (or was not there).
+struct Removed {
+  LaunchKey key;
+};
+// Stop or Remove could not be done; kUnavailable: repeat when the engine is up.
+struct OpFailed {
+  LaunchKey key;
+  Error error;
+};
+// A piece of output of a log stream that somebody opened.
+struct LogChunk {
+  std::uint64_t stream = 0;
+  bool is_stderr = false;
+  WallTime time;      // of the line, where the engine knows it
+  std::string bytes;  // whole lines where possible; at most kLogChunkBytesMax
+};
+struct LogEnd {
+  std::uint64_t stream = 0;
+  std::optional<Error> error;
+};
+
+using Event = std::variant<Up, Down, Listed, Changed, Removed, OpFailed, LogChunk, LogEnd>;
+using Sink = std::function<void(Event)>;
+
+inline constexpr std::size_t kLogChunkBytesMax = 64u << 10;
+
+struct LogOptions {
+  bool follow = false;
+  std::int64_t tail_lines = -1;  // -1 = from the beginning
+  WallTime since;                // unset = from the beginning
+};
+
+class Engine {
+ public:
+  virtual ~Engine() = default;
+
+  // "docker", "process", "sim".
+  [[nodiscard]] virtual std::string Kind() const = 0;
+
+  // Begins to connect and to watch. -> Up, Listed (or Down, and again Up whenever it is back).
+  virtual void Start(Owner owner) = 0;
+
+  // Pulls if the policy asks, creates, starts. -> Changed (kPulling with progress, kStarting,
+  // kRunning, later kExited; or kExited with kStartFailed, and nothing is left behind).
+  // Idempotent: a launch that exists already is taken up as it is, never doubled.
+  virtual void Launch(LaunchRequest request) = 0;
+
+  // Sends the spec's stop signal, after `grace` a kill. -> Changed kExited | OpFailed.
+  // Also ends a launch that is still being pulled or created.
+  virtual void Stop(LaunchKey key, std::string signal, Duration grace) = 0;
+
+  // Removes an exited launch with its anonymous volumes. If save_output_to is not empty, the
+  // last `save_bytes` of its output are written there first (atomically). -> Removed | OpFailed.
+  virtual void Remove(LaunchKey key, std::string save_output_to, std::size_t save_bytes) = 0;
+
+  // -> Listed.
+  virtual void List() = 0;
+
+  // -> LogChunk..., LogEnd. Only as many bytes are sent as Credit has allowed so far.
+  virtual void OpenLogs(std::uint64_t stream, LaunchKey key, LogOptions options) = 0;
+  virtual void LogCredit(std::uint64_t stream, std::size_t bytes) = 0;
+  virtual void CloseLogs(std::uint64_t stream) = 0;
+};
+
+}  // namespace cube::engine

@@ -1,0 +1,121 @@
+// What a user wishes to run: the whole of a task's specification. Immutable once accepted and
+// shared by all tasks of the same template.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "shared/base/time.h"
+#include "shared/domain/ids.h"
+
+namespace cube {
+
+// Amounts that a task asks for and a node has. 0 = nothing reserved and no limit.
+struct Resources {
+  std::int64_t cpu_millis = 0;    // thousandths of one cpu
+  std::int64_t memory_bytes = 0;  // reservation and hard limit
+  std::int64_t disk_bytes = 0;    // reservation only
+
+  Resources& operator+=(const Resources& o) {
+    cpu_millis += o.cpu_millis;
+    memory_bytes += o.memory_bytes;
+    disk_bytes += o.disk_bytes;
+    return *this;
+  }
+  Resources& operator-=(const Resources& o) {
+    cpu_millis -= o.cpu_millis;
+    memory_bytes -= o.memory_bytes;
+    disk_bytes -= o.disk_bytes;
+    return *this;
+  }
+  friend auto operator<=>(const Resources&, const Resources&) = default;
+};
+
+enum class Protocol : std::uint8_t { kTcp, kUdp };
+
+// A port of the container that is published on the node.
+struct PortSpec {
+  std::uint16_t port = 0;       // inside the container, 1 to 65535
+  std::uint16_t host_port = 0;  // on the node; 0 = the engine chooses a free one
+  Protocol protocol = Protocol::kTcp;
+  std::string name;  // optional, a token; named ports can be health-checked by name
+  friend auto operator<=>(const PortSpec&, const PortSpec&) = default;
+};
+
+// A published port as the engine really bound it.
+struct BoundPort {
+  std::uint16_t port = 0;
+  std::uint16_t host_port = 0;
+  Protocol protocol = Protocol::kTcp;
+  friend auto operator<=>(const BoundPort&, const BoundPort&) = default;
+};
+
+enum class RestartMode : std::uint8_t { kNo, kOnFailure, kAlways };
+
+// Restarts in place, done by the worker. `unless-stopped` is read as `always`: a stop that a user
+// asked for is always final here.
+struct RestartPolicy {
+  RestartMode mode = RestartMode::kOnFailure;
+  std::uint32_t launches_max = 3;  // launches within kRestartWindow; kOnFailure only, 0 = no limit
+  friend auto operator<=>(const RestartPolicy&, const RestartPolicy&) = default;
+};
+
+enum class PullPolicy : std::uint8_t { kMissing, kAlways, kNever };
+
+struct HealthCheck {
+  enum class Kind : std::uint8_t { kHttp, kTcp, kCommand };
+  Kind kind = Kind::kHttp;
+  std::string http_path;             // kHttp
+  std::string port_name;             // kHttp, kTcp: empty = the lowest port
+  std::vector<std::string> command;  // kCommand
+  Duration interval = std::chrono::seconds(10);
+  Duration timeout = std::chrono::seconds(2);
+  Duration start_period{0};
+  std::uint32_t retries = 3;
+  std::uint32_t successes = 1;
+  friend auto operator<=>(const HealthCheck&, const HealthCheck&) = default;
+};
+
+// A hard rule on node labels.
+struct Constraint {
+  enum class Op : std::uint8_t { kEquals, kNotEquals, kIn, kExists };
+  std::string label;
+  Op op = Op::kExists;
+  std::vector<std::string> values;  // one for kEquals and kNotEquals, none for kExists
+  friend auto operator<=>(const Constraint&, const Constraint&) = default;
+};
+
+struct TaskSpec {
+  TaskName name;
+  std::string image;                     // engine docker (required there)
+  std::vector<std::string> command;      // arguments; replaces the image's CMD
+  std::vector<std::string> entrypoint;   // replaces the image's ENTRYPOINT
+  std::map<std::string, std::string> env;
+  std::map<std::string, std::string> labels;
+  std::string user;     // "uid[:gid]" or a name; empty = the image's
+  std::string workdir;  // absolute; empty = the image's
+  std::vector<PortSpec> ports;
+  Resources resources;
+  RestartPolicy restart;
+  std::optional<HealthCheck> health;
+  std::string stop_signal;  // "SIGTERM", ...; empty = SIGTERM
+  Duration stop_grace = std::chrono::seconds(10);
+  std::int32_t priority = 0;  // higher is placed first
+  std::vector<Constraint> constraints;
+  std::string engine;  // "docker", "process", "sim"; empty = docker with an image, else process
+  PullPolicy pull = PullPolicy::kMissing;
+  bool reschedule = true;  // false: a task whose node is lost stays lost
+
+  friend bool operator==(const TaskSpec&, const TaskSpec&) = default;
+};
+
+using TaskSpecPtr = std::shared_ptr<const TaskSpec>;
+
+// The engine a spec runs on: its `engine`, or the default for its shape.
+[[nodiscard]] std::string EngineOf(const TaskSpec& spec);
+
+}  // namespace cube
