@@ -167,10 +167,7 @@ void Supervisor::Noted(int wait_status) {
   if (WIFSIGNALED(wait_status)) {
     status_.phase = Phase::kSignaled;
     status_.value = 128 + WTERMSIG(wait_status);
-    const char* name = sigabbrev_np(WTERMSIG(wait_status));
-    status_.detail = "ended by signal " + std::to_string(WTERMSIG(wait_status)) +
-                     (name != nullptr ? std::string(" (SIG") + name + ")" : "");
-    if (killed_by_request_) status_.detail += ", after the grace of a stop";
+    if (killed_by_request_) status_.detail = "the grace of a stop was over";
   } else {
     status_.phase = Phase::kExited;
     status_.value = WEXITSTATUS(wait_status);
@@ -179,7 +176,7 @@ void Supervisor::Noted(int wait_status) {
   const auto events = ReadFile(command_.oom_file, kStatBytesMax);
   if (events && engine::process::ParseOomKills(*events) > 0) {
     status_.phase = Phase::kOutOfMemory;
-    status_.detail = "the kernel killed it: the memory limit was reached";
+    status_.detail = "the memory limit was reached";
   }
 }
 

@@ -8,12 +8,13 @@ namespace {
 
 constexpr std::string_view kMagic = "cube-launch 1\n";
 
-constexpr std::array<std::pair<Phase, std::string_view>, 5> kPhases{{
+constexpr std::array<std::pair<Phase, std::string_view>, 6> kPhases{{
     {Phase::kRunning, "running"},
     {Phase::kExited, "exited"},
     {Phase::kSignaled, "signaled"},
     {Phase::kOutOfMemory, "out-of-memory"},
     {Phase::kStartFailed, "start-failed"},
+    {Phase::kVanished, "vanished"},
 }};
 
 // The failures that a start can end in; others are written and read as "internal".

@@ -16,6 +16,7 @@
 //                     allowed to run: no pid file = it never ran.
 //     status          running | exited | signaled | out-of-memory | start-failed, with times. Replaced
 //                     atomically; a final one is synced first and is the supervisor's last act.
+//                     vanished: written by the engine for a supervisor that died without.
 //     output          what the command printed, framed line by line (output_log.h): stream and time.
 //     output.1        the 10 MiB before that.
 //     supervise.err   whatever the supervisor itself had to say (normally empty).
@@ -94,7 +95,7 @@ struct PidRecord {
 [[nodiscard]] std::string EncodePid(const PidRecord& record);
 [[nodiscard]] Result<PidRecord> DecodePid(std::string_view bytes);
 
-enum class Phase : std::uint8_t { kRunning, kExited, kSignaled, kOutOfMemory, kStartFailed };
+enum class Phase : std::uint8_t { kRunning, kExited, kSignaled, kOutOfMemory, kStartFailed, kVanished };
 struct StatusRecord {
   Phase phase = Phase::kRunning;
   std::int32_t value = 0;  // kExited: exit code; kSignaled, kOutOfMemory: 128 + signal or exit code

@@ -77,8 +77,8 @@ std::optional<Frame> ParseFrame(std::string_view line) {
 std::size_t TailOffset(std::string_view bytes, std::int64_t lines, std::int64_t* missing) {
   // Backwards: the end of the last frame is the last line feed. A part counts only where it is the
   // last frame, since otherwise the frame after it ends the same line.
-  std::size_t begin = bytes.size();
   std::size_t end = bytes.rfind('\n');
+  std::size_t begin = end == std::string_view::npos ? 0 : end + 1;
   bool last = true;
   while (end != std::string_view::npos) {
     const std::size_t before = end == 0 ? std::string_view::npos : bytes.rfind('\n', end - 1);
@@ -98,15 +98,16 @@ std::size_t TailOffset(std::string_view bytes, std::int64_t lines, std::int64_t*
 
 std::string TailPayload(std::string_view frames, std::size_t bytes_max) {
   std::size_t end = frames.rfind('\n');
-  std::size_t begin = frames.size();
+  std::size_t begin = end == std::string_view::npos ? frames.size() : end + 1;
   std::size_t total = 0;
-  while (end != std::string_view::npos) {
+  while (end != std::string_view::npos && total <= bytes_max) {
     const std::size_t before = end == 0 ? std::string_view::npos : frames.rfind('\n', end - 1);
     const std::size_t start = before == std::string_view::npos ? 0 : before + 1;
+    const std::size_t already = total;
     if (const auto frame = ParseFrame(frames.substr(start, end - start))) {
       total += frame->payload.size() + (frame->full ? 1 : 0);
-      if (total > bytes_max) break;
     }
+    if (total > bytes_max && already > 0) break;
     begin = start;
     end = before;
   }
@@ -120,6 +121,7 @@ std::string TailPayload(std::string_view frames, std::size_t bytes_max) {
     }
     begin = line_end + 1;
   }
+  if (payload.size() > bytes_max) payload.erase(0, payload.size() - bytes_max);
   return payload;
 }
 

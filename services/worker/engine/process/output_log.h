@@ -38,13 +38,15 @@ struct Frame {
 // `line` is without its line feed. nullopt: not a frame.
 [[nodiscard]] std::optional<Frame> ParseFrame(std::string_view line);
 
-// Where the last `lines` lines of these complete frames begin; 0 if there are no more than that.
+// Where the last `lines` lines of these frames begin; 0 if there are no more than that. A frame that
+// is still being written (no line feed yet) does not count and comes after all others.
 // Parts count with the line they belong to, as far as the next frame of whatever stream tells.
 // *missing is the number of lines that were not there.
 [[nodiscard]] std::size_t TailOffset(std::string_view bytes, std::int64_t lines,
                                      std::int64_t* missing);
 
-// The printed bytes alone, of the last frames that together have at most `bytes_max`.
+// The printed bytes alone: the last frames that together have at most `bytes_max`, or the end of the
+// last frame if it alone is larger.
 [[nodiscard]] std::string TailPayload(std::string_view frames, std::size_t bytes_max);
 
 // Cuts one stream into frames. Not thread-safe; one for each of stdout and stderr.

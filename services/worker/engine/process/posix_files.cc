@@ -104,7 +104,9 @@ Result<void> WriteFileAtomic(const std::string& path, std::string_view bytes, un
     unlink(temporary.c_str());
     return written;
   }
-  return durable ? SyncFolder(path.substr(0, path.rfind('/'))) : Result<void>{};
+  if (!durable) return {};
+  const auto slash = path.rfind('/');
+  return SyncFolder(slash == std::string::npos ? "." : path.substr(0, slash + 1));
 }
 
 Result<void> WriteExisting(const std::string& path, std::string_view bytes) {
