@@ -68,13 +68,10 @@ class ProcessFixture : public EngineFixture {
     spec.command = {"sleep", "1000"};
     return spec;
   }
-  // Says so before it can be told to stop, else the signal could come before the trap.
   TaskSpec Stubborn() override {
-    TaskSpec spec;
-    spec.entrypoint = {"env", "--ignore-signal=TERM"};
-    spec.command = {"sleep", "1000"};
-    return spec;
+    return Shell("trap '' TERM; echo ready; while :; do sleep 1000; done");
   }
+  std::string StubbornPrints() override { return "ready\n"; }
   TaskSpec ExitsWith(int code, std::string out, std::string err) override {
     return Shell("printf %s '" + out + "'; printf %s '" + err + "' >&2; exit " +
                  std::to_string(code));
