@@ -1,6 +1,5 @@
 // The contract on a real nats-server, and what only a real one can show.
 #include "shared/bus/nats_bus.h"
-#include "shared/bus/nats_link.h"
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
@@ -9,6 +8,8 @@
 #include <fstream>
 #include <thread>
 
+#include "shared/bus/blocking.h"
+#include "shared/bus/nats_link.h"
 #include "test/support/bus/contract.h"
 #include "test/support/bus/nats_server.h"
 
@@ -222,6 +223,69 @@ TEST(NatsBusTest, ALeaseBucketsAgeIsKeptAndChanged) {
     r->Append(request);
     return r.UntilOp<Appended>(request.op).has_value();
   }));
+}
+
+// ---- BlockingBus ------------------------------------------------------------------------------
+
+TEST(BlockingBusTest, DoesOneThingAfterTheOther) {
+  const auto fixture = StartFixture();
+  ASSERT_TRUE(fixture);
+  const SystemClock clock;
+  const auto in = [&](Duration d) { return clock.now().mono + d; };
+  const auto make = [&](Sink sink) { return fixture->Make("cli", std::move(sink)); };
+  BlockingBus bus(clock, make);
+  ASSERT_TRUE(bus.Connect(in(30s)));
+  ASSERT_TRUE(bus.EnsureStreams({OneStream()}));
+  AppendRequest request;
+  request.subject = "log.a";
+  request.payload = "one";
+  const auto appended = bus.Append(request);
+  ASSERT_TRUE(appended) << appended.error().Text();
+  EXPECT_EQ(appended->seq, 1U);
+  request.expected_last_seq = 0;
+  EXPECT_EQ(bus.Append(request).error().code, Code::kAborted);
+  request.subject = "nowhere";
+  EXPECT_EQ(bus.Append(request).error().code, Code::kNotFound);
+
+  bus->OpenReader(5, "LOG", 1);
+  bus->Pull(5, 10);
+  request = {};
+  request.subject = "log.b";
+  const OpId second = bus.StartAppend(request);
+  const auto state = bus.GetState("LOG");  // what comes meanwhile is kept for Next
+  ASSERT_TRUE(state);
+  EXPECT_EQ(bus.GetState("NONE").error().code, Code::kNotFound);
+  std::size_t reads = 0;
+  bool ended = false;
+  while (reads < 2 || !ended) {
+    const auto event = bus.Next(in(30s));
+    ASSERT_TRUE(event);
+    reads += std::holds_alternative<Read>(*event) ? 1 : 0;
+    if (const auto* a = std::get_if<Appended>(&*event)) ended = a->op == second && a->seq == 2;
+  }
+  EXPECT_FALSE(bus.Next(in(20ms)));
+  const auto got = bus.Get("LOG", 1);
+  ASSERT_TRUE(got && *got);
+  EXPECT_EQ((*got)->payload, "one");
+  const auto last = bus.GetLast("LOG", "log.b");
+  ASSERT_TRUE(last && *last);
+  EXPECT_EQ((*last)->seq, 2U);
+  EXPECT_EQ(bus.Request("nobody", {}, "", 5s).error().code, Code::kUnavailable);
+  std::thread interrupter([&] { bus.Interrupt(); });
+  EXPECT_FALSE(bus.Next(in(30s)));
+  interrupter.join();
+}
+
+TEST(BlockingBusTest, SaysWhyItCannotConnect) {
+  const SystemClock clock;
+  NatsBusOptions options;
+  options.urls = {"nats://127.0.0.1:1"};
+  BlockingBus bus(clock, [&](Sink sink) { return std::make_unique<NatsBus>(options, sink); });
+  const auto connected = bus.Connect(clock.now().mono + 300ms);
+  ASSERT_FALSE(connected);
+  EXPECT_EQ(connected.error().code, Code::kUnavailable);
+  EXPECT_NE(connected.error().message.find("127.0.0.1:1"), std::string::npos)
+      << connected.error().message;
 }
 
 // ---- living with a bad network ------------------------------------------------------------------

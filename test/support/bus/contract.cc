@@ -116,6 +116,7 @@ TEST_P(BusContract, SaysOnceThatItIsConnected) {
   const auto connected = r.All<Connected>();
   ASSERT_EQ(connected.size(), 1U);
   EXPECT_TRUE(connected[0].first);
+  EXPECT_TRUE(connected[0].server_version.starts_with("2.")) << connected[0].server_version;
   EXPECT_GE(connected[0].max_payload, 64 * 1024);
   EXPECT_EQ(r.Count<Disconnected>(), 0U);
 }

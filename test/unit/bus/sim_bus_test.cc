@@ -139,7 +139,7 @@ TEST(SimServerTest, UnderFaultsReadersSeeEachStoredMessageOnce) {
   std::size_t ambiguous = 0;
   for (std::uint64_t seed = 1; seed <= 30; ++seed) {
     const FaultyRun run = RunWithFaults(seed, Heavy());
-    ASSERT_GT(run.stored.size(), 200U) << "seed " << seed;
+    ASSERT_GT(run.stored.size(), 50U) << "seed " << seed;
     ASSERT_EQ(run.read, run.stored) << "seed " << seed;
     const std::set<std::uint64_t> stored(run.stored.begin(), run.stored.end());
     for (const std::uint64_t seq : run.acknowledged) ASSERT_TRUE(stored.contains(seq));
