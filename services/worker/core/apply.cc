@@ -105,6 +105,7 @@ void WorkerCore::Assign(const Assignment& assignment, Now now) {
     a.key = key;
     a.placement = assignment.placement;
     a.spec = assignment.spec;
+    a.launch_min = assignment.launches;
     a.due = now.mono;
     found = attempts_.emplace(key, std::move(a)).first;
     Touch(found->second);

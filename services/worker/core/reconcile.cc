@@ -11,6 +11,10 @@ LaunchKey KeyOf(const Attempt& a) {
   return {a.key.task, a.key.attempt, static_cast<std::uint32_t>(std::max<std::int64_t>(a.launch, 0))};
 }
 
+std::int64_t NextLaunch(const Attempt& a) {
+  return std::max<std::int64_t>(a.launch + 1, a.launch_min);
+}
+
 }  // namespace
 
 void WorkerCore::Reconcile(Now now) {
@@ -79,7 +83,7 @@ void WorkerCore::ReconcileAttempt(Attempt& a, Now now) {
 
 // A task's containers never run side by side, and a launch's name is used once.
 bool WorkerCore::Blocked(const Attempt& a) const {
-  const auto next = static_cast<std::uint32_t>(a.launch + 1);
+  const auto next = static_cast<std::uint32_t>(NextLaunch(a));
   for (auto it = containers_.lower_bound({a.key.task, 0, 0});
        it != containers_.end() && it->first.task == a.key.task; ++it) {
     if (!it->second.exited()) return true;
@@ -91,7 +95,7 @@ bool WorkerCore::Blocked(const Attempt& a) const {
 void WorkerCore::BeginLaunch(Attempt& a, Now now) {
   const std::string kind = EngineOf(*a.spec);
   if (!engines_.contains(kind)) {
-    a.launch += 1;
+    a.launch = NextLaunch(a);
     LaunchFact fact;
     fact.key = KeyOf(a);
     fact.placement = a.placement;
@@ -107,7 +111,7 @@ void WorkerCore::BeginLaunch(Attempt& a, Now now) {
   if (in_flight_ >= kLaunchesInFlightMax) return;  // each that starts makes us look again
   ++begun_;
   ++in_flight_;
-  a.launch += 1;
+  a.launch = NextLaunch(a);
   a.restart_at = {};
   ForgetOldLaunches(a.launches_at, now.wall);
   a.launches_at.push_back(now.wall);
@@ -129,6 +133,7 @@ void WorkerCore::EndStopped(Attempt& a, Now now) {
     fact = *a.last_fact;
     fact.restart_at = {};
   } else {
+    a.launch = NextLaunch(a);
     fact.key = KeyOf(a);
     fact.placement = a.placement;
     fact.state = LaunchState::kExited;

@@ -30,6 +30,7 @@ struct Attempt {
   bool stop = false;  // it should end
   Duration grace{0};  // with stop
   std::int64_t launch = -1;  // newest launch that was begun; -1 = none
+  std::uint32_t launch_min = 0;  // lower numbers were begun before this store was made
   bool done = false;         // no further launch follows
   std::vector<WallTime> launches_at;  // within kRestartWindow, oldest first
   WallTime restart_at;                // when the next launch is due; unset = none is
