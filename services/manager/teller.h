@@ -12,6 +12,7 @@
 #include "services/manager/operation.h"
 #include "shared/base/time.h"
 #include "shared/cluster/view.h"
+#include "shared/domain/assign.h"
 #include "shared/domain/decision.h"
 #include "shared/wire/subjects.h"
 

@@ -41,6 +41,9 @@ class EngineFixture {
   virtual TaskSpec LongRunning() = 0;
   // Runs until stopped; ignores SIGTERM.
   virtual TaskSpec Stubborn() = 0;
+  // What Stubborn prints once it really ignores SIGTERM, since a program is killed by a signal that
+  // comes before it has said so. Empty = it prints nothing, and signals are that slow.
+  virtual std::string StubbornPrints() { return {}; }
   // Prints `out` to stdout, then `err` to stderr, then exits with `code`. `out` and `err` are
   // printable, without quotes; they may have newlines.
   virtual TaskSpec ExitsWith(int code, std::string out, std::string err) = 0;
@@ -103,6 +106,19 @@ class EngineContract : public ::testing::Test {
     auto running = recorder_.WaitForState(key, LaunchState::kRunning, mark);
     EXPECT_TRUE(running) << key.task.str() << " does not run";
     return running.value_or(LaunchStatus{});
+  }
+  // Launches what ignores SIGTERM and waits until it does.
+  void RunStubborn(const LaunchKey& key) {
+    Run(key, fixture_.Stubborn());
+    const std::string text = fixture_.StubbornPrints();
+    if (text.empty()) return;
+    constexpr std::uint64_t kStream = 1000;
+    engine_->OpenLogs(kStream, key, {.follow = true, .tail_lines = -1, .since = {}});
+    engine_->LogCredit(kStream, text.size());
+    EXPECT_TRUE(recorder_.WaitUntil([&](const std::vector<Event>& events) {
+      return Recorder::OutputOf(events, kStream).out == text;
+    })) << key.task.str() << " does not get ready";
+    engine_->CloseLogs(kStream);
   }
   LaunchStatus WaitExit(const LaunchKey& key) {
     auto exited = recorder_.WaitForState(key, LaunchState::kExited);
@@ -225,7 +241,7 @@ TYPED_TEST_P(EngineContract, StopsBySignal) {
 TYPED_TEST_P(EngineContract, KillsAfterGrace) {
   Engine& engine = this->StartEngine();
   const LaunchKey key = this->Key("stubborn");
-  this->Run(key, this->fixture_.Stubborn());
+  this->RunStubborn(key);
   engine.Stop(key, "SIGTERM", std::chrono::milliseconds(300));
   const LaunchStatus exited = this->WaitExit(key);
   EXPECT_EQ(exited.cause, ExitCause::kSignaled);
@@ -235,7 +251,7 @@ TYPED_TEST_P(EngineContract, KillsAfterGrace) {
 TYPED_TEST_P(EngineContract, SecondStopMayShortenTheGrace) {
   Engine& engine = this->StartEngine();
   const LaunchKey key = this->Key("stubborn2");
-  this->Run(key, this->fixture_.Stubborn());
+  this->RunStubborn(key);
   engine.Stop(key, "SIGTERM", std::chrono::hours(1));
   engine.Stop(key, "SIGTERM", std::chrono::milliseconds(100));
   EXPECT_EQ(this->WaitExit(key).exit_code, 137);
