@@ -68,7 +68,8 @@ void LogService::OnRequest(const bus::Message& message, const WorkerCore& core, 
   const std::uint64_t more =
       std::min<std::uint64_t>(request.credit_bytes(), kLogCreditMax - s.credit);
   s.credit += more;
-  if (s.engine_stream != 0 && more > 0) out.emplace_back(LogCredit{s.engine, s.engine_stream, more});
+  if (s.engine_stream != 0 && more > 0)
+    out.emplace_back(LogCredit{s.engine, s.engine_stream, more});
   if (s.file_read) {
     SendFile(s, out);
     if (s.file.empty()) (void)Next(s, core, out);
@@ -77,10 +78,9 @@ void LogService::OnRequest(const bus::Message& message, const WorkerCore& core, 
 
 void LogService::MakeRoom(Operations& out) {
   if (streams_.size() < kLogStreamsMax) return;
-  const auto oldest =
-      std::min_element(streams_.begin(), streams_.end(), [](const auto& a, const auto& b) {
-        return a.second.heard_at < b.second.heard_at;
-      });
+  const auto oldest = std::min_element(
+      streams_.begin(), streams_.end(),
+      [](const auto& a, const auto& b) { return a.second.heard_at < b.second.heard_at; });
   End(oldest->first,
       Error{Code::kResource, "too many log streams at one time on this node; ask again", {}}, out);
 }
@@ -150,9 +150,11 @@ bool LogService::Next(Stream& s, const WorkerCore& core, Operations& out) {
   s.engine = *engine;
   s.engine_stream = next_engine_stream_++;
   by_engine_[s.engine_stream] = s.id;
-  out.emplace_back(OpenLogs{
-      s.engine, s.engine_stream, *next,
-      {.follow = s.follow, .tail_lines = first ? s.tail_lines : -1, .since = s.since}});
+  out.emplace_back(
+      OpenLogs{s.engine,
+               s.engine_stream,
+               *next,
+               {.follow = s.follow, .tail_lines = first ? s.tail_lines : -1, .since = s.since}});
   if (s.credit > 0) out.emplace_back(LogCredit{s.engine, s.engine_stream, s.credit});
   return true;
 }

@@ -1,6 +1,7 @@
 // cube.logs.<node>: streams the output of launches to whoever asks, as much as the caller has given
 // credit for (messages/cube/v1/logs.proto). Launches of one attempt come in order; removed ones
-// from the end of their output that was saved. Step functions like the loop's, of which it is a part.
+// from the end of their output that was saved. Step functions like the loop's, of which it is a
+// part.
 #pragma once
 
 #include <cstdint>
@@ -72,8 +73,8 @@ class LogService {
   void MakeRoom(Operations& out);
   [[nodiscard]] Stream* ByEngineStream(std::uint64_t engine_stream);
 
-  std::map<std::uint64_t, Stream> streams_;              // by the caller's id
-  std::map<std::uint64_t, std::uint64_t> by_engine_;     // engine's stream -> caller's id
+  std::map<std::uint64_t, Stream> streams_;           // by the caller's id
+  std::map<std::uint64_t, std::uint64_t> by_engine_;  // engine's stream -> caller's id
   std::uint64_t next_engine_stream_ = 1;
 };
 

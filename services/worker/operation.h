@@ -71,9 +71,9 @@ struct Exit {
   bool again = false;
 };
 
-using Operation = std::variant<bus::Operation, Commit, Beat, EngineCall, OpenLogs, LogCredit,
-                               CloseLogs, ReadOutbox, ListOutput, ReadOutput, TakeSample, LogLine,
-                               Exit>;
+using Operation =
+    std::variant<bus::Operation, Commit, Beat, EngineCall, OpenLogs, LogCredit, CloseLogs,
+                 ReadOutbox, ListOutput, ReadOutput, TakeSample, LogLine, Exit>;
 using Operations = std::vector<Operation>;
 
 // ---- inputs -----------------------------------------------------------------------------------
@@ -113,7 +113,7 @@ struct Sampled {
 // SIGTERM: say good-bye and end; launches run on.
 struct Shutdown {};
 
-using Input = std::variant<FromBus, FromEngine, OutboxRead, OutputListed, OutputRead, Sampled,
-                           Shutdown>;
+using Input =
+    std::variant<FromBus, FromEngine, OutboxRead, OutputListed, OutputRead, Sampled, Shutdown>;
 
 }  // namespace cube::worker

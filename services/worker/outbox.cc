@@ -55,9 +55,8 @@ std::vector<NumberedFact> Outbox::NextBatch() const {
   std::size_t bytes = 256;  // the message's own fields
   for (const NumberedFact& fact : window_) {
     bytes += SizeMax(fact.fact);
-    if (!batch.empty() &&
-        (bytes > kFactsBytesMax || batch.size() >= facts_per_message_ ||
-         fact.number != batch.back().number + 1)) {
+    if (!batch.empty() && (bytes > kFactsBytesMax || batch.size() >= facts_per_message_ ||
+                           fact.number != batch.back().number + 1)) {
       break;
     }
     batch.push_back(fact);

@@ -166,8 +166,12 @@ void WorkerLoop::OnApplied(Applied applied, Now now) {
       hello_ = true;
       hello_at_ = now.mono + kHelloRetryMin;  // the set is on its way
       break;
-    case Applied::kGap: SayHello(now); break;
-    case Applied::kOtherTerm: LookAtTerm(now); break;
+    case Applied::kGap:
+      SayHello(now);
+      break;
+    case Applied::kOtherTerm:
+      LookAtTerm(now);
+      break;
     case Applied::kRefused:
       ended_ = true;
       after_.emplace_back(Exit{1,
@@ -188,7 +192,8 @@ void WorkerLoop::OnApplied(Applied applied, Now now) {
     }
     case Applied::kPartial:
     case Applied::kDuplicate:
-    case Applied::kIgnored: break;
+    case Applied::kIgnored:
+      break;
   }
 }
 
@@ -252,8 +257,8 @@ NodeDescription WorkerLoop::Describe() const {
 void WorkerLoop::DescribeIfChanged(Now now) {
   if (core_.meta().incarnation == 0 || now.mono < describe_at_) return;
   const auto& engines = core_.engines();
-  const bool all_answered = std::all_of(engines.begin(), engines.end(),
-                                        [](const auto& e) { return e.second.answered; });
+  const bool all_answered =
+      std::all_of(engines.begin(), engines.end(), [](const auto& e) { return e.second.answered; });
   if (!all_answered && now.mono < described_by_) return;
   NodeDescription description = Describe();
   if (described_ == description) return;
@@ -367,8 +372,8 @@ void WorkerLoop::SendMetrics(const Sampled& sampled) {
     to.set_load1_milli(s.load1_milli);
     to.set_tasks_running(static_cast<std::uint32_t>(core_.RunningCount()));
   }
-  Bus(bus::Publish{options_.subjects.Metrics(options_.node.str()), {},
-                   metrics.SerializeAsString()});
+  Bus(bus::Publish{
+      options_.subjects.Metrics(options_.node.str()), {}, metrics.SerializeAsString()});
 }
 
 void WorkerLoop::OnShutdown(Now now) {

@@ -134,7 +134,7 @@ class WorkerLoop {
   Duration hello_retry_ = kHelloRetryMin;
 
   std::optional<NodeDescription> described_;
-  MonoTime describe_at_{};  // not before
+  MonoTime describe_at_{};   // not before
   MonoTime described_by_{};  // engines that have not answered by then are described as down
   MonoTime sample_at_{};
   std::deque<Sample> samples_;

@@ -29,9 +29,7 @@ std::uint64_t NumberOf(std::string_view key) {
   return number;
 }
 
-std::string KeyOf(const AttemptKey& key) {
-  return key.task.str() + '\0' + NumberKey(key.attempt);
-}
+std::string KeyOf(const AttemptKey& key) { return key.task.str() + '\0' + NumberKey(key.attempt); }
 
 Result<Meta> DecodeMeta(std::string_view value) {
   v1::WorkerMeta r;

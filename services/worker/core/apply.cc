@@ -126,8 +126,8 @@ void WorkerCore::AskStop(const TaskId& task, std::uint32_t attempt, Duration gra
 
 // The leader placed the task here again: it knows that the older attempts are over.
 void WorkerCore::Supersede(const AttemptKey& newer) {
-  for (auto it = attempts_.lower_bound({newer.task, 0});
-       it != attempts_.end() && it->first < newer; ++it) {
+  for (auto it = attempts_.lower_bound({newer.task, 0}); it != attempts_.end() && it->first < newer;
+       ++it) {
     if (!it->second.stop) AskStop(it->first.task, it->first.attempt, kStaleGrace);
   }
 }

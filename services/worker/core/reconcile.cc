@@ -8,7 +8,8 @@ namespace cube::worker {
 namespace {
 
 LaunchKey KeyOf(const Attempt& a) {
-  return {a.key.task, a.key.attempt, static_cast<std::uint32_t>(std::max<std::int64_t>(a.launch, 0))};
+  return {a.key.task, a.key.attempt,
+          static_cast<std::uint32_t>(std::max<std::int64_t>(a.launch, 0))};
 }
 
 std::int64_t NextLaunch(const Attempt& a) {

@@ -19,9 +19,11 @@ bool StartFailedForGood(const engine::LaunchStatus& end) {
     case Code::kTimedOut:
     case Code::kResource:
     case Code::kInternal:
-    case Code::kAborted: return false;
+    case Code::kAborted:
+      return false;
     // kConflict too: a taken port is the manager's to place anew, not ours to wait for.
-    default: return true;
+    default:
+      return true;
   }
 }
 
@@ -48,7 +50,8 @@ Ending DecideEnding(const RestartPolicy& policy, const RestartHistory& history,
   if (stop_asked || StartFailedForGood(end)) return kFinal;
   const bool success = end.cause == ExitCause::kExited && end.exit_code == 0;
   switch (policy.mode) {
-    case RestartMode::kNo: return kFinal;
+    case RestartMode::kNo:
+      return kFinal;
     case RestartMode::kOnFailure: {
       if (success) return kFinal;
       std::vector<WallTime> recent = history.launches_at;
@@ -56,7 +59,8 @@ Ending DecideEnding(const RestartPolicy& policy, const RestartHistory& history,
       if (policy.launches_max > 0 && recent.size() >= policy.launches_max) return kFinal;
       break;
     }
-    case RestartMode::kAlways: break;
+    case RestartMode::kAlways:
+      break;
   }
   const std::uint32_t in_row = WasStable(end) ? 0 : history.restarts_in_row;
   return {.final = false, .delay = Backoff(in_row, random), .restarts_in_row = in_row + 1};

@@ -1,8 +1,8 @@
 // The worker's decisions: desired against observed. Pure: no clock, no random device, no I/O.
 //
-// Inputs change the state and gather Effects: records that changed, facts, calls of engines. Whoever
-// drives the core makes records and facts durable before it makes the calls; then a crash at any
-// point is a restart from the store (docs/STATE_MACHINES.md, the worker's part).
+// Inputs change the state and gather Effects: records that changed, facts, calls of engines.
+// Whoever drives the core makes records and facts durable before it makes the calls; then a crash
+// at any point is a restart from the store (docs/STATE_MACHINES.md, the worker's part).
 #pragma once
 
 #include <cstdint>
@@ -89,19 +89,19 @@ struct Effects {
 // What became of something that the leader said.
 enum class Applied : std::uint8_t {
   kApplied,
-  kWelcomed,    // we are the node; a complete set follows
-  kPartial,     // a page of a set that is not complete yet
-  kDuplicate,   // known
-  kGap,         // something before it is missing, or desired is unknown: say hello
-  kIgnored,     // not for us
-  kOtherTerm,   // an older or a rival term: look at the newest decision
-  kRefused,     // another worker is this node: end
+  kWelcomed,      // we are the node; a complete set follows
+  kPartial,       // a page of a set that is not complete yet
+  kDuplicate,     // known
+  kGap,           // something before it is missing, or desired is unknown: say hello
+  kIgnored,       // not for us
+  kOtherTerm,     // an older or a rival term: look at the newest decision
+  kRefused,       // another worker is this node: end
   kOtherCluster,  // welcomed, but by another cluster: begin with a new store
 };
 
 struct EngineState {
   bool up = false;
-  bool listed = false;  // since it is up
+  bool listed = false;    // since it is up
   bool answered = false;  // it was up or down at least once
   std::string version;
   bool limits = false;
@@ -151,12 +151,12 @@ class WorkerCore {
   // A launch that an engine has, or is asked for.
   struct Container {
     std::string engine;
-    engine::LaunchStatus status;  // as last seen
-    bool seen = false;            // the engine has shown it
-    bool asked = false;           // Launch was called in this process's life
-    bool missing = false;         // was not in the last list, though it ran
-    std::uint64_t exit_fact = 0;  // number; 0 = none is unacknowledged
-    bool stale_reported = false;  // unwanted, and its exit fact was put
+    engine::LaunchStatus status;         // as last seen
+    bool seen = false;                   // the engine has shown it
+    bool asked = false;                  // Launch was called in this process's life
+    bool missing = false;                // was not in the last list, though it ran
+    std::uint64_t exit_fact = 0;         // number; 0 = none is unacknowledged
+    bool stale_reported = false;         // unwanted, and its exit fact was put
     std::optional<Duration> stop_grace;  // of the stop that was asked
     bool remove_asked = false;
     MonoTime retry_at;  // stop or removal failed: not before

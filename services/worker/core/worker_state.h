@@ -26,12 +26,12 @@ struct AttemptKey {
 struct Attempt {
   AttemptKey key;
   Stamp placement;
-  TaskSpecPtr spec;   // null once the attempt is done
-  bool stop = false;  // it should end
-  Duration grace{0};  // with stop
-  std::int64_t launch = -1;  // newest launch that was begun; -1 = none
-  std::uint32_t launch_min = 0;  // lower numbers were begun before this store was made
-  bool done = false;         // no further launch follows
+  TaskSpecPtr spec;                   // null once the attempt is done
+  bool stop = false;                  // it should end
+  Duration grace{0};                  // with stop
+  std::int64_t launch = -1;           // newest launch that was begun; -1 = none
+  std::uint32_t launch_min = 0;       // lower numbers were begun before this store was made
+  bool done = false;                  // no further launch follows
   std::vector<WallTime> launches_at;  // within kRestartWindow, oldest first
   WallTime restart_at;                // when the next launch is due; unset = none is
   std::uint32_t restarts_in_row = 0;
@@ -54,13 +54,13 @@ struct Attempt {
 
 // Where the worker stands.
 struct Meta {
-  std::uint64_t instance = 0;    // random, made with the store
+  std::uint64_t instance = 0;     // random, made with the store
   std::uint32_t incarnation = 0;  // 0 = not welcome yet
-  std::uint64_t position = 0;    // last decision applied; 0 = what is desired is unknown
+  std::uint64_t position = 0;     // last decision applied; 0 = what is desired is unknown
   Term term;
   std::uint64_t last_fact = 0;  // number of the last fact put
   std::string cluster;
-  Stamp report;  // the full report that is due; {0,0} = none
+  Stamp report;                      // the full report that is due; {0,0} = none
   std::uint64_t forgotten_fact = 0;  // highest final_fact of the dropped records
   friend bool operator==(const Meta&, const Meta&) = default;
 };
