@@ -110,10 +110,12 @@ struct Sample {
 struct Sampled {
   Sample sample;
 };
+// The heartbeats' connection is there: what was said before was lost.
+struct BeatsConnected {};
 // SIGTERM: say good-bye and end; launches run on.
 struct Shutdown {};
 
-using Input =
-    std::variant<FromBus, FromEngine, OutboxRead, OutputListed, OutputRead, Sampled, Shutdown>;
+using Input = std::variant<FromBus, FromEngine, OutboxRead, OutputListed, OutputRead, Sampled,
+                           BeatsConnected, Shutdown>;
 
 }  // namespace cube::worker

@@ -86,6 +86,10 @@ void WorkerLoop::Take(Input& input, Now now) {
                  [&](OutputListed& in) { logs_.OnListed(in, core_, after_); },
                  [&](OutputRead& in) { logs_.OnRead(in, core_, after_); },
                  [&](Sampled& in) { SendMetrics(in); },
+                 [&](BeatsConnected&) {
+                   beat_at_ = now.mono;
+                   if (hello_) hello_at_ = now.mono;
+                 },
                  [&](Shutdown&) { OnShutdown(now); },
              },
              input);
