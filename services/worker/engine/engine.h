@@ -20,6 +20,7 @@
 #include "shared/base/error.h"
 #include "shared/base/time.h"
 #include "shared/domain/ids.h"
+#include "shared/domain/launch.h"
 #include "shared/domain/task_spec.h"
 
 namespace cube::engine {
@@ -34,23 +35,6 @@ struct LaunchRequest {
   LaunchKey key;
   Stamp placement;  // kept in the labels, given back by Listed
   TaskSpecPtr spec;
-};
-
-enum class LaunchState : std::uint8_t {
-  kPulling,   // the image is being fetched
-  kStarting,  // created, not yet started
-  kRunning,
-  kExited,
-};
-
-// How a launch ended; kNone while it has not.
-enum class ExitCause : std::uint8_t {
-  kNone,
-  kExited,       // exit_code says
-  kSignaled,     // exit_code = 128 + signal
-  kOutOfMemory,
-  kVanished,     // somebody else removed it
-  kStartFailed,  // it never ran: image, command, port or engine (detail says)
 };
 
 struct LaunchStatus {
