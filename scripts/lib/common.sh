@@ -98,7 +98,8 @@ handle_exit() {
   trap 'exit 129' HUP
 }
 
-# stop_pid PID [SECONDS]: SIGTERM, then SIGKILL after SECONDS (10). Only for processes of this script.
+# stop_pid PID [SECONDS]: SIGTERM, then SIGKILL after SECONDS (10). Only for processes that this
+# script has started.
 stop_pid() {
   local pid="$1" seconds="${2:-10}" deadline
   kill -TERM "$pid" 2>/dev/null || return 0

@@ -38,9 +38,11 @@ engine_ensure() {
   elif [[ -n "${DOCKER_HOST:-}" && "$DOCKER_HOST" != "unix://$ENGINE_SOCKET" ]]; then
     ENGINE_WHY_NOT="nothing answers at DOCKER_HOST=$DOCKER_HOST"
   elif ((EUID != 0)) && [[ -S "$ENGINE_SOCKET_DEFAULT" && ! -w "$ENGINE_SOCKET_DEFAULT" ]]; then
-    ENGINE_WHY_NOT="$ENGINE_SOCKET_DEFAULT is not open to $(id -un): 'sudo usermod -aG docker $(id -un)', then log in again"
+    ENGINE_WHY_NOT="$ENGINE_SOCKET_DEFAULT is not open to $(id -un): "
+    ENGINE_WHY_NOT+="'sudo usermod -aG docker $(id -un)', then log in again"
   elif ((EUID != 0)); then
-    ENGINE_WHY_NOT="none runs, and starting one needs root: 'sudo systemctl start docker', or run this as root"
+    ENGINE_WHY_NOT="none runs, and starting one needs root: 'sudo systemctl start docker', "
+    ENGINE_WHY_NOT+='or run this as root'
   elif ! command -v dockerd >/dev/null; then
     ENGINE_WHY_NOT='none runs and dockerd is not installed (scripts/setup installs it)'
   else
@@ -66,7 +68,8 @@ engine_start() {
   for attempt in plain legacy-iptables vfs no-iptables no-network; do
     engine_try "$attempt" && return 0
   done
-  ENGINE_WHY_NOT="dockerd does not start here; its last words: $(tail -n 1 "$ENGINE_DIR/log" | cut -c1-300)"
+  ENGINE_WHY_NOT='dockerd does not start here; its last words: '
+  ENGINE_WHY_NOT+="$(tail -n 1 "$ENGINE_DIR/log" | cut -c1-300)"
   engine_stop
 }
 

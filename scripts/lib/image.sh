@@ -19,7 +19,8 @@ image_busybox() {
   while read -r applet; do
     [[ "$applet" == busybox ]] || ln -s busybox "$root/bin/$applet"
   done < <("$binary" --list)
-  printf 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n' >"$root/etc/passwd"
+  printf '%s\n' root:x:0:0:root:/root:/bin/sh nobody:x:65534:65534:nobody:/:/bin/false \
+    >"$root/etc/passwd"
   printf 'root:x:0:\nnogroup:x:65534:\n' >"$root/etc/group"
   image_import "$IMAGE_BUSYBOX" "$root" --change 'CMD ["/bin/sh"]' --change 'ENV PATH=/bin'
   rm -rf "$root"
