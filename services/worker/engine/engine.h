@@ -25,6 +25,9 @@
 
 namespace cube::engine {
 
+using cube::ExitCause;
+using cube::LaunchState;
+
 // Whose launches an engine sees. Written as labels cube.cluster and cube.node.
 struct Owner {
   std::string cluster;  // random id of the cluster
