@@ -60,13 +60,22 @@ quietly() {
   return "$code"
 }
 
-# wait_until SECONDS WHAT COMMAND...: repeats the command until it succeeds; fails after SECONDS.
-# Each attempt is limited too, so that one that hangs cannot outlive the deadline by much.
+# wait_until SECONDS WHAT COMMAND...: repeats the command until it succeeds; fails after SECONDS, or
+# at once when the command returns HOPELESS (then WAIT_WHY says why).
+readonly HOPELESS=75
+WAIT_WHY=''
 wait_until() {
-  local seconds="$1" what="$2" deadline
+  local seconds="$1" what="$2" deadline code
   shift 2
   deadline=$((SECONDS + seconds))
-  until "$@" >/dev/null 2>&1; do
+  while true; do
+    code=0
+    "$@" >/dev/null 2>&1 || code=$?
+    ((code != 0)) || return 0
+    if ((code == HOPELESS)); then
+      warn "waiting for $what is hopeless: $WAIT_WHY"
+      return 1
+    fi
     if ((SECONDS >= deadline)); then
       warn "gave up after $seconds s waiting for $what"
       return 1

@@ -19,8 +19,9 @@ debian_mirror() {
   printf '%s' "${uri:-http://deb.debian.org/debian}"
 }
 
-# rootfs NAME SUITE VARIANT PACKAGES AFTER [mmdebstrap options]: prints the path of a tar file. It is
-# made once and kept; a half-made one never has that name. AFTER TAR: a command that may add to it.
+# rootfs NAME SUITE VARIANT PACKAGES AFTER [mmdebstrap options]: prints the path of a tar file. It
+# is made once and kept; a half-made one never has that name. AFTER TAR: a command that may add
+# to it.
 rootfs() {
   local name="$1" suite="$2" variant="$3" packages="$4" after="$5"
   shift 5
