@@ -88,3 +88,11 @@ cluster_remove_containers() {
     ((${#containers[@]} == 0)) || docker rm -f "${containers[@]}" >/dev/null 2>&1 || true
   done
 }
+
+# cluster_remove_processes: what workers of this cluster have left of the process engine: its
+# supervisors outlive a worker on purpose. Each names a folder below CLUSTER_DIR.
+cluster_remove_processes() {
+  local pids
+  mapfile -t pids < <(pgrep -f -- "cube-supervise.*$CLUSTER_DIR/" || true)
+  ((${#pids[@]} == 0)) || kill -TERM "${pids[@]}" 2>/dev/null || true
+}
