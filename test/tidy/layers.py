@@ -41,7 +41,8 @@ LIBRARIES = {
     r"lmdb\.h": ["shared/store"],
     r"curl/": ["services/worker/engine/docker"],
     r"spdlog/": ["shared/logging"],
-    r"google/protobuf/|cube/v1/": ["shared/wire"],
+    # Beside the codecs: what the manager keeps in its view and answers to queries.
+    r"google/protobuf/|cube/v1/": ["shared/wire", "services/manager"],
     r"yaml-cpp/": ["shared/wire", "services/cli"],
     r"CLI/": ["services"],
 }

@@ -68,7 +68,8 @@ def include_libraries(path, text):
         return
     for number, _ours, header in _includes(text):
         for pattern, folders in layers.LIBRARIES.items():
-            if re.match(pattern, header) and not path.startswith(tuple(f + "/" for f in folders)):
+            at_home = path.startswith(tuple(f + "/" for f in folders)) and not layers.is_pure(path)
+            if re.match(pattern, header) and not at_home:
                 yield number, f"<{header}> belongs to {', '.join(folders)} alone"
         if layers.is_pure(path) and path not in layers.CALLS_ALLOWED:
             if re.fullmatch(layers.IMPURE_HEADERS, header):

@@ -76,6 +76,7 @@ class Includes(unittest.TestCase):
         self.assertEqual(lines(rules.include_libraries, "shared/bus/nats_bus.cc", text), [2, 3])
         text = "#include <curl/curl.h>\n#include <cube/v1/facts.pb.h>\n"
         self.assertEqual(lines(rules.include_libraries, CORE, text), [1, 2])
+        self.assertEqual(lines(rules.include_libraries, "services/manager/a.cc", text), [1])
 
     def test_impure_standard_headers(self):
         text = "#include <map>\n#include <thread>\n#include <random>\n#include <fstream>\n"
