@@ -16,6 +16,7 @@ LAYERS = {
     "shared/logging": ["shared/base", "shared/runtime"],
     "shared/bus": ["shared/base", "shared/domain", "shared/runtime", "shared/logging"],
     "shared/store": ["shared/base", "shared/domain", "shared/runtime", "shared/logging"],
+    "shared/service": ["shared"],
     # The supervisor and the driver that starts it share one folder's layout.
     "services/supervise": ["shared/base", "services/worker/engine/process"],
     "services/worker/engine": ["shared/base", "shared/domain", "shared/runtime", "shared/logging"],
@@ -44,7 +45,7 @@ LIBRARIES = {
     # Beside the codecs: what the manager keeps in its view and answers to queries.
     r"google/protobuf/|cube/v1/": ["shared/wire", "services/manager"],
     r"yaml-cpp/": ["shared/wire", "services/cli"],
-    r"CLI/": ["services"],
+    r"CLI/": ["services", "shared/service"],
 }
 
 # Standard headers that a pure folder may not include, beside all LIBRARIES.

@@ -8,6 +8,7 @@ import layers
 LINES_MAX = 600  # a file: what one can hold in mind
 FUNCTION_LINES_MAX = 70  # a function: one screen
 COLUMNS_MAX = 100  # a line: two files side by side
+PAUSE_LINES = 6  # from a pause up to the deadline of its loop
 
 _INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
@@ -97,13 +98,14 @@ def error_text_compared(path, text):
 
 
 def test_sleeps(path, text):
+    """A test may pause only inside a loop that looks at a deadline, a few lines above."""
     if not path.startswith("test/"):
         return
-    for number, line in enumerate(cpp_text.blank(text).splitlines(), 1):
+    code = cpp_text.blank(text).splitlines()
+    for number, line in enumerate(code, 1):
         if re.search(r"\bsleep_(for|until)\s*\(|(?<!\w)u?sleep\s*\(", line):
-            if "poll interval" not in text.splitlines()[number - 1]:
-                yield number, ("a test waits for a condition with a deadline; mark the pause of "
-                               "such a loop with the words 'poll interval'")
+            if "deadline" not in " ".join(code[max(0, number - PAUSE_LINES):number]):
+                yield number, "a test never sleeps: it waits for a condition, up to a deadline"
 
 
 def words_of_elsewhere(_path, text):

@@ -107,9 +107,14 @@ class Calls(unittest.TestCase):
         self.assertEqual(lines(rules.error_text_compared, CORE, text), [1, 2])
 
     def test_sleeping_tests(self):
-        text = "std::this_thread::sleep_for(1s);\nsleep_for(1ms);  // poll interval\n"
+        text = "std::this_thread::sleep_for(1s);\n"
         self.assertEqual(lines(rules.test_sleeps, "test/unit/a.cc", text), [1])
         self.assertEqual(lines(rules.test_sleeps, "shared/runtime/a.cc", text), [])
+        endless = "while (!Ended()) usleep(1000);\n"
+        self.assertEqual(lines(rules.test_sleeps, "test/unit/a.cc", endless), [1])
+        bounded = ("while (!Ended()) {\n  if (clock() > deadline) return false;\n"
+                   "  usleep(1000);\n}\n")
+        self.assertEqual(lines(rules.test_sleeps, "test/unit/a.cc", bounded), [])
 
 
 class Protos(unittest.TestCase):
