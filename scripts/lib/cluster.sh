@@ -58,10 +58,10 @@ cluster_worker() {
   cluster_spawn "$name" "$CUBE_BIN/cube-worker" --state-dir "$CLUSTER_DIR/state" --name "$name" "$@"
 }
 
-# cluster_nodes_are COUNT: the manager answers, and so many nodes are up.
+# cluster_nodes_are COUNT: the manager answers, and so many nodes are ready.
 cluster_nodes_are() {
   [[ "$("$CUBE_BIN/cube" node ls -o json |
-    jq '[.[] | select(.status == "up")] | length')" == "$1" ]]
+    jq '[.[] | select(.status == "ready")] | length')" == "$1" ]]
 }
 
 # cluster_tasks_are STATUS COUNT
