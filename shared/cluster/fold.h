@@ -32,6 +32,9 @@ void FoldFacts(View& view, const Position& at, const FactBatch& batch);
 // A message of the facts stream that cannot be read: only the position moves.
 void SkipFacts(View& view, const Position& at);
 
+// Whether `batch` is the next message once the view holds intents and facts up to its as_of: by
+// term, cycle, prev, and sequences. Only then may a reader fold up to there.
+[[nodiscard]] bool MayFollow(const View& view, const DecisionBatch& batch);
 // Whether `batch` is the next valid message after what the view holds.
 [[nodiscard]] bool IsNext(const View& view, const DecisionBatch& batch);
 // Folds the next valid message. CUBE_CHECKs IsNext.

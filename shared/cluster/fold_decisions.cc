@@ -86,8 +86,7 @@ class Folder {
     Node& node = view_.nodes[welcome.node];
     node.name = welcome.node;
     if (node.joining_instance == welcome.instance) node.description = node.joining;
-    node.joining_instance = 0;
-    node.joining = {};
+    EndJoining(node);
     node.instance = welcome.instance;
     node.incarnation = welcome.incarnation;
     node.down = false;
@@ -102,8 +101,7 @@ class Folder {
   void operator()(const RefuseNode& refuse) {
     Node* node = FindNode(refuse.node);
     if (node == nullptr || node->joining_instance != refuse.instance) return;
-    node->joining_instance = 0;
-    node->joining = {};
+    EndJoining(*node);
     view_.dirty_nodes.insert(node->name);
   }
 
@@ -121,6 +119,12 @@ class Folder {
   Node* FindNode(const NodeName& name) {
     const auto it = view_.nodes.find(name);
     return it == view_.nodes.end() ? nullptr : &it->second;
+  }
+
+  void EndJoining(Node& node) {
+    node.joining_instance = 0;
+    node.joining = {};
+    view_.joining.erase(node.name);
   }
 
   void Concern(Node& node) {
@@ -190,14 +194,20 @@ void NoteTransition(View& view, const Task& task) {
 
 }  // namespace fold
 
-bool IsNext(const View& view, const DecisionBatch& batch) {
-  if (batch.prev != view.stamp || batch.intents != view.intents || batch.facts != view.facts) {
+bool MayFollow(const View& view, const DecisionBatch& batch) {
+  if (batch.prev != view.stamp || batch.intents.seq < view.intents.seq ||
+      batch.facts.generation < view.facts.generation ||
+      (batch.facts.generation == view.facts.generation && batch.facts.seq < view.facts.seq)) {
     return false;
   }
   if (batch.term_start) {
     return batch.term.epoch > view.term.epoch && batch.term.id != 0 && batch.cycle == 1;
   }
   return batch.term == view.term && batch.cycle == view.stamp.cycle + 1;
+}
+
+bool IsNext(const View& view, const DecisionBatch& batch) {
+  return MayFollow(view, batch) && batch.intents == view.intents && batch.facts == view.facts;
 }
 
 void FoldDecisions(View& view, std::uint64_t seq, const DecisionBatch& batch) {

@@ -12,6 +12,7 @@ void FoldJoined(View& view, const FactBatch& batch, const NodeJoined& joined) {
   if (node.joining_instance == batch.instance && node.joining == joined.description) return;
   node.joining_instance = batch.instance;
   node.joining = joined.description;
+  view.joining.insert(batch.node);
   view.dirty_nodes.insert(batch.node);
 }
 

@@ -66,10 +66,12 @@ void RebuildIndexes(View& view) {
   view.stops_due.clear();
   view.finished.clear();
   view.ended_now.clear();
+  view.joining.clear();
   for (auto& [name, node] : view.nodes) {
     node.allocated = {};
     node.attempts.clear();
     node.static_ports.clear();
+    if (node.joining_instance != 0) view.joining.insert(name);
   }
   for (const auto& [number, task] : view.tasks) {
     view.numbers.emplace(task.id, number);
