@@ -247,9 +247,9 @@ Result<void> CheckConstraint(const Constraint& constraint, const std::string& fi
   }
   for (const std::string& value : constraint.values) {
     CUBE_TRY_VOID(CheckText(value, field));
-    // The textual form separates values by commas and blanks.
-    if (value.empty() || !IsPrintableWord(value) || value.find(',') != std::string::npos) {
-      return Fail(Code::kInvalid, "a value may not be empty, nor hold blanks or commas", field);
+    // The textual form ("zone in a,b") must be able to say it.
+    if (value.empty() || !IsPrintableWord(value) || value.find_first_of(",=") != value.npos) {
+      return Fail(Code::kInvalid, "a value may not be empty, nor hold blanks, ',' or '='", field);
     }
   }
   return {};

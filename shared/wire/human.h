@@ -2,6 +2,8 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -19,7 +21,14 @@ namespace cube::wire {
 // wrong types and values out of range are kInvalid with the path ("ports[1].host_port") and, for a
 // misspelt name, the field that was probably meant.
 [[nodiscard]] Result<SubmitTask> TaskFromHuman(const nlohmann::json& value);
-// The inverse; absent where it is the default. Memory and disk as "512Mi", cpus as 0.5.
+// What cube.tasks.stop takes: {"id": "...", "grace": "5s"}, or the id alone as a text. The values
+// are typed, not checked: the caller decides which ids may be stopped.
+struct HumanStop {
+  std::string id;
+  std::optional<Duration> grace;
+};
+[[nodiscard]] Result<HumanStop> StopFromHuman(const nlohmann::json& value);
+// The inverse of TaskFromHuman; absent where it is the default. Memory and disk as "512Mi", cpus as 0.5.
 [[nodiscard]] nlohmann::ordered_json SpecToHuman(const TaskSpec& spec);
 
 // "512Mi", "1.5Gi", "100k", "1073741824": bytes. Ki Mi Gi Ti are powers of 1024, k M G T of 1000;

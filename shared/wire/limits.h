@@ -25,8 +25,10 @@ inline constexpr std::uint32_t kNodeTasksMax = 100'000;  // of one node: beyond 
 // Bytes of an outcome token: two UUIDs' worth.
 inline constexpr std::size_t kOutcomeTokenBytesMax = 64;
 
-// Human form: text of one message or file, and how deep it may nest (a spec needs 5).
+// Human form: text of one message, and how deep it may nest (a list of specs needs 5).
 inline constexpr std::size_t kHumanBytesMax = 8u << 20;
+// yaml-cpp takes time that grows faster than the text where brackets pile up.
+inline constexpr std::size_t kYamlBytesMax = 1u << 20;
 inline constexpr std::size_t kHumanDepthMax = 32;
 // Values of one text after aliases are resolved: a few KB of YAML can stand for billions.
 inline constexpr std::size_t kHumanValuesMax = 1'000'000;
