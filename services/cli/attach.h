@@ -7,8 +7,9 @@
 
 namespace cube::cli {
 
-// The task's own exit code; kExitNotStarted if it never ran; kExitInterrupted on Ctrl-C (the task
-// goes on).
-[[nodiscard]] Result<int> AttachTask(Session& session, Client& client, const std::string& id);
+// The task's own exit code; kExitNotStarted if it never ran; kExitNotConverged if it was on no node
+// by `placed_by`; kExitInterrupted on Ctrl-C (the task goes on).
+[[nodiscard]] Result<int> AttachTask(Session& session, Client& client, const std::string& id,
+                                     MonoTime placed_by);
 
 }  // namespace cube::cli

@@ -63,8 +63,7 @@ class Client {
   // connection is gone for good.
   [[nodiscard]] Result<std::optional<bus::Message>> Next(MonoTime deadline);
   // Publishes with a subject of our own for answers.
-  [[nodiscard]] Result<void> Send(const std::string& subject, const std::string& reply_to,
-                                  std::string payload);
+  void Send(const std::string& subject, const std::string& reply_to, std::string payload);
   [[nodiscard]] static std::string NewInbox();
 
   // ---- streams --------------------------------------------------------------------------------
@@ -79,8 +78,9 @@ class Client {
                                        std::uint64_t last,
                                        const std::function<void(const bus::StreamMessage&)>& visit);
 
-  [[nodiscard]] MonoTime Mono() const;
-  [[nodiscard]] WallTime Wall() const;
+  [[nodiscard]] Now now() const;
+  [[nodiscard]] MonoTime Mono() const { return now().mono; }
+  [[nodiscard]] WallTime Wall() const { return now().wall; }
   [[nodiscard]] MonoTime In(Duration duration) const { return Mono() + duration; }
   [[nodiscard]] const wire::Subjects& subjects() const { return subjects_; }
   [[nodiscard]] const Settings& settings() const { return settings_; }

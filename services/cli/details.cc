@@ -58,7 +58,7 @@ void SpecLines(std::string& out, const TaskSpec& spec) {
 }
 
 // What the log says last about a task or node.
-Result<void> ShowLastEvents(Session& session, Client& client, const LogFilter& filter) {
+Result<void> ShowLastEvents(Session& session, Client& client, LogFilter filter) {
   CUBE_TRY(auto items, ReadTail(client, kDecisionsLookedAt));
   std::erase_if(items, [&](const LogItem& item) { return !filter.Matches(item); });
   if (items.empty()) return {};
@@ -91,7 +91,7 @@ Result<void> ShowTaskDetails(Session& session, Client& client, const v1::TaskVie
   Line(out, "Finished", AtText(task.finished_at_ns(), now));
   if (task.has_exit_code()) Line(out, "Exit code", std::to_string(task.exit_code()));
   session.terminal().out << out;
-  return ShowLastEvents(session, client, LogFilter{.task = task.id()});
+  return ShowLastEvents(session, client, LogFilter{.tasks = {task.id()}});
 }
 
 Result<void> ShowNodeDetails(Session& session, Client& client, const v1::NodeView& node) {

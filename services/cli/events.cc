@@ -7,6 +7,7 @@
 #include "services/cli/interrupt.h"
 #include "services/cli/render/format.h"
 #include "services/cli/session.h"
+#include "services/cli/since.h"
 
 namespace cube::cli {
 namespace {
@@ -16,20 +17,6 @@ namespace {
 constexpr Duration kLookInterval = std::chrono::milliseconds(500);
 // -f: what no decision covers after this time is shown all the same; no manager leads then.
 constexpr Duration kOrderWait = std::chrono::seconds(2);
-
-// "10m" = that long ago; or a time in RFC 3339.
-Result<std::optional<WallTime>> SinceOf(const Args& args, WallTime now) {
-  const auto text = args.Get("since");
-  if (!text) return std::nullopt;
-  if (const auto span = ParseDuration(*text)) return now - *span;
-  const auto time = ParseRfc3339(*text);
-  if (!time) {
-    return Fail(Code::kInvalid, fmt::format("--since cannot be '{}': write 10m, 2h, or a time as "
-                                            "2026-01-31T12:00:00Z",
-                                            *text));
-  }
-  return *time;
-}
 
 void Print(Session& session, const LogItem& item) {
   const Terminal& terminal = session.terminal();
@@ -97,7 +84,7 @@ Result<int> Events(Session& session) {
     auto found = FilterFor(args.operands.front(), items);
     if (!found && args.Has("follow") && found.error().code == Code::kNotFound) {
       const std::string& word = args.operands.front();
-      found = LogFilter{.task = word, .name = word, .node = word};
+      found = LogFilter{.tasks = {word}, .name = word, .node = word};
     }
     CUBE_TRY(filter, std::move(found));
     for (const auto& item : items) show(item);
@@ -115,9 +102,7 @@ CommandSpec EventsCommand() {
       .summary = "Show the log: what was asked for, decided and seen, in the order that counts.",
       .operands = "[TASK|NODE]",
       .flags = {{.name = "follow", .letter = 'f', .help = "go on with what comes"},
-                {.name = "since",
-                 .value = "TIME",
-                 .help = "from then on: 10m, 2h, or 2026-01-31T12:00:00Z"}},
+                SinceFlag()},
       .examples = {{"the story of one task", "cube events web-k3x7q2ab"},
                    {"what happens from now on, for a program",
                     "cube events -f --since 1s -o json"}},

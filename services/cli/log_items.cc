@@ -315,9 +315,9 @@ std::vector<LogItem> ItemsOf(Source source, const bus::StreamMessage& message,
   return {};
 }
 
-bool LogFilter::Matches(const LogItem& item) const {
-  if (!task.empty() && item.task == task) return true;
-  if (!name.empty() && item.name == name) return true;
+bool LogFilter::Matches(const LogItem& item) {
+  if (!name.empty() && item.name == name && !item.task.empty()) tasks.insert(item.task);
+  if (tasks.contains(item.task)) return true;
   return !node.empty() && item.node == node;
 }
 
@@ -326,7 +326,7 @@ Result<LogFilter> FilterFor(const std::string& text, const std::vector<LogItem>&
   std::set<std::string> nodes_prefixed;
   bool is_name = false;
   for (const auto& item : items) {
-    if (item.task == text) return LogFilter{.task = text};
+    if (item.task == text) return LogFilter{.tasks = {text}};
     is_name = is_name || item.name == text;
     if (item.task.starts_with(text)) prefixed.insert(item.task);
     if (item.node.starts_with(text)) nodes_prefixed.insert(item.node);
@@ -345,7 +345,7 @@ Result<LogFilter> FilterFor(const std::string& text, const std::vector<LogItem>&
                                              fmt::join(shown, ", ")));
   }
   if (prefixed.empty()) return LogFilter{.node = *fitting.begin()};
-  return LogFilter{.task = *fitting.begin()};
+  return LogFilter{.tasks = {*fitting.begin()}};
 }
 
 }  // namespace cube::cli

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -40,7 +41,11 @@ struct LogItem {
 // Items about one task or node. An exact id, node or name wins; else an id that begins with `text`,
 // if only one does (kConflict lists them). kNotFound if nothing fits.
 struct LogFilter {
-  std::string task{};  // this id
+  std::set<std::string> tasks{};  // these ids; grows with what `name` brings
+  std::string name{};             // or all tasks of this name
+  std::string node{};             // or this node
+  [[nodiscard]] bool Matches(const LogItem& item);
+};  // this id
   std::string name{};  // or all tasks of this name
   std::string node{};  // or this node
   [[nodiscard]] bool Matches(const LogItem& item) const;

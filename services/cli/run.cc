@@ -141,7 +141,7 @@ Result<int> Run(Session& session) {
     return args.Has("detach") ? kExitDone : kExitUnreachable;
   }
   if (args.Has("detach")) return refused;
-  if (args.Has("attach")) return AttachTask(session, *client, accepted.front());
+  if (args.Has("attach")) return AttachTask(session, *client, accepted.front(), deadline);
   const auto up = watch.Wait(deadline, sent.last_intent);
   progress.Clear();
   if (Interrupted()) return ReportInterrupt(terminal, accepted);
