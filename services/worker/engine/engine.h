@@ -126,7 +126,7 @@ class Engine {
   virtual void Launch(LaunchRequest request) = 0;
 
   // Sends the stop signal, after `grace` a kill; again with a shorter grace kills sooner. Empty
-  // signal = SIGTERM. -> Changed kExited (again, if it had ended before) | OpFailed (kNotFound:
+  // signal: the one the launch was made with, else SIGTERM. -> Changed kExited (again, if it had ended before) | OpFailed (kNotFound:
   // no such launch). Also ends a launch that is still being pulled or created: then
   // kExited/kStartFailed with failure kAborted, and nothing is left behind.
   virtual void Stop(LaunchKey key, std::string signal, Duration grace) = 0;

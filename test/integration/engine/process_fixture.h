@@ -11,7 +11,9 @@
 #include <string>
 #include <utility>
 
+#include "services/worker/engine/process/control_groups.h"
 #include "services/worker/engine/process/launch_dir.h"
+#include "services/worker/engine/process/launch_record.h"
 #include "services/worker/engine/process/posix_files.h"
 #include "services/worker/engine/process/process_engine.h"
 #include "services/worker/engine/process/supervisor_handle.h"
@@ -31,20 +33,11 @@ class ProcessFixture : public EngineFixture {
     state_dir_ = pattern;
   }
   ~ProcessFixture() override {
-    for (const auto& folder : LaunchFolders()) {
-      const auto bytes = process::ReadFile((folder / process::kPidFile).string(), 1u << 20);
-      const auto pid = bytes ? process::DecodePid(*bytes) : Fail(Code::kNotFound, "");
-      // An immediate stop; the supervisor ends when all that it has started is gone.
-      if (!pid) continue;
-      const auto supervisor = process::SupervisorHandle::Open(
-          pid->supervisor.pid, pid->supervisor.start_ticks, true);
-      if (!supervisor) continue;
-      (void)supervisor->Stop({SIGKILL, 0});
-      while (!supervisor->Ended()) usleep(1000);
-    }
-    // A last engine per owner would remove control groups; here the folder goes as a whole.
+    for (const auto& folder : LaunchFolders()) EndLaunch(folder.string());
     std::error_code ignored;
     std::filesystem::remove_all(state_dir_, ignored);
+    auto groups = process::ControlGroups::Open(Options().cgroup_root, "node-1");
+    if (groups) groups->RemoveParents();
   }
 
   [[nodiscard]] ProcessEngineOptions Options() const {
@@ -108,6 +101,21 @@ class ProcessFixture : public EngineFixture {
   bool use_pidfd = true;
 
  private:
+  // An immediate stop; the supervisor ends when all that it has started is gone.
+  static void EndLaunch(const std::string& folder) {
+    const auto pid_bytes = process::ReadFile(folder + '/' + process::kPidFile, 1u << 20);
+    const auto pid = process::DecodePid(pid_bytes.value_or(""));
+    if (pid && pid->boot_id == process::BootId()) {
+      const auto supervisor = process::SupervisorHandle::Open(
+          pid->supervisor.pid, pid->supervisor.start_ticks, true);
+      if (supervisor) (void)supervisor->Stop({SIGKILL, 0});
+      while (supervisor && !supervisor->Ended()) usleep(1000);
+    }
+    const auto bytes = process::ReadFile(folder + '/' + process::kLaunchFile, 1u << 20);
+    const auto record = process::DecodeRecord(bytes.value_or(""));
+    if (record) process::RemoveGroups(record->control_groups);
+  }
+
   std::filesystem::path state_dir_;
 };
 
