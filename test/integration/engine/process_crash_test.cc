@@ -155,6 +155,20 @@ TEST_F(ProcessEngineTest, DamagedPidFileOfARunningLaunch) {
   EXPECT_TRUE(WaitGone(pids.command.pid));
 }
 
+// No new file can be made (as on a full disk): the exit code arrives all the same.
+TEST_F(ProcessEngineTest, ExitCodeWithoutRoomForANewFile) {
+  StartEngine();
+  const auto key = Key("full-disk");
+  RunUntil(key, ProcessFixture::Shell("trap 'exit 9' TERM; echo up; "
+                                      "while :; do sleep 1000 & wait; done"),
+           "up\n");
+  std::filesystem::create_directory(FolderOf(key) / (std::string(process::kStatusFile) + ".tmp"));
+  engine_->Stop(key, "", std::chrono::seconds(60));
+  const auto exited = WaitExit(key);
+  EXPECT_EQ(exited.cause, ExitCause::kExited);
+  EXPECT_EQ(exited.exit_code, 9);
+}
+
 // A restart of the machine, told by the boot id: nothing runs, whoever has the numbers now.
 TEST_F(ProcessEngineTest, MachineWasRestarted) {
   StartEngine();

@@ -19,8 +19,8 @@ constexpr int kEventsMax = 64;  // of one wait; the rest comes with the next
 
 Result<void> EventLoop::Run(std::function<int()> idle) {
   CUBE_CHECK(!thread_.joinable());
-  epoll_.Reset(epoll_create1(EPOLL_CLOEXEC));
-  wake_.Reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  epoll_ = Fd(epoll_create1(EPOLL_CLOEXEC));
+  wake_ = Fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!epoll_.valid() || !wake_.valid()) return SystemFailure("making an event loop", errno);
   epoll_event event{};
   event.events = EPOLLIN;

@@ -63,7 +63,7 @@ Result<void> Launches::ComeUp() {
   CUBE_TRY_VOID(OpenFolders());
   boot_id_ = BootId();
   if (!inotify_.valid()) {
-    inotify_.Reset(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+    inotify_ = Fd(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
     if (!inotify_.valid()) return SystemFailure("watching files (inotify)", errno);
     CUBE_TRY(inotify_watch_, loop_.Watch(inotify_.get(), [this] { FolderEvents(); }));
   }

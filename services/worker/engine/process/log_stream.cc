@@ -54,7 +54,7 @@ LogStream::LogStream(std::uint64_t id, std::string folder, LogOptions options)
 
 LogStream::File LogStream::OpenFile(const std::string& path) {
   File file;
-  file.fd.Reset(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  file.fd = Fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   struct stat found {};
   if (file.fd.valid() && fstat(file.fd.get(), &found) == 0) file.inode = found.st_ino;
   return file;
