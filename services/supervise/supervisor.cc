@@ -48,8 +48,8 @@ Result<void> WriteStatus(const engine::process::StatusRecord& status, bool synce
   const std::string bytes = engine::process::EncodeStatus(status);
   auto written = WriteFileAtomic(engine::process::kStatusFile, bytes, 0600, synced);
   if (written) return written;
-  // A full disk has no room for a new file, but the old one's block is ours. A later status is never
-  // the shorter one, so nothing of the old text stays.
+  // A full disk has no room for a new file, but the old one's block is ours. A later status is
+  // never the shorter one, so nothing of the old text stays.
   const auto old = ReadFile(engine::process::kStatusFile, engine::process::kSmallFileBytesMax);
   if (!old || old->size() > bytes.size()) return written;
   return engine::process::WriteExisting(engine::process::kStatusFile, bytes);

@@ -118,8 +118,9 @@ TEST_F(ProcessEngineTest, HundredLaunchesAndNothingLeft) {
   StartEngine();
   const auto begin = std::chrono::steady_clock::now();
   const auto ms = [&] {
-    return std::chrono::duration_cast<std::chrono::milliseconds>(
-               std::chrono::steady_clock::now() - begin).count();
+    return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() -
+                                                                 begin)
+        .count();
   };
   constexpr int kCount = 100;
   std::vector<LaunchKey> keys;
@@ -186,8 +187,9 @@ TEST_F(ProcessEngineTest, DescriptorsAreNotPassedOn) {
 TEST_F(ProcessEngineTest, SupervisorPassesOnAShutdown) {
   StartEngine();
   const auto key = Key("shutdown");
-  RunUntil(key, ProcessFixture::Shell("trap 'echo bye; exit 9' TERM; echo up; "
-                                      "while :; do sleep 1000 & wait; done"),
+  RunUntil(key,
+           ProcessFixture::Shell("trap 'echo bye; exit 9' TERM; echo up; "
+                                 "while :; do sleep 1000 & wait; done"),
            "up\n");
   kill(PidsOf(key).supervisor.pid, SIGTERM);
   EXPECT_EQ(WaitExit(key).exit_code, 9);

@@ -101,7 +101,7 @@ void EventLoop::Loop() {
         continue;
       }
       const auto it = watched_.find(id);
-      if (it == watched_.end()) continue;  // unwatched by a callback of this very round
+      if (it == watched_.end()) continue;         // unwatched by a callback of this very round
       const auto readable = it->second.readable;  // lives on if it unwatches itself
       (*readable)();
     }

@@ -145,7 +145,8 @@ void Launches::Stop(const LaunchKey& key, const std::string& signal, Duration gr
   }
   const Entry* entry = Find(key);
   if (entry == nullptr) {
-    sink_(OpFailed{key, Error{Code::kNotFound, "stop: no launch " + FolderName(key) + " here", {}}});
+    sink_(
+        OpFailed{key, Error{Code::kNotFound, "stop: no launch " + FolderName(key) + " here", {}}});
     return;
   }
   if (entry->status.state == LaunchState::kExited) return Emit(*entry);
@@ -172,7 +173,8 @@ void Launches::Remove(const LaunchKey& key, const std::string& save_output_to,
   }
   if (entry->status.state != LaunchState::kExited) {
     sink_(OpFailed{key, Error{Code::kPrecondition,
-                              "remove: " + FolderName(key) + " has not ended; stop it first", {}}});
+                              "remove: " + FolderName(key) + " has not ended; stop it first",
+                              {}}});
     return;
   }
   if (!save_output_to.empty()) {

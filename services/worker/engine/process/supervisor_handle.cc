@@ -18,7 +18,8 @@
 namespace cube::engine::process {
 namespace {
 
-constexpr std::size_t kProcFileBytesMax = 4u << 20;  // environ and cmdline: the kernel's argument limit
+constexpr std::size_t kProcFileBytesMax =
+    4u << 20;  // environ and cmdline: the kernel's argument limit
 // A stopped process leaves orphans that fork while they are being killed.
 constexpr int kKillRoundsMax = 20;
 
@@ -86,8 +87,7 @@ Result<Fd> TakeLock(const std::string& folder) {
   return SystemFailure("locking " + path, errno);
 }
 
-Result<pid_t> SpawnSupervisor(const std::string& path, const std::string& folder,
-                              const Fd& lock) {
+Result<pid_t> SpawnSupervisor(const std::string& path, const std::string& folder, const Fd& lock) {
   SpawnAttributes spawn;
   sigset_t all;
   sigfillset(&all);
@@ -109,8 +109,8 @@ Result<pid_t> SpawnSupervisor(const std::string& path, const std::string& folder
   // Nothing of the worker's environment, which may hold credentials.
   char* environment[] = {nullptr};
   pid_t pid = 0;
-  const int error = posix_spawn(&pid, path.c_str(), spawn.actions(), spawn.attributes(), arguments,
-                                environment);
+  const int error =
+      posix_spawn(&pid, path.c_str(), spawn.actions(), spawn.attributes(), arguments, environment);
   if (error != 0) return SystemFailure("starting " + path, error);
   return pid;
 }
