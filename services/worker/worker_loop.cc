@@ -166,6 +166,7 @@ void WorkerLoop::OnApplied(Applied applied, Now now) {
     case Applied::kWelcomed:
       Log(LogLine::Level::kInfo, "joined as node " + options_.node.str());
       joined_at_ = now.mono + kJoinAfterSilence;
+      described_by_ = now.mono + kDescribeWait;  // the engines start only now
       hello_retry_ = kHelloRetryMin;
       hello_ = true;
       hello_at_ = now.mono + kHelloRetryMin;  // the set is on its way
