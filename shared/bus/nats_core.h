@@ -93,7 +93,7 @@ class NatsCore : public std::enable_shared_from_this<NatsCore> {
   void OnConnectFailed(const Error& error);
   void Install(Role role, std::shared_ptr<NatsLink> link);
   void SubscribeNow(SubId id, Subscription& subscription);
-  void ComeUp();
+  void ComeUp(const std::string& version);
   void OnClosed(Role role, std::uint64_t number, const Error& reason);
   void GoDown(const std::string& reason);
   void CloseAll(std::unique_lock<std::mutex>& lock);
