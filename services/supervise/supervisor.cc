@@ -44,9 +44,9 @@ engine::process::ProcessIdentity IdentityOf(pid_t pid) {
   return {pid, stat ? stat->start_ticks : 0};
 }
 
-Result<void> WriteStatus(const engine::process::StatusRecord& status, bool durable) {
+Result<void> WriteStatus(const engine::process::StatusRecord& status, bool synced) {
   return WriteFileAtomic(engine::process::kStatusFile, engine::process::EncodeStatus(status), 0600,
-                         durable);
+                         synced);
 }
 
 }  // namespace

@@ -21,6 +21,10 @@ void NatsBus::Append(AppendRequest request) { core_->Append(std::move(request));
 void NatsBus::Publish(std::string subject, Headers headers, std::string payload) {
   core_->Publish(std::move(subject), std::move(headers), std::move(payload));
 }
+
+void NatsBus::PublishWithReply(std::string subject, std::string reply_to, std::string payload) {
+  core_->PublishWithReply(std::move(subject), std::move(reply_to), std::move(payload));
+}
 void NatsBus::Request(OpId op, std::string subject, Headers headers, std::string payload,
                       Duration timeout) {
   core_->Request(op, std::move(subject), std::move(headers), std::move(payload), timeout);

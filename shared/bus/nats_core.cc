@@ -235,6 +235,17 @@ void NatsCore::Publish(std::string subject, Headers headers, std::string payload
   outbox_.push_back({kControl, std::move(subject), {}, std::move(headers), std::move(payload)});
 }
 
+void NatsCore::PublishWithReply(std::string subject, std::string reply_to, std::string payload) {
+  const Locked locked(*this);
+  const bool fit = PublishableSubject(subject) && SafeReplySubject(reply_to);
+  if (Unfit("publish", subject, fit, {}, payload)) {
+    ++publishes_refused_;
+    return;
+  }
+  if (!up_) return;
+  outbox_.push_back({kControl, std::move(subject), std::move(reply_to), {}, std::move(payload)});
+}
+
 // ---- requests -----------------------------------------------------------------------------------
 
 void NatsCore::Ask(std::string subject, Headers headers, std::string payload, Duration timeout,

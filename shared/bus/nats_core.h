@@ -45,6 +45,7 @@ class NatsCore : public std::enable_shared_from_this<NatsCore> {
   void EnsureStreams(OpId op, std::vector<StreamConfig> configs);
   void Append(AppendRequest request);
   void Publish(std::string subject, Headers headers, std::string payload);
+  void PublishWithReply(std::string subject, std::string reply_to, std::string payload);
   void Request(OpId op, std::string subject, Headers headers, std::string payload,
                Duration timeout);
   void Subscribe(SubId id, std::string subject, std::string queue_group);
@@ -92,7 +93,7 @@ class NatsCore : public std::enable_shared_from_this<NatsCore> {
   void OnConnectFailed(const Error& error);
   void Install(Role role, std::shared_ptr<NatsLink> link);
   void SubscribeNow(SubId id, Subscription& subscription);
-  void ComeUp();
+  void ComeUp(const std::string& version);
   void OnClosed(Role role, std::uint64_t number, const Error& reason);
   void GoDown(const std::string& reason);
   void CloseAll(std::unique_lock<std::mutex>& lock);

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "shared/bus/nats_core.h"
-#include "shared/bus/reply.h"
+#include "shared/bus/nats_probe.h"
 
 namespace cube::bus {
 namespace {
@@ -137,9 +137,11 @@ bool NatsCore::ConnectMissing(std::unique_lock<std::mutex>& lock) {
   lock.unlock();
   bool flushed = true;
   for (const auto& link : links) flushed = flushed && link && link->Flush(kSubscribeFlush);
+  const std::string version =
+      flushed ? ServerVersion(links[kControl]->url(), options_.connect_timeout) : std::string();
   {
     const Locked locked(*this);
-    if (flushed && !stopping_ && links == links_) ComeUp();
+    if (flushed && !stopping_ && links == links_) ComeUp(version);
   }
   lock.lock();
   return up_;
@@ -184,14 +186,14 @@ void NatsCore::SubscribeNow(SubId id, Subscription& subscription) {
   subscription.handle = handle ? *handle : nullptr;
 }
 
-void NatsCore::ComeUp() {
+void NatsCore::ComeUp(const std::string& version) {
   up_ = true;
   refusals_ = 0;
   told_down_ = false;
   max_payload_ = links_[kControl]->max_payload();
   const bool first = !was_up_;
   was_up_ = true;
-  Emit(Connected{links_[kControl]->server_version(), max_payload_, first});
+  Emit(Connected{version, max_payload_, first});
   std::vector<SubId> ids;
   for (const auto& [id, reader] : readers_) ids.push_back(id);
   for (const SubId id : ids) {

@@ -64,8 +64,6 @@ class NatsLink {
 
   [[nodiscard]] std::int64_t max_payload() const { return max_payload_; }
   [[nodiscard]] std::string url() const { return url_; }
-  // "2.9.10"; empty if the client library does not tell.
-  [[nodiscard]] std::string server_version() const { return server_version_; }
   // The last thing the server did not permit, for error texts; empty if nothing.
   [[nodiscard]] std::string LastRefusal() const;
 
@@ -79,7 +77,6 @@ class NatsLink {
   const std::shared_ptr<State> state_;
   std::int64_t max_payload_ = 0;
   std::string url_;
-  std::string server_version_;
 };
 
 // True if the options ask for TLS; the C client of this machine may not be fit for it.

@@ -118,10 +118,25 @@ TEST_F(ProcessEngineTest, DamagedFoldersAreNoHarm) {
   EXPECT_EQ(by_name["no-pid"].exit_code, 6);
   EXPECT_EQ(by_name["fine"].exit_code, 6);
   EXPECT_FALSE(std::filesystem::exists(fixture_.LaunchesFolder() / ".new-half-1-0"));
-  // What is not understood is not touched, and is in nobody's way but its own.
+  // What is not understood is not touched, until its name is needed and nobody holds it.
   EXPECT_TRUE(std::filesystem::exists(FolderOf(Key("bad-label"))));
-  engine_->Launch(Request(Key("bad-label"), fixture_.LongRunning()));
-  EXPECT_EQ(WaitExit(Key("bad-label"), mark_).failure, Code::kConflict);
+  engine_->Launch(Request(Key("bad-label"), ProcessFixture::Shell("exit 8")));
+  EXPECT_EQ(WaitExit(Key("bad-label"), mark_).exit_code, 8);
+}
+
+// A launch of another owner under the same name is not ours to replace.
+TEST_F(ProcessEngineTest, FolderOfAnotherOwnerIsAConflict) {
+  StartEngine();
+  engine_->Launch(Request(Key("name"), ProcessFixture::Shell("exit 6")));
+  WaitExit(Key("name"));
+  engine_.reset();
+  mark_ = recorder_.Count();
+  engine_ = std::make_unique<ProcessEngine>(fixture_.Options(), recorder_.MakeSink());
+  engine_->Start({"another", NodeName::Trusted("node-1")});
+  EXPECT_TRUE(WaitListed(mark_).launches.empty());
+  engine_->Launch(Request(Key("name"), ProcessFixture::Shell("exit 6")));
+  EXPECT_EQ(WaitExit(Key("name"), mark_).failure, Code::kConflict);
+  EXPECT_TRUE(std::filesystem::exists(FolderOf(Key("name"))));
 }
 
 // A live supervisor is found even if the file with its number is damaged.

@@ -5,6 +5,10 @@
 #include "test/integration/engine/process_test_base.h"
 
 namespace cube::engine {
+
+// The suite is run by process_contract_test.cc; here only its fixture is used.
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(EngineContract);
+
 namespace {
 
 using process::StartTicks;

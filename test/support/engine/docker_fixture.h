@@ -44,6 +44,7 @@ class DockerFixture final : public EngineFixture {
   std::unique_ptr<Engine> MakeEngine(Sink sink) override;
   TaskSpec LongRunning() override;
   TaskSpec Stubborn() override;
+  std::string StubbornPrints() override { return "ready\n"; }
   TaskSpec ExitsWith(int code, std::string out, std::string err) override;
   TaskSpec ExitsAfter(Duration run_time, int code) override;
   TaskSpec PrintsEnv(const std::string& variable) override;

@@ -5,7 +5,8 @@
 //     launch.json     labels: cluster, node, task, attempt, launch, placement stamp; boot id, ports,
 //                     control groups. Written by the engine before anything else; a folder appears
 //                     under its final name only with a complete launch.json in it (made as
-//                     ".new-<name>", synced, renamed). Never changed.
+//                     ".new-<name>", then renamed). Never changed. Not synced: a power cut ends the
+//                     launch anyway, and what is durable about it is the worker's store.
 //     command         what to run: arguments, environment, user, folder, control groups.
 //                     Mode 0600 (it may hold secrets); written by the engine, read by the supervisor.
 //     lock            flock: held by the supervisor as long as it lives. The engine takes it and the

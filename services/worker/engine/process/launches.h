@@ -68,6 +68,7 @@ class Launches {
 
   // launches_start.cc
   Result<void> TryLaunch(const LaunchRequest& request);
+  Result<void> ClearTheWay(const std::string& folder);
   Result<void> MakeFolder(const LaunchRecord& record, const Command& command,
                           const std::string& folder);
   Result<void> Spawn(Entry& entry);

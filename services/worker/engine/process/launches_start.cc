@@ -37,9 +37,7 @@ Result<void> Launches::TryLaunch(const LaunchRequest& request) {
   CUBE_TRY_VOID(CheckWorkdir(spec.workdir));
   CUBE_TRY(const auto user, ResolveUser(spec.user));
   const std::string folder = FolderOf(request.key);
-  if (access(folder.c_str(), F_OK) == 0) {
-    return Fail(Code::kConflict, "the folder " + folder + " of another launch is in the way");
-  }
+  CUBE_TRY_VOID(ClearTheWay(folder));
   Entry entry;
   entry.folder = folder;
   LaunchRecord& record = entry.record;
@@ -80,18 +78,28 @@ Result<void> Launches::TryLaunch(const LaunchRequest& request) {
   return {};
 }
 
-// Under its final name only when it is complete and will outlast a power cut.
+// A folder of that name that this engine does not know is somebody else's launch, or what a power cut
+// has left of one of ours.
+Result<void> Launches::ClearTheWay(const std::string& folder) {
+  if (access(folder.c_str(), F_OK) != 0) return {};
+  const auto bytes = ReadFile(folder + '/' + kLaunchFile, kSmallFileBytesMax);
+  const bool known = bytes && DecodeRecord(*bytes);
+  if (!known && TakeLock(folder) && RemoveFolder(folder)) return {};
+  return Fail(Code::kConflict, "the folder " + folder + " of another launch is in the way");
+}
+
+// Under its final name only when it is complete.
 Result<void> Launches::MakeFolder(const LaunchRecord& record, const Command& command,
                                   const std::string& folder) {
   const std::string fresh = launches_folder_ + '/' + kNewPrefix + FolderName(record.key);
   RemoveFolder(fresh);
   if (mkdir(fresh.c_str(), 0700) != 0) return SystemFailure("making " + fresh, errno);
   CUBE_TRY_VOID(WriteFileAtomic(fresh + '/' + kCommandFile, EncodeCommand(command), 0600, false));
-  CUBE_TRY_VOID(WriteFileAtomic(fresh + '/' + kLaunchFile, EncodeRecord(record), 0600, true));
+  CUBE_TRY_VOID(WriteFileAtomic(fresh + '/' + kLaunchFile, EncodeRecord(record), 0600, false));
   if (rename(fresh.c_str(), folder.c_str()) != 0) {
     return SystemFailure("renaming to " + folder, errno);
   }
-  return SyncFolder(launches_folder_);
+  return {};
 }
 
 Result<void> Launches::Spawn(Entry& entry) {

@@ -80,20 +80,13 @@ Result<void> WriteAll(int fd, std::string_view bytes, const std::string& path) {
   return {};
 }
 
-Result<void> SyncFolder(const std::string& path) {
-  const Fd fd(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd.valid()) return SystemFailure("opening " + path, errno);
-  if (fsync(fd.get()) != 0) return SystemFailure("syncing " + path, errno);
-  return {};
-}
-
 Result<void> WriteFileAtomic(const std::string& path, std::string_view bytes, unsigned mode,
-                             bool durable) {
+                             bool synced) {
   const std::string temporary = path + ".tmp";
   Fd fd(open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode));
   if (!fd.valid()) return SystemFailure("creating " + temporary, errno);
   auto written = WriteAll(fd.get(), bytes, temporary);
-  if (written && durable && fsync(fd.get()) != 0) {
+  if (written && synced && fsync(fd.get()) != 0) {
     written = SystemFailure("syncing " + temporary, errno);
   }
   fd.Reset();
@@ -104,9 +97,7 @@ Result<void> WriteFileAtomic(const std::string& path, std::string_view bytes, un
     unlink(temporary.c_str());
     return written;
   }
-  if (!durable) return {};
-  const auto slash = path.rfind('/');
-  return SyncFolder(slash == std::string::npos ? "." : path.substr(0, slash + 1));
+  return {};
 }
 
 Result<void> WriteExisting(const std::string& path, std::string_view bytes) {

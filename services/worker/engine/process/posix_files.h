@@ -41,14 +41,14 @@ class Fd {
 // kNotFound if it is not there; kResource if it is larger than bytes_max. Good for /proc too.
 [[nodiscard]] Result<std::string> ReadFile(const std::string& path, std::size_t bytes_max);
 
-// Readers see the old bytes or the new ones, never a part. `durable`: and so they do after a power
-// cut. The temporary file is `<path>.tmp`, so one writer per path.
+// Readers see the old bytes or the new ones, never a part. `synced`: and so they do after a power cut
+// (which of them is open: the folder is not synced). The temporary file is `<path>.tmp`, so one writer
+// per path.
 [[nodiscard]] Result<void> WriteFileAtomic(const std::string& path, std::string_view bytes,
-                                           unsigned mode, bool durable);
+                                           unsigned mode, bool synced);
 // Writes to a file that is there (of /proc or a control group), in one write.
 [[nodiscard]] Result<void> WriteExisting(const std::string& path, std::string_view bytes);
 [[nodiscard]] Result<void> WriteAll(int fd, std::string_view bytes, const std::string& path);
-[[nodiscard]] Result<void> SyncFolder(const std::string& path);
 
 [[nodiscard]] WallTime WallNow();
 // This boot's id; empty where the kernel does not say.
