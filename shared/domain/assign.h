@@ -19,6 +19,7 @@ struct Assignment {
   TaskSpecPtr spec;
   bool stop = false;   // it should end
   Duration grace{0};   // with stop
+  std::uint32_t launches = 0;  // that facts have told of; the next one's number is not below it
 };
 struct StopAssignment {
   TaskId task;

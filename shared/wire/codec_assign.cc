@@ -23,6 +23,7 @@ void WriteAssignment(const Assignment& from, const Stamp& stamp, internal::SpecT
   to.set_spec(specs.Index(from.spec));
   to.set_stop(from.stop);
   to.set_grace_ns(from.grace.count());
+  to.set_launches(from.launches);
 }
 
 Result<Assignment> ReadAssignment(const v1::Assignment& from, const Stamp& stamp,
@@ -40,6 +41,7 @@ Result<Assignment> ReadAssignment(const v1::Assignment& from, const Stamp& stamp
   assignment.stop = from.stop();
   assignment.grace = Duration(from.grace_ns());
   CUBE_TRY_VOID(CheckGrace(assignment.grace, "grace"));
+  assignment.launches = from.launches();
   return assignment;
 }
 
