@@ -66,7 +66,7 @@ bool Equal(const DecisionBatch& a, const DecisionBatch& b) {
 
 bool Equal(const Assignment& a, const Assignment& b) {
   const auto head = [](const Assignment& x) {
-    return std::tie(x.task, x.attempt, x.placement, x.stop, x.grace);
+    return std::tie(x.task, x.attempt, x.placement, x.stop, x.grace, x.launches);
   };
   return head(a) == head(b) && Equal(a.spec, b.spec);
 }

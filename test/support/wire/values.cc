@@ -151,6 +151,7 @@ Assignment RandomAssignment(Random& random, std::vector<TaskSpecPtr>& pool) {
   assignment.spec = FromPool(random, pool);
   assignment.stop = Coin(random);
   assignment.grace = RandomGrace(random);
+  assignment.launches = Number32(random);
   return assignment;
 }
 

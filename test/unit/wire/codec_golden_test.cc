@@ -186,7 +186,7 @@ TEST(Golden, Desired) {
   page.last_fact = 17;
   page.assignments = {
       {TaskId::Trusted("web-1"), 1, kStamp, Spec(), false, Duration(0)},
-      {TaskId::Trusted("web-2"), 3, kStamp, Spec(), true, std::chrono::seconds(10)},
+      {TaskId::Trusted("web-2"), 3, kStamp, Spec(), true, std::chrono::seconds(10), 2},
   };
   ExpectGolden("desired", EncodeDesired(page));
 }
