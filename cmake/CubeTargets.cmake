@@ -1,7 +1,12 @@
 # cube_library(NAME SOURCES a.cc ... [DEPS targets...]): a static library of the project.
 # cube_binary(NAME SOURCES ... DEPS ...): an installed executable.
 # cube_test(NAME LABEL unit|property|... SOURCES ... DEPS ...): one GoogleTest binary = one ctest entry.
+# tests_unit, tests_property, ...: all tests of one label, to build no more than will be run.
 include(GNUInstallDirs)
+
+foreach(label unit property simulation integration e2e fuzz)
+  add_custom_target(tests_${label})
+endforeach()
 
 function(_cube_common target)
   target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX,C>:${CUBE_WARNINGS}>)
@@ -36,4 +41,5 @@ function(cube_test name)
     set(A_TIMEOUT 300)
   endif()
   set_tests_properties(${name} PROPERTIES LABELS "${A_LABEL}" TIMEOUT ${A_TIMEOUT})
+  add_dependencies(tests_${A_LABEL} ${name})
 endfunction()

@@ -3,8 +3,9 @@
 // with. NatsBus is the real one, SimBus (test/support) the twin; both pass the contract test in
 // test/support/bus/contract.h.
 //
-// Threads: calls may come from one thread; the sink is called from the bus's own threads (NatsBus)
-// or from within calls of the simulator (SimBus), so it only puts the event into an inbox.
+// Threads: calls may come from one thread; the sink is called from the bus's own threads or from
+// within a call (NatsBus), or from within SimServer::Step (SimBus), one call at a time. So it only
+// puts the event into an inbox.
 //
 // Loss: core messages (Publish, Send/Reply, subscriptions) may be lost or doubled. An append is
 // acknowledged, refused, or its outcome is unknown (kTimedOut): then the caller must read the log.
@@ -79,6 +80,8 @@ struct Connected {
   std::int64_t max_payload = 0;    // bytes
   bool first = false;              // false: a reconnect; subscriptions are in place again
 };
+// Also told once if the very first attempt fails. Ends what is in flight: AppendFailed with
+// kTimedOut, OpFailed.
 struct Disconnected {
   std::string reason;
 };
@@ -111,7 +114,9 @@ struct Read {
   SubId reader = 0;
   StreamMessage message;
 };
-// A reader cannot go on (stream missing, start sequence purged = kDataLoss). It is closed.
+// A reader cannot go on (stream missing, start sequence purged = kDataLoss). It is closed. Streams
+// that lose sequences by design (newest of each subject, age) have no kDataLoss: they are read from
+// the first that is there.
 struct ReadFailed {
   SubId reader = 0;
   Error error;
@@ -150,14 +155,16 @@ class Bus {
   virtual ~Bus() = default;
 
   // Creates the streams, or checks that the existing ones have the same shape and raises their
-  // limits where they differ only there. -> StreamsReady, or OpFailed: kPrecondition names the
+  // limits where they differ only there (never lowers one; age_max is set as given). -> StreamsReady, or OpFailed: kPrecondition names the
   // stream, the setting and the remedy.
   virtual void EnsureStreams(OpId op, std::vector<StreamConfig> configs) = 0;
 
-  // Publishes durably. -> Appended | AppendFailed, in the order of the calls per stream.
+  // Publishes durably. -> Appended | AppendFailed, in the order of the calls per stream; only what is
+  // refused without being sent (not connected, too large, not a subject) is told at once.
   virtual void Append(AppendRequest request) = 0;
 
-  // Publishes to whoever listens now. Dropped while not connected.
+  // Publishes to whoever listens now. Dropped while not connected, if too large, and if the subject
+  // is one of the server's own ("$...", see reply.h).
   virtual void Publish(std::string subject, Headers headers, std::string payload) = 0;
 
   // Core request. -> Replied | OpFailed (kUnavailable: nobody listens; kTimedOut).

@@ -20,9 +20,13 @@
 #include "shared/base/error.h"
 #include "shared/base/time.h"
 #include "shared/domain/ids.h"
+#include "shared/domain/launch.h"
 #include "shared/domain/task_spec.h"
 
 namespace cube::engine {
+
+using cube::ExitCause;
+using cube::LaunchState;
 
 // Whose launches an engine sees. Written as labels cube.cluster and cube.node.
 struct Owner {
@@ -36,35 +40,20 @@ struct LaunchRequest {
   TaskSpecPtr spec;
 };
 
-enum class LaunchState : std::uint8_t {
-  kPulling,   // the image is being fetched
-  kStarting,  // created, not yet started
-  kRunning,
-  kExited,
-};
-
-// How a launch ended; kNone while it has not.
-enum class ExitCause : std::uint8_t {
-  kNone,
-  kExited,       // exit_code says
-  kSignaled,     // exit_code = 128 + signal
-  kOutOfMemory,
-  kVanished,     // somebody else removed it
-  kStartFailed,  // it never ran: image, command, port or engine (detail says)
-};
-
 struct LaunchStatus {
   LaunchKey key;
   Stamp placement;
   LaunchState state = LaunchState::kStarting;
   ExitCause cause = ExitCause::kNone;
-  std::int32_t exit_code = 0;     // kExited and kSignaled; -1 where unknown
+  std::int32_t exit_code = 0;     // kExited, kSignaled, kOutOfMemory; -1 where unknown
   std::string detail;             // one sentence: the engine's error, or pull progress
   std::string container_id;       // the engine's own id, or the process id
   std::vector<BoundPort> ports;   // from kRunning on
   WallTime started_at;
   WallTime finished_at;
-  // kStartFailed only: whether another try on this node may succeed (kUnavailable: yes).
+  // kStartFailed only. kUnavailable: engine or registry trouble, another try may succeed;
+  // kConflict: a host port or name is taken; kNotFound, kInvalid, kPermission: will not succeed
+  // as it is; kAborted: stopped before it ran.
   Code failure = Code::kInternal;
   friend bool operator==(const LaunchStatus&, const LaunchStatus&) = default;
 };
@@ -130,22 +119,29 @@ class Engine {
   virtual void Start(Owner owner) = 0;
 
   // Pulls if the policy asks, creates, starts. -> Changed (kPulling with progress, kStarting,
-  // kRunning, later kExited; or kExited with kStartFailed, and nothing is left behind).
-  // Idempotent: a launch that exists already is taken up as it is, never doubled.
+  // kRunning, later kExited; or kExited with kStartFailed, and nothing is left behind). Whatever
+  // has run was reported as kRunning before kExited, however short it was.
+  // Idempotent: a launch that exists already is taken up as it is, never doubled, and its status
+  // is sent again. While the engine is down the launch waits for it.
   virtual void Launch(LaunchRequest request) = 0;
 
-  // Sends the spec's stop signal, after `grace` a kill. -> Changed kExited | OpFailed.
-  // Also ends a launch that is still being pulled or created.
+  // Sends the stop signal, after `grace` a kill; again with a shorter grace kills sooner. Empty
+  // signal: the one the launch was made with, else SIGTERM. -> Changed kExited (again, if it had ended before) | OpFailed (kNotFound:
+  // no such launch). Also ends a launch that is still being pulled or created: then
+  // kExited/kStartFailed with failure kAborted, and nothing is left behind.
   virtual void Stop(LaunchKey key, std::string signal, Duration grace) = 0;
 
   // Removes an exited launch with its anonymous volumes. If save_output_to is not empty, the
-  // last `save_bytes` of its output are written there first (atomically). -> Removed | OpFailed.
+  // last `save_bytes` of its output (stdout and stderr as they came, from the beginning of a
+  // line where possible) are written there first (atomically).
+  // -> Removed | OpFailed (kPrecondition: it has not ended).
   virtual void Remove(LaunchKey key, std::string save_output_to, std::size_t save_bytes) = 0;
 
-  // -> Listed.
+  // -> Listed; while the engine is down, the one that follows the next Up.
   virtual void List() = 0;
 
-  // -> LogChunk..., LogEnd. Only as many bytes are sent as Credit has allowed so far.
+  // -> LogChunk..., then exactly one LogEnd (also after CloseLogs). Only as many bytes are sent
+  // as LogCredit has allowed so far. Following ends when the launch ends.
   virtual void OpenLogs(std::uint64_t stream, LaunchKey key, LogOptions options) = 0;
   virtual void LogCredit(std::uint64_t stream, std::size_t bytes) = 0;
   virtual void CloseLogs(std::uint64_t stream) = 0;

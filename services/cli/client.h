@@ -1,0 +1,99 @@
+// The command line's way to a cluster: blocking questions, intents and streams over one bus. Used
+// from one thread. Every wait ends early with kAborted on Ctrl-C.
+#pragma once
+
+#include <cube/v1/logs.pb.h>
+#include <cube/v1/queries.pb.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "services/cli/feed.h"
+#include "services/cli/settings.h"
+#include "shared/base/error.h"
+#include "shared/base/time.h"
+#include "shared/bus/bus.h"
+#include "shared/domain/intent.h"
+#include "shared/wire/subjects.h"
+
+namespace cube::cli {
+
+class Client {
+ public:
+  // kUnavailable: nobody answers at the server's address; kPermission: it does not let us in.
+  [[nodiscard]] static Result<std::unique_ptr<Client>> Connect(const Settings& settings);
+  ~Client();
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+
+  // ---- questions to any manager -------------------------------------------------------------
+
+  // One page. kUnavailable: no manager answers. The manager's own failures come with their code;
+  // a conflict lists the candidates.
+  [[nodiscard]] Result<v1::QueryReply> Query(std::string_view what,
+                                             const v1::QueryRequest& request);
+  [[nodiscard]] Result<std::vector<v1::TaskView>> Tasks(v1::QueryRequest request);
+  // By id, unique prefix or name. min_intent: not before that intent is decided on.
+  [[nodiscard]] Result<v1::TaskView> Task(std::string_view match, std::uint64_t min_intent = 0);
+  // What a word on the command line means: as Task, and where several tasks fit, the only one of
+  // them that has not ended.
+  [[nodiscard]] Result<v1::TaskView> Find(const std::string& word);
+  [[nodiscard]] Result<std::vector<v1::NodeView>> Nodes();
+  [[nodiscard]] Result<v1::ClusterView> Cluster();
+
+  // ---- intents --------------------------------------------------------------------------------
+
+  // Durable when this returns: the intent's sequence. The outcome will come to `token`.
+  [[nodiscard]] Result<std::uint64_t> Append(const std::string& subject, std::string payload,
+                                             std::string_view token, std::string_view summary);
+  // A new random token for Cube-Outcome.
+  [[nodiscard]] static std::string NewToken();
+
+  // ---- core messages --------------------------------------------------------------------------
+
+  // From now on messages on the subject come to Next.
+  bus::SubId Listen(const std::string& subject);
+  void StopListening(bus::SubId id);
+  // Waits for the next message on any of them; nullopt when the time is over. kUnavailable: the
+  // connection is gone for good.
+  [[nodiscard]] Result<std::optional<bus::Message>> Next(MonoTime deadline);
+  // Publishes with a subject of our own for answers.
+  void Send(const std::string& subject, const std::string& reply_to, std::string payload);
+  [[nodiscard]] static std::string NewInbox();
+
+  // ---- streams --------------------------------------------------------------------------------
+
+  // kPrecondition with a clear text if the stream is missing: no manager has run yet.
+  [[nodiscard]] Result<bus::StreamState> State(const std::string& stream);
+  [[nodiscard]] Result<std::optional<bus::StreamMessage>> Get(const std::string& stream,
+                                                              std::uint64_t seq);
+  // Every stored message from `first` to `last`, in order, several gets in flight; what was purged
+  // is left out.
+  [[nodiscard]] Result<void> ReadRange(const std::string& stream, std::uint64_t first,
+                                       std::uint64_t last,
+                                       const std::function<void(const bus::StreamMessage&)>& visit);
+
+  [[nodiscard]] Now now() const;
+  [[nodiscard]] MonoTime Mono() const { return now().mono; }
+  [[nodiscard]] WallTime Wall() const { return now().wall; }
+  [[nodiscard]] MonoTime In(Duration duration) const { return Mono() + duration; }
+  [[nodiscard]] const wire::Subjects& subjects() const { return subjects_; }
+  [[nodiscard]] const Settings& settings() const { return settings_; }
+  [[nodiscard]] const std::string& server_version() const { return server_version_; }
+
+ private:
+  class Impl;
+  Client(Settings settings, wire::Subjects subjects, std::unique_ptr<Impl> impl);
+
+  Settings settings_;
+  wire::Subjects subjects_;
+  std::unique_ptr<Impl> impl_;
+  std::string server_version_;
+};
+
+}  // namespace cube::cli

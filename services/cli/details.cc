@@ -1,0 +1,134 @@
+#include "services/cli/details.h"
+
+#include <fmt/format.h>
+
+#include "services/cli/history.h"
+#include "services/cli/render/format.h"
+#include "services/cli/render/text.h"
+#include "services/cli/render/values.h"
+#include "services/cli/views.h"
+#include "shared/wire/convert.h"
+#include "shared/wire/human.h"
+
+namespace cube::cli {
+namespace {
+
+// "with its last events": a screenful.
+constexpr std::size_t kLastEventsMax = 12;
+// They are looked for in so many of the newest decisions: some MB at most.
+constexpr std::uint64_t kDecisionsLookedAt = 2'000;
+constexpr std::size_t kTitleWidth = 12;
+
+void Line(std::string& out, std::string_view title, const std::string& text) {
+  if (text.empty()) return;
+  out += fmt::format("{:<{}}{}\n", title, kTitleWidth, Printable(text));
+}
+
+std::string Joined(const std::vector<std::string>& words) {
+  return fmt::format("{}", fmt::join(words, " "));
+}
+
+std::string AtText(std::int64_t nanos, WallTime now) {
+  if (nanos == 0) return {};
+  const WallTime time = WallFromNanos(nanos);
+  return fmt::format("{} ({})", FormatAge(time, now), FormatRfc3339(time));
+}
+
+std::string ResourcesText(const Resources& amount) {
+  std::vector<std::string> parts;
+  if (amount.cpu_millis > 0) parts.push_back(FormatCpus(amount.cpu_millis) + " cpus");
+  if (amount.memory_bytes > 0) parts.push_back(FormatSize(amount.memory_bytes) + " of memory");
+  if (amount.disk_bytes > 0) parts.push_back(FormatSize(amount.disk_bytes) + " of disk");
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+void SpecLines(std::string& out, const TaskSpec& spec) {
+  Line(out, "Image", spec.image);
+  Line(out, "Entrypoint", Joined(spec.entrypoint));
+  Line(out, "Command", Joined(spec.command));
+  Line(out, "Engine", EngineOf(spec));
+  Line(out, "Reserved", ResourcesText(spec.resources));
+  Line(out, "Restart", wire::FormatRestart(spec.restart));
+  std::vector<std::string> rules;
+  for (const auto& rule : spec.constraints) rules.push_back(wire::FormatConstraint(rule));
+  Line(out, "Constraints", fmt::format("{}", fmt::join(rules, ", ")));
+  std::vector<std::string> labels;
+  for (const auto& [key, value] : spec.labels) labels.push_back(key + "=" + value);
+  Line(out, "Labels", fmt::format("{}", fmt::join(labels, ", ")));
+}
+
+// What the log says last about a task or node.
+Result<void> ShowLastEvents(Session& session, Client& client, LogFilter filter) {
+  CUBE_TRY(auto items, ReadTail(client, kDecisionsLookedAt));
+  std::erase_if(items, [&](const LogItem& item) { return !filter.Matches(item); });
+  if (items.empty()) return {};
+  if (items.size() > kLastEventsMax) {
+    items.erase(items.begin(), items.end() - static_cast<std::ptrdiff_t>(kLastEventsMax));
+  }
+  const TableLayout layout = LayoutOf(session.args(), session.terminal());
+  session.terminal().out << "\n" << EventHeader(layout);
+  for (const auto& item : items) session.terminal().out << EventLine(item, layout);
+  return {};
+}
+
+}  // namespace
+
+Result<void> ShowTaskDetails(Session& session, Client& client, const v1::TaskView& task) {
+  const WallTime now = client.Wall();
+  CUBE_TRY(const auto cluster, client.Cluster());
+  std::string out;
+  Line(out, "Task", task.id());
+  Line(out, "Name", task.spec().name());
+  Line(out, "Status", StatusSentence(task));
+  if (task.attempt() > 0) {
+    Line(out, "Attempt", fmt::format("{}, launch {}", task.attempt(), task.launch()));
+    Line(out, "Container", ContainerName(task, cluster.cluster()));
+  }
+  Line(out, "Ports", PortsText(task));
+  if (const auto spec = wire::FromProto(task.spec())) SpecLines(out, *spec);
+  Line(out, "Created", AtText(task.created_at_ns(), now));
+  Line(out, "Started", AtText(task.started_at_ns(), now));
+  Line(out, "Finished", AtText(task.finished_at_ns(), now));
+  if (task.has_exit_code()) Line(out, "Exit code", std::to_string(task.exit_code()));
+  session.terminal().out << out;
+  return ShowLastEvents(session, client, LogFilter{.tasks = {task.id()}});
+}
+
+Result<void> ShowNodeDetails(Session& session, Client& client, const v1::NodeView& node) {
+  const WallTime now = client.Wall();
+  const auto& about = node.description();
+  std::string out;
+  Line(out, "Node", node.name());
+  Line(out, "Status", node.reason().empty() ? node.status() : node.status() + ": " + node.reason());
+  Line(out, "Capacity",
+       ResourcesText(wire::FromProto(about.capacity())) +
+           fmt::format(", {} tasks", about.tasks_max()));
+  Line(out, "Promised", ResourcesText(wire::FromProto(node.allocated())));
+  Line(out, "Tasks", std::to_string(node.tasks()));
+  for (const auto& engine : about.engines()) {
+    Line(out, "Engine",
+         fmt::format("{} {}{}{}", engine.kind(), engine.version(), engine.up() ? "" : " (down)",
+                     engine.limits() ? "" : " (limits: none)"));
+  }
+  const std::map<std::string, std::string> sorted(about.labels().begin(), about.labels().end());
+  std::vector<std::string> labels;
+  for (const auto& [key, value] : sorted) labels.push_back(key + "=" + value);
+  Line(out, "Labels", fmt::format("{}", fmt::join(labels, ", ")));
+  Line(out, "Address", about.address());
+  Line(out, "Version", about.version());
+  Line(out, "Joined", AtText(node.joined_at_ns(), now));
+  session.terminal().out << out;
+
+  v1::QueryRequest request;
+  request.set_node(node.name());
+  CUBE_TRY(const auto tasks, client.Tasks(request));
+  if (!tasks.empty()) {
+    CUBE_TRY(const auto cluster, client.Cluster());
+    session.terminal().out << "\n"
+                           << TaskTable(tasks, {.now = now, .cluster = cluster.cluster()})
+                                  .Render(LayoutOf(session.args(), session.terminal()));
+  }
+  return ShowLastEvents(session, client, LogFilter{.node = node.name()});
+}
+
+}  // namespace cube::cli

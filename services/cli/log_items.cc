@@ -1,0 +1,351 @@
+#include "services/cli/log_items.h"
+
+#include <fmt/format.h>
+
+#include <set>
+
+#include "services/cli/render/values.h"
+#include "shared/wire/codec.h"
+#include "shared/wire/subjects.h"
+
+namespace cube::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// An ambiguous prefix lists at most so many ids (as queries.proto does).
+constexpr std::size_t kCandidatesMax = 20;
+
+std::string ProgramOf(const TaskSpec& spec) {
+  if (!spec.image.empty()) return spec.image;
+  return spec.command.empty() ? "a command" : spec.command.front();
+}
+
+std::string LaunchStateName(LaunchState state) {
+  switch (state) {
+    case LaunchState::kPulling:
+      return "pulling";
+    case LaunchState::kStarting:
+      return "starting";
+    case LaunchState::kRunning:
+      return "running";
+    case LaunchState::kExited:
+      return "exited";
+  }
+  return "unknown";
+}
+
+Json PortsJson(const std::vector<BoundPort>& ports) {
+  Json json = Json::array();
+  for (const auto& port : ports) {
+    json.push_back({{"port", port.port},
+                    {"host_port", port.host_port},
+                    {"protocol", port.protocol == Protocol::kUdp ? "udp" : "tcp"}});
+  }
+  return json;
+}
+
+void Describe(LogItem& item, const SubmitTask& submit) {
+  item.kind = "submit";
+  item.name = submit.spec->name.str();
+  item.task = submit.id.empty() ? GeneratedTaskId(submit.spec->name, {item.seq, item.index}).str()
+                                : submit.id.str();
+  item.text = fmt::format("run {}", ProgramOf(*submit.spec));
+  item.details["image"] = submit.spec->image.empty() ? Json(nullptr) : Json(submit.spec->image);
+}
+
+void Describe(LogItem& item, const StopTask& stop) {
+  item.kind = "stop";
+  item.task = stop.id.str();
+  item.text = "stop";
+  if (stop.grace) {
+    item.text += fmt::format(" within {}", FormatDuration(*stop.grace));
+    item.details["grace"] = FormatDuration(*stop.grace);
+  }
+}
+
+void Describe(LogItem& item, const InvalidItem& invalid) {
+  item.kind = "invalid";
+  item.task = invalid.task;
+  item.name = invalid.name;
+  item.text = "not acceptable: " + invalid.error.Text();
+  item.details["code"] = CodeName(invalid.error.code);
+  item.details["field"] = invalid.error.field;
+  item.details["reason"] = invalid.error.message;
+}
+
+void Describe(LogItem& item, const StartAttempt& start) {
+  item.kind = "start";
+  item.task = start.task.str();
+  item.node = start.node.str();
+  if (start.spec) item.name = start.spec->name.str();
+  item.details["attempt"] = start.attempt;
+  const Explanation& why = start.explanation;
+  std::string ruled_out;
+  Json filtered = Json::object();
+  for (const auto& filter : why.filtered) {
+    ruled_out += fmt::format(", {} by {}", filter.nodes, filter.filter);
+    filtered[filter.filter] = filter.nodes;
+  }
+  item.text = fmt::format(
+      "attempt {} goes to {} ({} of {} node{}{}{})", start.attempt, start.node.str(), why.scheduler,
+      why.nodes, why.nodes == 1 ? "" : "s",
+      ruled_out.empty() ? "" : "; ruled out: ", ruled_out.empty() ? "" : ruled_out.substr(2));
+  item.details["scheduler"] = why.scheduler;
+  item.details["nodes"] = why.nodes;
+  item.details["filtered"] = std::move(filtered);
+}
+
+void Describe(LogItem& item, const StopAttempt& stop) {
+  item.kind = "stop";
+  item.task = stop.task.str();
+  item.node = stop.node.str();
+  item.details["attempt"] = stop.attempt;
+  item.details["grace"] = FormatDuration(stop.grace);
+  item.text = stop.attempt == 0 ? "stopped before it was placed"
+                                : fmt::format("attempt {} on {} has to end within {}", stop.attempt,
+                                              stop.node.str(), FormatDuration(stop.grace));
+}
+
+void Describe(LogItem& item, const RefuseIntent& refuse) {
+  item.kind = "refuse";
+  item.task = refuse.task;
+  item.text = "refused: " + refuse.error.Text();
+  item.details["intent"] = refuse.intent;
+  item.details["item"] = refuse.index;
+  item.details["code"] = CodeName(refuse.error.code);
+  item.details["field"] = refuse.error.field;
+  item.details["reason"] = refuse.error.message;
+}
+
+void Describe(LogItem& item, const NodeDown& down) {
+  item.kind = "node_down";
+  item.node = down.node.str();
+  item.text = "node is down: " + down.reason;
+  item.details["reason"] = down.reason;
+}
+
+void Describe(LogItem& item, const NodeUp& up) {
+  item.kind = "node_up";
+  item.node = up.node.str();
+  item.text = "node is back";
+}
+
+void Describe(LogItem& item, const WelcomeNode& welcome) {
+  item.kind = "welcome";
+  item.node = welcome.node.str();
+  item.text = fmt::format("node is welcome (incarnation {})", welcome.incarnation);
+  item.details["incarnation"] = welcome.incarnation;
+}
+
+void Describe(LogItem& item, const RefuseNode& refuse) {
+  item.kind = "refuse_node";
+  item.node = refuse.node.str();
+  item.text = "node is not let in: " + refuse.reason;
+  item.details["reason"] = refuse.reason;
+}
+
+void Describe(LogItem& item, const ForgetTask& forget) {
+  item.kind = "forget";
+  item.task = forget.task.str();
+  item.text = "forgotten";
+}
+
+std::string CapacityText(const NodeDescription& node) {
+  return fmt::format("{} cpus, {} of memory, {} tasks at most",
+                     FormatCpus(node.capacity.cpu_millis), FormatSize(node.capacity.memory_bytes),
+                     node.tasks_max);
+}
+
+void Describe(LogItem& item, const NodeJoined& joined) {
+  item.kind = "joined";
+  item.text = "asks to join: " + CapacityText(joined.description);
+  item.details["version"] = joined.description.version;
+}
+
+void Describe(LogItem& item, const NodeDescribed& described) {
+  item.kind = "described";
+  item.text = "is now: " + CapacityText(described.description);
+  item.details["version"] = described.description.version;
+}
+
+void Describe(LogItem& item, const NodeReported&) {
+  item.kind = "reported";
+  item.text = "has reported all that runs";
+}
+
+void Describe(LogItem& item, const NodeLeft&) {
+  item.kind = "left";
+  item.text = "worker ends; its tasks run on";
+}
+
+void Describe(LogItem& item, const LaunchFact& fact) {
+  item.kind = LaunchStateName(fact.state);
+  item.task = fact.key.task.str();
+  item.details["attempt"] = fact.key.attempt;
+  item.details["launch"] = fact.key.launch;
+  item.text = item.kind;
+  if (fact.key.launch > 0) item.text += fmt::format(" (launch {})", fact.key.launch);
+  if (fact.state == LaunchState::kExited) {
+    item.text += ": " + DescribeEnd(fact);
+    const bool has_code = fact.cause == ExitCause::kExited || fact.cause == ExitCause::kSignaled;
+    item.details["exit_code"] = has_code ? Json(fact.exit_code) : Json(nullptr);
+    item.details["final"] = fact.final;
+    item.details["stop_asked"] = fact.stop_asked;
+  }
+  if (!fact.detail.empty()) {
+    if (fact.state != LaunchState::kExited) item.text += ": " + fact.detail;
+    item.details["reason"] = fact.detail;
+  }
+  if (!fact.ports.empty()) item.details["ports"] = PortsJson(fact.ports);
+  if (!fact.container_id.empty()) item.details["container_id"] = fact.container_id;
+}
+
+LogItem NewItem(Source source, const bus::StreamMessage& message, std::uint32_t index) {
+  LogItem item;
+  item.source = source;
+  item.seq = message.seq;
+  item.index = index;
+  item.time = message.time;
+  return item;
+}
+
+LogItem Unreadable(Source source, const bus::StreamMessage& message, const Error& error) {
+  LogItem item = NewItem(source, message, 0);
+  item.kind = "unreadable";
+  item.text = fmt::format("cannot be read: {}", error.Text());
+  item.details["reason"] = error.Text();
+  return item;
+}
+
+std::vector<LogItem> IntentItems(const bus::StreamMessage& message) {
+  std::vector<LogItem> items;
+  const IntentBatch batch = wire::DecodeIntents(message.subject, message.headers, message.payload);
+  for (std::uint32_t i = 0; i < batch.items.size(); ++i) {
+    LogItem item = NewItem(Source::kIntents, message, i);
+    std::visit([&](const auto& what) { Describe(item, what); }, batch.items[i]);
+    items.push_back(std::move(item));
+  }
+  return items;
+}
+
+std::vector<LogItem> FactItems(const bus::StreamMessage& message) {
+  const auto node = wire::Subjects::LastToken(message.subject);
+  const auto batch = wire::DecodeFacts(node, message.payload);
+  if (!batch) return {Unreadable(Source::kFacts, message, batch.error())};
+  std::vector<LogItem> items;
+  for (std::uint32_t i = 0; i < batch->facts.size(); ++i) {
+    LogItem item = NewItem(Source::kFacts, message, i);
+    item.node = batch->node.str();
+    std::visit([&](const auto& what) { Describe(item, what); }, batch->facts[i].what);
+    item.details["happened_at"] = FormatRfc3339(batch->facts[i].at);
+    items.push_back(std::move(item));
+  }
+  return items;
+}
+
+std::vector<LogItem> DecisionItems(const bus::StreamMessage& message, DecisionOrder* order) {
+  const auto batch = wire::DecodeDecisions(message.payload);
+  if (!batch) return {Unreadable(Source::kDecisions, message, batch.error())};
+  if (order != nullptr) {
+    *order = {batch->stamp(), batch->prev, batch->intents.seq, batch->facts.seq};
+  }
+  std::vector<LogItem> items;
+  if (batch->term_start) {
+    LogItem item = NewItem(Source::kDecisions, message, 0);
+    item.time = batch->decided_at;
+    item.kind = "term";
+    item.text = fmt::format("{} leads from now on (epoch {})", batch->term_start->manager,
+                            batch->term.epoch);
+    item.details["manager"] = batch->term_start->manager;
+    item.details["epoch"] = batch->term.epoch;
+    items.push_back(std::move(item));
+  }
+  for (std::uint32_t i = 0; i < batch->items.size(); ++i) {
+    LogItem item = NewItem(Source::kDecisions, message, i);
+    item.time = batch->decided_at;
+    std::visit([&](const auto& what) { Describe(item, what); }, batch->items[i]);
+    items.push_back(std::move(item));
+  }
+  return items;
+}
+
+}  // namespace
+
+Json LogItem::ToJson() const {
+  auto or_null = [](const std::string& value) {
+    return value.empty() ? Json(nullptr) : Json(value);
+  };
+  Json json = {{"time", FormatRfc3339(time)},
+               {"stream", SourceName(source)},
+               {"seq", seq},
+               {"index", index},
+               {"kind", kind},
+               {"task", or_null(task)},
+               {"name", or_null(name)},
+               {"node", or_null(node)}};
+  for (const auto& [key, value] : details.items()) json[key] = value;
+  if (foreign) json["foreign"] = true;
+  json["text"] = text;
+  return json;
+}
+
+std::string_view SourceName(Source source) {
+  switch (source) {
+    case Source::kIntents:
+      return "intents";
+    case Source::kFacts:
+      return "facts";
+    case Source::kDecisions:
+      return "decisions";
+  }
+  return "";
+}
+
+std::vector<LogItem> ItemsOf(Source source, const bus::StreamMessage& message,
+                             DecisionOrder* order) {
+  switch (source) {
+    case Source::kIntents:
+      return IntentItems(message);
+    case Source::kFacts:
+      return FactItems(message);
+    case Source::kDecisions:
+      return DecisionItems(message, order);
+  }
+  return {};
+}
+
+bool LogFilter::Matches(const LogItem& item) {
+  if (!name.empty() && item.name == name && !item.task.empty()) tasks.insert(item.task);
+  if (tasks.contains(item.task)) return true;
+  return !node.empty() && item.node == node;
+}
+
+Result<LogFilter> FilterFor(const std::string& text, const std::vector<LogItem>& items) {
+  std::set<std::string> prefixed;
+  std::set<std::string> nodes_prefixed;
+  bool is_name = false;
+  for (const auto& item : items) {
+    if (item.task == text) return LogFilter{.tasks = {text}};
+    is_name = is_name || item.name == text;
+    if (item.task.starts_with(text)) prefixed.insert(item.task);
+    if (item.node.starts_with(text)) nodes_prefixed.insert(item.node);
+  }
+  if (nodes_prefixed.contains(text)) return LogFilter{.node = text};
+  if (is_name) return LogFilter{.name = text};
+  const auto& fitting = prefixed.empty() ? nodes_prefixed : prefixed;
+  if (fitting.empty()) {
+    return Fail(Code::kNotFound,
+                fmt::format("the log says nothing about a task or node '{}'", text));
+  }
+  if (fitting.size() > 1) {
+    std::vector<std::string> shown(fitting.begin(), fitting.end());
+    if (shown.size() > kCandidatesMax) shown.resize(kCandidatesMax);
+    return Fail(Code::kConflict, fmt::format("'{}' could be any of {}: {}", text, fitting.size(),
+                                             fmt::join(shown, ", ")));
+  }
+  if (prefixed.empty()) return LogFilter{.node = *fitting.begin()};
+  return LogFilter{.tasks = {*fitting.begin()}};
+}
+
+}  // namespace cube::cli

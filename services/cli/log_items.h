@@ -1,0 +1,52 @@
+// What the messages of the log say, item by item: as JSON (the truth, one object a line) and as a
+// line for people. Pure.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "services/cli/event_merge.h"
+#include "shared/bus/bus.h"
+#include "shared/domain/decision.h"
+
+namespace cube::cli {
+
+struct LogItem {
+  Source source = Source::kIntents;
+  std::uint64_t seq = 0;
+  std::uint32_t index = 0;  // in the message
+  WallTime time;            // intents, facts: the server's stamp; decisions: decided_at
+  std::string kind;         // "submit", "start", "running", ...
+  std::string task;
+  std::string name;
+  std::string node;
+  bool foreign = false;                                               // decisions: nobody takes it
+  std::string text;                                                   // one sentence
+  nlohmann::ordered_json details = nlohmann::ordered_json::object();  // what else is known
+
+  [[nodiscard]] nlohmann::ordered_json ToJson() const;
+};
+
+// A message of one of the three streams, decoded; what cannot be read is one item of kind
+// "unreadable". For decisions `order` is filled in.
+[[nodiscard]] std::vector<LogItem> ItemsOf(Source source, const bus::StreamMessage& message,
+                                           DecisionOrder* order);
+
+// "intents", "facts", "decisions".
+[[nodiscard]] std::string_view SourceName(Source source);
+
+// Items about one task or node. An exact id, node or name wins; else an id that begins with `text`,
+// if only one does (kConflict lists them). kNotFound if nothing fits.
+struct LogFilter {
+  std::set<std::string> tasks{};  // these ids; grows with what `name` brings
+  std::string name{};             // or all tasks of this name
+  std::string node{};             // or this node
+  [[nodiscard]] bool Matches(const LogItem& item);
+};
+[[nodiscard]] Result<LogFilter> FilterFor(const std::string& text,
+                                          const std::vector<LogItem>& items);
+
+}  // namespace cube::cli

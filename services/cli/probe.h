@@ -1,0 +1,26 @@
+// Why a server cannot be reached: what the operating system says, since the client library only
+// says that no server is available.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "shared/base/time.h"
+
+namespace cube::cli {
+
+struct HostPort {
+  std::string host;
+  std::string port;
+};
+// Of "nats://user:password@host:4222", "tls://[::1]:4222", "host". Port 4222 if none is given.
+[[nodiscard]] HostPort HostPortOf(std::string_view url);
+
+// Opens and closes one TCP connection: "connection refused", "unknown host", ...; empty if it could
+// be opened.
+[[nodiscard]] std::string ProbeServer(std::string_view url, Duration timeout);
+
+// The URL without user and password, for messages.
+[[nodiscard]] std::string UrlWithoutSecrets(std::string_view url);
+
+}  // namespace cube::cli

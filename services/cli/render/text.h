@@ -1,0 +1,17 @@
+// Text as a terminal shows it: widths, cutting, and nothing that could steer the terminal. Pure.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace cube::cli {
+
+// Columns that UTF-8 text takes; what is not valid counts one for each byte.
+[[nodiscard]] std::size_t DisplayWidth(std::string_view text);
+// At most `width` columns; what was cut is shown by '…'.
+[[nodiscard]] std::string CutToWidth(std::string_view text, std::size_t width);
+// Control characters (texts come from images, users and engines) as '?'; line ends as spaces.
+[[nodiscard]] std::string Printable(std::string_view text);
+
+}  // namespace cube::cli

@@ -1,0 +1,64 @@
+#include "services/cli/spec_file.h"
+
+#include <fmt/format.h>
+
+#include <fstream>
+#include <iostream>
+#include <iterator>
+
+#include "shared/wire/human.h"
+
+namespace cube::cli {
+namespace {
+
+// A file of tasks for people; larger ones are made by programs, which can split them.
+constexpr std::size_t kSpecFileBytesMax = 16u << 20;
+
+Result<std::string> ReadAll(std::istream& in, const std::string& path) {
+  std::string text;
+  std::array<char, 64u << 10> part{};
+  while (in.read(part.data(), part.size()) || in.gcount() > 0) {
+    text.append(part.data(), static_cast<std::size_t>(in.gcount()));
+    if (text.size() > kSpecFileBytesMax) {
+      return Fail(Code::kInvalid, fmt::format("{} is larger than 16 MiB; split it", path));
+    }
+  }
+  return text;
+}
+
+}  // namespace
+
+Result<std::vector<SubmitTask>> ParseSpecText(const std::string& path, std::string_view text) {
+  auto json = path.ends_with(".json") ? wire::ParseJson(text) : wire::ParseYaml(text);
+  if (!json) return Annotate(std::move(json).error(), "reading " + path);
+  std::vector<SubmitTask> tasks;
+  if (!json->is_array()) {
+    auto task = wire::TaskFromHuman(*json);
+    if (!task) return Annotate(std::move(task).error(), path);
+    tasks.push_back(std::move(*task));
+    return tasks;
+  }
+  for (std::size_t i = 0; i < json->size(); ++i) {
+    auto task = wire::TaskFromHuman((*json)[i]);
+    if (!task) return Annotate(std::move(task).error(), fmt::format("{}: task {}", path, i + 1));
+    tasks.push_back(std::move(*task));
+  }
+  if (tasks.empty()) return Fail(Code::kInvalid, fmt::format("{} lists no task", path));
+  return tasks;
+}
+
+Result<std::vector<SubmitTask>> ReadSpecFile(const std::string& path) {
+  if (path == "-") {
+    CUBE_TRY(const std::string text, ReadAll(std::cin, "standard input"));
+    return ParseSpecText("standard input", text);
+  }
+  std::ifstream file(path, std::ios::binary);
+  if (!file) {
+    return Fail(Code::kInvalid,
+                fmt::format("cannot read the task file {}: {}", path, std::strerror(errno)));
+  }
+  CUBE_TRY(const std::string text, ReadAll(file, path));
+  return ParseSpecText(path, text);
+}
+
+}  // namespace cube::cli

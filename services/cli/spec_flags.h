@@ -1,0 +1,28 @@
+// The task that `cube run IMAGE [COMMAND...]` with docker's flags means.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "services/cli/args.h"
+#include "services/cli/settings.h"
+#include "shared/domain/intent.h"
+
+namespace cube::cli {
+
+// The flags of `cube run` that describe the task.
+[[nodiscard]] std::vector<FlagSpec> SpecFlags();
+// Which of them were given: they cannot be combined with -f.
+[[nodiscard]] std::vector<std::string> SpecFlagsGiven(const Args& args);
+
+// kInvalid names the flag; kUnsupported: this version cannot do that yet. The id stays empty unless
+// --id gives it. Variables for `-e NAME` come from the environment, --env-file is read there too.
+[[nodiscard]] Result<SubmitTask> SpecFromFlags(const Args& args, const Environment& environment);
+
+// A name for a task of this image ("nginx" for "docker.io/library/nginx:1.25") or program.
+[[nodiscard]] std::string NameFor(std::string_view image_or_program);
+
+// "a\"b c\" d" as a shell splits it, without expansions: for --entrypoint.
+[[nodiscard]] Result<std::vector<std::string>> SplitWords(std::string_view text);
+
+}  // namespace cube::cli

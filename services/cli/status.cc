@@ -1,0 +1,145 @@
+// cube status: the cluster at a glance, or all about one task or node.
+#include <fmt/format.h>
+
+#include "services/cli/commands.h"
+#include "services/cli/details.h"
+#include "services/cli/exit_code.h"
+#include "services/cli/render/format.h"
+#include "services/cli/render/values.h"
+#include "services/cli/session.h"
+#include "services/cli/show.h"
+
+namespace cube::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// "3 running, 1 pending"; "none" if there are none.
+std::string Counts(const google::protobuf::Map<std::string, std::uint32_t>& counts) {
+  const std::map<std::string, std::uint32_t> sorted(counts.begin(), counts.end());
+  std::vector<std::string> parts;
+  for (const auto& [status, count] : sorted) {
+    if (count > 0) parts.push_back(fmt::format("{} {}", count, status));
+  }
+  return parts.empty() ? "none" : fmt::format("{}", fmt::join(parts, ", "));
+}
+
+void ShowCluster(Session& session, Client& client, const v1::QueryReply& reply) {
+  const auto& cluster = reply.cluster();
+  const auto& all = cluster.capacity();
+  const auto& used = cluster.allocated();
+  std::string out;
+  auto line = [&](std::string_view title, const std::string& text) {
+    out += fmt::format("{:<10}{}\n", title, text);
+  };
+  line("Cluster", cluster.cluster().empty() ? "no manager has led yet" : cluster.cluster());
+  line("Leader", cluster.leader().empty()
+                     ? "none"
+                     : fmt::format("{} (epoch {})", cluster.leader(), cluster.term().epoch()));
+  line("Server",
+       fmt::format("{} (nats-server {})", client.settings().server, client.server_version()));
+  line("Nodes", Counts(cluster.nodes()));
+  line("Tasks", Counts(cluster.tasks()));
+  line("Promised", fmt::format("{} of {} cpus, {} of {} memory, {} of {} disk",
+                               FormatCpus(used.cpu_millis()), FormatCpus(all.cpu_millis()),
+                               FormatSize(used.memory_bytes()), FormatSize(all.memory_bytes()),
+                               FormatSize(used.disk_bytes()), FormatSize(all.disk_bytes())));
+  if (!reply.leading()) line("Answer", reply.manager() + ", which does not lead");
+  if (cluster.foreign_messages() > 0) {
+    line("Warning",
+         fmt::format("{} decision messages were skipped as foreign", cluster.foreign_messages()));
+  }
+  session.terminal().out << out;
+}
+
+Result<int> ShowAll(Session& session, Client& client) {
+  CUBE_TRY(const auto reply, client.Query("cluster", {}));
+  const Format format = FormatOf(session.args());
+  if (format == Format::kJson || format == Format::kYaml) {
+    Json json = ClusterJson(reply.cluster());
+    json["manager"] = reply.manager();
+    json["leading"] = reply.leading();
+    json["decision_seq"] = reply.decision_seq();
+    json["intent_seq"] = reply.intent_seq();
+    ShowJson(session, json);
+    return kExitDone;
+  }
+  CUBE_TRY(const auto tasks, client.Tasks({}));
+  if (format != Format::kName) {
+    ShowCluster(session, client, reply);
+    session.terminal().out << "\n";
+  }
+  CUBE_TRY_VOID(ShowTasks(session, client, tasks));
+  return kExitDone;
+}
+
+// A task's exact id or name, then a node's name, then prefixes of tasks, then of nodes.
+Result<int> ShowNamed(Session& session, Client& client, const std::string& word) {
+  const Format format = FormatOf(session.args());
+  const bool people = format == Format::kTable || format == Format::kWide;
+  const auto task = client.Find(word);
+  if (!task && task.error().code != Code::kNotFound && task.error().code != Code::kConflict) {
+    return std::unexpected(task.error());
+  }
+  const bool exact = task && (task->id() == word || task->spec().name() == word);
+  CUBE_TRY(const auto nodes, client.Nodes());
+  const v1::NodeView* node = nullptr;
+  if (!exact) {
+    for (const auto& candidate : nodes) {
+      const bool fits = task || task.error().code == Code::kConflict
+                            ? candidate.name() == word
+                            : candidate.name().starts_with(word);
+      if (!fits) continue;
+      if (candidate.name() == word || node == nullptr) node = &candidate;
+    }
+  }
+  if (node != nullptr) {
+    if (people) {
+      CUBE_TRY_VOID(ShowNodeDetails(session, client, *node));
+    } else if (format == Format::kName) {
+      session.terminal().out << node->name() << "\n";
+    } else {
+      ShowJson(session, NodeJson(*node));
+    }
+    return kExitDone;
+  }
+  if (!task) {
+    if (task.error().code == Code::kConflict) return std::unexpected(task.error());
+    return Fail(Code::kNotFound,
+                fmt::format("there is no task and no node '{}'. 'cube ps -a' lists tasks, 'cube "
+                            "node ls' nodes",
+                            word));
+  }
+  if (people) {
+    CUBE_TRY_VOID(ShowTaskDetails(session, client, *task));
+  } else if (format == Format::kName) {
+    session.terminal().out << task->id() << "\n";
+  } else {
+    ShowJson(session, TaskDetailJson(*task));
+  }
+  return kExitDone;
+}
+
+Result<int> Status(Session& session) {
+  CUBE_TRY(Client * client, session.client());
+  if (session.args().operands.empty()) return ShowAll(session, *client);
+  return ShowNamed(session, *client, session.args().operands.front());
+}
+
+}  // namespace
+
+CommandSpec StatusCommand() {
+  return {.name = "status",
+          .summary = "Show the cluster at a glance, or all about one task or node.",
+          .operands = "[TASK|NODE]",
+          .flags = ReadFlags(),
+          .examples = {{"the cluster and what runs on it", "cube status"},
+                       {"a task: its state, its last events and, while it waits, why",
+                        "cube status web"}},
+          .exit_codes = {kExitDone, kExitNotFound, kExitConflict, kExitUsage, kExitUnreachable},
+          .operands_max = 1,
+          .word = Word::kTaskOrNode,
+          .run = Status};
+}
+
+}  // namespace cube::cli

@@ -1,0 +1,304 @@
+#include "services/cli/views.h"
+
+#include <fmt/format.h>
+
+#include "services/cli/render/format.h"
+#include "services/cli/render/values.h"
+#include "shared/wire/convert.h"
+#include "shared/wire/human.h"
+
+namespace cube::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// Ids may be cut to this many columns, names and images a little less: still telling.
+constexpr std::size_t kIdWidthMin = 16;
+constexpr std::size_t kTextWidthMin = 10;
+// The docker engine puts this much of the cluster's name into a container's name.
+constexpr std::size_t kClusterDigits = 8;
+
+Json TextOrNull(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
+
+std::string ProtocolName(v1::Protocol protocol) {
+  return protocol == v1::PROTOCOL_UDP ? "udp" : "tcp";
+}
+
+Json PortsJson(const v1::TaskView& task) {
+  Json ports = Json::array();
+  for (const auto& port : task.ports()) {
+    ports.push_back({{"port", port.port()},
+                     {"host_port", port.host_port()},
+                     {"protocol", ProtocolName(port.protocol())}});
+  }
+  return ports;
+}
+
+Json MapJson(const google::protobuf::Map<std::string, std::string>& map) {
+  // Sorted: the order of a protobuf map is nobody's.
+  const std::map<std::string, std::string> sorted(map.begin(), map.end());
+  Json json = Json::object();
+  for (const auto& [key, value] : sorted) json[key] = value;
+  return json;
+}
+
+Json CountsJson(const google::protobuf::Map<std::string, std::uint32_t>& map) {
+  const std::map<std::string, std::uint32_t> sorted(map.begin(), map.end());
+  Json json = Json::object();
+  for (const auto& [key, value] : sorted) json[key] = value;
+  return json;
+}
+
+std::string ExitText(const v1::TaskView& task) {
+  return task.has_exit_code() ? std::to_string(task.exit_code()) : "-";
+}
+
+std::string OrDash(const std::string& text) { return text.empty() ? "-" : text; }
+
+std::string LabelsText(const google::protobuf::Map<std::string, std::string>& map) {
+  const std::map<std::string, std::string> sorted(map.begin(), map.end());
+  std::string text;
+  for (const auto& [key, value] : sorted) {
+    text += fmt::format("{}{}={}", text.empty() ? "" : ",", key, value);
+  }
+  return OrDash(text);
+}
+
+// "docker (20.10.24)", with what is missing.
+std::string EnginesText(const v1::NodeDescription& node) {
+  std::string text;
+  for (const auto& engine : node.engines()) {
+    text += fmt::format("{}{}{}", text.empty() ? "" : ",", engine.kind(),
+                        !engine.up() ? "(down)" : (engine.limits() ? "" : "(no limits)"));
+  }
+  return OrDash(text);
+}
+
+std::vector<Column> TaskColumns(bool wide, bool reasons) {
+  std::vector<Column> columns = {{"ID", false, kIdWidthMin},
+                                 {"NAME", false, kTextWidthMin},
+                                 {"NODE", false, kTextWidthMin},
+                                 {"STATE"},
+                                 {"CREATED"},
+                                 {"CONTAINERNAME", false, kTextWidthMin},
+                                 {"IMAGE", false, kTextWidthMin},
+                                 {"PORTS", false, kTextWidthMin}};
+  if (wide) {
+    const std::vector<Column> more = {{"HEALTHY"},
+                                      {"ATTEMPT", true},
+                                      {"LAUNCH", true},
+                                      {"EXIT", true},
+                                      {"STARTED"},
+                                      {"FINISHED"},
+                                      {"CONTAINERID", false, kTextWidthMin}};
+    columns.insert(columns.end(), more.begin(), more.end());
+  }
+  if (reasons) columns.push_back({"REASON", false, kTextWidthMin});
+  return columns;
+}
+
+}  // namespace
+
+bool IsFinished(std::string_view status) {
+  return status == "completed" || status == "failed" || status == "stopped" || status == "lost" ||
+         status == "refused";
+}
+
+Json TaskJson(const v1::TaskView& task) {
+  const bool placed = task.attempt() > 0;
+  return {{"id", task.id()},
+          {"name", task.spec().name()},
+          {"job", nullptr},
+          {"slot", nullptr},
+          {"node", TextOrNull(task.node())},
+          {"status", task.status()},
+          {"healthy", task.healthy()},
+          {"attempt", task.attempt()},
+          {"launch", placed ? Json(task.launch()) : Json(nullptr)},
+          {"image", TextOrNull(task.spec().image())},
+          {"reason", TextOrNull(task.reason())},
+          {"exit_code", task.has_exit_code() ? Json(task.exit_code()) : Json(nullptr)},
+          {"ports", PortsJson(task)},
+          {"created_at", TimeJson(task.created_at_ns())},
+          {"started_at", TimeJson(task.started_at_ns())},
+          {"finished_at", TimeJson(task.finished_at_ns())}};
+}
+
+Json TaskDetailJson(const v1::TaskView& task) {
+  Json json = TaskJson(task);
+  json["container_id"] = TextOrNull(task.container_id());
+  json["node_address"] = TextOrNull(task.node_address());
+  // A spec that this version cannot read (a newer manager's) is left out, not guessed.
+  const auto spec = wire::FromProto(task.spec());
+  json["spec"] = spec ? wire::SpecToHuman(*spec) : Json(nullptr);
+  return json;
+}
+
+Json ResourcesJson(const v1::Resources& amount) {
+  return {{"cpus", static_cast<double>(amount.cpu_millis()) / 1000.0},
+          {"memory", amount.memory_bytes()},
+          {"disk", amount.disk_bytes()}};
+}
+
+Json NodeJson(const v1::NodeView& node) {
+  const auto& about = node.description();
+  Json engines = Json::array();
+  for (const auto& engine : about.engines()) {
+    engines.push_back({{"kind", engine.kind()},
+                       {"version", TextOrNull(engine.version())},
+                       {"limits", engine.limits()},
+                       {"up", engine.up()}});
+  }
+  return {{"name", node.name()},
+          {"status", node.status()},
+          {"eligible", node.eligible()},
+          {"cpus", static_cast<double>(about.capacity().cpu_millis()) / 1000.0},
+          {"memory", about.capacity().memory_bytes()},
+          {"disk", about.capacity().disk_bytes()},
+          {"allocated", ResourcesJson(node.allocated())},
+          {"used", nullptr},
+          {"tasks", node.tasks()},
+          {"tasks_max", about.tasks_max()},
+          {"labels", MapJson(about.labels())},
+          {"engines", std::move(engines)},
+          {"version", TextOrNull(about.version())},
+          {"role", "worker"},
+          {"address", TextOrNull(about.address())},
+          {"incarnation", node.incarnation()},
+          {"joined_at", TimeJson(node.joined_at_ns())},
+          {"reason", TextOrNull(node.reason())}};
+}
+
+Json ClusterJson(const v1::ClusterView& cluster) {
+  return {{"cluster", TextOrNull(cluster.cluster())},
+          {"leader", TextOrNull(cluster.leader())},
+          {"epoch", cluster.term().epoch()},
+          {"version", TextOrNull(cluster.version())},
+          {"nodes", CountsJson(cluster.nodes())},
+          {"tasks", CountsJson(cluster.tasks())},
+          {"capacity", ResourcesJson(cluster.capacity())},
+          {"allocated", ResourcesJson(cluster.allocated())},
+          {"foreign_messages", cluster.foreign_messages()}};
+}
+
+std::string PortsText(const v1::TaskView& task) {
+  std::string text;
+  auto add = [&](std::string_view part) {
+    if (!text.empty()) text += ", ";
+    text += part;
+  };
+  const std::string host = task.node_address().empty() ? "" : task.node_address() + ":";
+  for (const auto& port : task.ports()) {
+    add(fmt::format("{}{}->{}/{}", host, port.host_port(), port.port(),
+                    ProtocolName(port.protocol())));
+  }
+  if (task.ports().empty() && !IsFinished(task.status())) {
+    for (const auto& port : task.spec().ports()) {
+      add(fmt::format("{}/{}", port.port(), ProtocolName(port.protocol())));
+    }
+  }
+  return text;
+}
+
+std::string ContainerName(const v1::TaskView& task, std::string_view cluster) {
+  if (task.container_id().empty()) return "-";
+  if (task.spec().image().empty()) return "pid " + task.container_id();
+  std::string tail;
+  for (const char c : cluster) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+    if (plain && tail.size() < kClusterDigits) tail += c;
+  }
+  return fmt::format("cube-{}-{}-{}{}{}", task.id(), task.attempt(), task.launch(),
+                     tail.empty() ? "" : "-", tail);
+}
+
+std::string StatusSentence(const v1::TaskView& task) {
+  std::string text = task.status();
+  if (!task.node().empty()) text += " on " + task.node();
+  if (task.has_exit_code() && task.reason().empty()) {
+    text += fmt::format(": exit code {}", task.exit_code());
+  }
+  if (!task.reason().empty()) text += ": " + task.reason();
+  return text;
+}
+
+Table TaskTable(const std::vector<v1::TaskView>& tasks, const ViewOptions& options) {
+  const bool reasons =
+      std::ranges::any_of(tasks, [](const auto& task) { return !task.reason().empty(); });
+  Table table(TaskColumns(options.wide, reasons));
+  for (const auto& task : tasks) {
+    std::string state = task.status();
+    if (task.status() == "running" && task.spec().has_health() && !task.healthy()) {
+      state += " (not healthy yet)";
+    }
+    std::vector<Cell> cells = {{task.id()},
+                               {task.spec().name()},
+                               {OrDash(task.node())},
+                               {state, StatusColor(task.status())},
+                               {FormatAge(WallFromNanos(task.created_at_ns()), options.now)},
+                               {ContainerName(task, options.cluster)},
+                               {OrDash(task.spec().image())},
+                               {PortsText(task)}};
+    if (options.wide) {
+      const std::string launch = task.attempt() > 0 ? std::to_string(task.launch()) : "-";
+      cells.insert(cells.end(), {{task.healthy() ? "yes" : "no"},
+                                 {std::to_string(task.attempt())},
+                                 {launch},
+                                 {ExitText(task)},
+                                 {FormatAge(WallFromNanos(task.started_at_ns()), options.now)},
+                                 {FormatAge(WallFromNanos(task.finished_at_ns()), options.now)},
+                                 {OrDash(task.container_id().substr(0, 12))}});
+    }
+    if (reasons) cells.push_back({task.reason()});
+    table.Add(std::move(cells));
+  }
+  return table;
+}
+
+Table NodeTable(const std::vector<v1::NodeView>& nodes, const ViewOptions& options) {
+  const bool reasons =
+      std::ranges::any_of(nodes, [](const auto& node) { return !node.reason().empty(); });
+  std::vector<Column> columns = {
+      {"NAME", false, kTextWidthMin},   {"STATUS"},           {"ROLE"},        {"CPUS", true},
+      {"MEMORY (MiB)", true},           {"DISK (GiB)", true}, {"TASKS", true}, {"AGE", true},
+      {"VERSION", false, kTextWidthMin}};
+  if (options.wide) {
+    columns.insert(columns.end(), {{"ENGINES", false, kTextWidthMin},
+                                   {"LABELS", false, kTextWidthMin},
+                                   {"ADDRESS"},
+                                   {"INCARNATION", true}});
+  }
+  if (reasons) columns.push_back({"REASON", false, kTextWidthMin});
+  Table table(std::move(columns));
+  auto share = [](std::string_view used, std::string_view all) {
+    return fmt::format("{}/{}", used, all);
+  };
+  for (const auto& node : nodes) {
+    const auto& all = node.description().capacity();
+    const auto& used = node.allocated();
+    const std::string status =
+        node.status() == "ready" && !node.eligible() ? "ready,cordoned" : node.status();
+    const WallTime joined = WallFromNanos(node.joined_at_ns());
+    std::vector<Cell> cells = {
+        {node.name()},
+        {status, StatusColor(node.status())},
+        {"worker"},
+        {share(FormatCpus(used.cpu_millis()), FormatCpus(all.cpu_millis()))},
+        {share(FormatMebibytes(used.memory_bytes()), FormatMebibytes(all.memory_bytes()))},
+        {share(FormatGibibytes(used.disk_bytes()), FormatGibibytes(all.disk_bytes()))},
+        {std::to_string(node.tasks())},
+        {IsSet(joined) ? FormatSpan(options.now - joined) : "-"},
+        {OrDash(node.description().version())}};
+    if (options.wide) {
+      cells.insert(cells.end(), {{EnginesText(node.description())},
+                                 {LabelsText(node.description().labels())},
+                                 {OrDash(node.description().address())},
+                                 {std::to_string(node.incarnation())}});
+    }
+    if (reasons) cells.push_back({node.reason()});
+    table.Add(std::move(cells));
+  }
+  return table;
+}
+
+}  // namespace cube::cli

@@ -1,0 +1,44 @@
+// Tasks, nodes and the cluster as the command line shows them: JSON with stable names, and tables.
+// Pure: what is shown comes from a manager's reply.
+#pragma once
+
+#include <cube/v1/queries.pb.h>
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "services/cli/render/table.h"
+#include "shared/base/time.h"
+
+namespace cube::cli {
+
+// completed, failed, stopped, lost, refused: nothing further happens to the task.
+[[nodiscard]] bool IsFinished(std::string_view status);
+
+// The members that `cube ps -o json` promises, always all of them; null = does not apply.
+[[nodiscard]] nlohmann::ordered_json TaskJson(const v1::TaskView& task);
+// Those, the specification and where its ports are reached.
+[[nodiscard]] nlohmann::ordered_json TaskDetailJson(const v1::TaskView& task);
+[[nodiscard]] nlohmann::ordered_json NodeJson(const v1::NodeView& node);
+[[nodiscard]] nlohmann::ordered_json ClusterJson(const v1::ClusterView& cluster);
+[[nodiscard]] nlohmann::ordered_json ResourcesJson(const v1::Resources& amount);
+
+struct ViewOptions {
+  WallTime now;
+  bool wide = false;
+  std::string cluster;  // the cluster's random name: a part of containers' names
+};
+// ID NAME NODE STATE CREATED CONTAINERNAME IMAGE PORTS, REASON if any task has one; wide: more.
+[[nodiscard]] Table TaskTable(const std::vector<v1::TaskView>& tasks, const ViewOptions& options);
+// NAME STATUS ROLE CPUS MEMORY (MiB) DISK (GiB) TASKS AGE VERSION; wide: more.
+[[nodiscard]] Table NodeTable(const std::vector<v1::NodeView>& nodes, const ViewOptions& options);
+
+// "0.0.0.0:8080->80/tcp"-like: "10.0.0.5:32768->80/tcp, 53/udp".
+[[nodiscard]] std::string PortsText(const v1::TaskView& task);
+// The name of a container on its engine; "-" for a task that has none.
+[[nodiscard]] std::string ContainerName(const v1::TaskView& task, std::string_view cluster);
+// "running on node-a", "pending: no node has 4 cpus free", "failed on node-a: exit code 1".
+[[nodiscard]] std::string StatusSentence(const v1::TaskView& task);
+
+}  // namespace cube::cli

@@ -1,0 +1,60 @@
+// Deciding: a pure function of the view, of what the leader has heard of nodes, and of the time.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "services/manager/core/scheduler.h"
+#include "shared/base/time.h"
+#include "shared/cluster/view.h"
+#include "shared/domain/decision.h"
+
+namespace cube::manager {
+
+// What the leader concludes from heartbeats, which never enter the view themselves.
+struct Verdicts {
+  std::map<NodeName, std::string> silent;  // up nodes to be called down, with the reason
+  std::vector<NodeName> heard;             // down nodes whose welcomed worker beats again
+  std::vector<NodeName> join_ok;           // asked to join, and nobody else has the name
+  std::vector<NodeName> join_refused;      // asked to join while the welcomed worker beats
+};
+
+// A cycle's message is cut here: encoded bytes, well below NATS' usual max_payload of 1 MiB, at
+// the size where the server's throughput in bytes is best.
+inline constexpr std::size_t kDecisionBytesMax = 256u << 10;
+// Items of one cycle at most: bounds the time that one cycle takes.
+inline constexpr std::size_t kDecisionItemsMax = 8192;
+// Forgetting is never urgent: a few at a time beside the other work.
+inline constexpr std::size_t kForgetsMax = 512;
+
+// Remembers which shapes did not fit, so that a full cluster costs nothing per cycle. Forgetting
+// the memory changes no answer.
+class Planner {
+ public:
+  // kInvalid: no such policy.
+  [[nodiscard]] static Result<Planner> Make(const Settings& settings);
+
+  // Decisions in the order in which they are to be folded; bounded by the limits above, so the
+  // caller asks again after folding them.
+  [[nodiscard]] std::vector<DecisionItem> Decide(const View& view, const Verdicts& verdicts,
+                                                 WallTime now);
+
+  // Why a pending task is not placed now.
+  [[nodiscard]] std::string WhyPending(const View& view, const Task& task) const;
+
+  [[nodiscard]] const Settings& settings() const { return settings_; }
+
+ private:
+  class Cycle;
+  Planner(Settings settings, std::unique_ptr<Scheduler> scheduler)
+      : settings_(std::move(settings)), scheduler_(std::move(scheduler)) {}
+
+  Settings settings_;
+  std::unique_ptr<Scheduler> scheduler_;
+  std::map<std::string, std::uint64_t> full_since_;  // shape -> room_version at which none fitted
+};
+
+}  // namespace cube::manager

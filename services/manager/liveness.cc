@@ -1,0 +1,114 @@
+#include "services/manager/liveness.h"
+
+#include <algorithm>
+
+namespace cube::manager {
+
+Duration HeartbeatInterval(std::size_t nodes) {
+  const auto spread = std::chrono::nanoseconds(std::chrono::seconds(1)) *
+                      static_cast<std::int64_t>(nodes) / kHeartbeatsPerSecondMax;
+  return std::max<Duration>(kHeartbeatMin, spread);
+}
+
+void Liveness::Reset() {
+  heard_.clear();
+  silent_.clear();
+  returned_.clear();
+  joins_.clear();
+  mass_ = false;
+}
+
+bool Liveness::OnHeartbeat(const View& view, const Heartbeat& beat) {
+  const NodeName name = NodeName::Trusted(beat.node);
+  const auto it = view.nodes.find(name);
+  if (it == view.nodes.end() || it->second.incarnation == 0 ||
+      it->second.instance != beat.instance) {
+    return false;
+  }
+  Heard& heard = heard_[name];
+  heard.echo = echoes_;
+  heard.instance = beat.instance;
+  ++heard.beats;
+  silent_.erase(name);
+  if (it->second.down) returned_.insert(name);
+  return true;
+}
+
+bool Liveness::IsSilent(const NodeName& name) const {
+  const auto it = heard_.find(name);
+  return it != heard_.end() && echoes_ - it->second.echo >= kSilentEchoes;
+}
+
+void Liveness::OnEcho(const View& view, bool quiet, MonoTime now, std::string& notice) {
+  ++echoes_;
+  std::set<NodeName> silent;
+  std::size_t up = 0;
+  for (const auto& [name, node] : view.nodes) {
+    if (node.incarnation == 0) continue;
+    const auto [it, is_new] = heard_.try_emplace(name, Heard{echoes_, 0, node.instance});
+    if (it->second.instance != node.instance) it->second = {echoes_, 0, node.instance};
+    if (node.down) continue;
+    ++up;
+    if (IsSilent(name)) silent.insert(name);
+  }
+  if (!quiet) return;  // heartbeats may still lie in the inbox: judge at the next echo
+  if (silent.size() < kMassSilenceMin || silent.size() * kMassSilenceShare <= up) {
+    mass_ = false;
+    silent_ = std::move(silent);
+    return;
+  }
+  if (!mass_) {
+    mass_ = true;
+    mass_since_ = now;
+    notice = std::to_string(silent.size()) + " of " + std::to_string(up) +
+             " nodes went silent together; none is called down for " +
+             FormatDuration(kMassSilenceHold);
+  }
+  if (now - mass_since_ >= kMassSilenceHold) silent_ = std::move(silent);
+}
+
+void Liveness::JudgeJoins(const View& view, Verdicts& verdicts) {
+  for (const NodeName& name : view.joining) {
+    const Node& node = view.nodes.at(name);
+    if (node.incarnation == 0 || node.down || silent_.contains(name)) {
+      verdicts.join_ok.push_back(name);
+      continue;
+    }
+    const Heard& heard = heard_.try_emplace(name, Heard{echoes_, 0, node.instance}).first->second;
+    Join& join = joins_[name];
+    if (join.instance != node.joining_instance) {
+      join = {node.joining_instance, heard.beats, echoes_};
+    }
+    if (heard.beats > join.beats) {
+      verdicts.join_refused.push_back(name);
+    } else if (echoes_ - join.echo >= kSilentEchoes) {
+      verdicts.join_ok.push_back(name);
+    }
+  }
+  std::erase_if(joins_, [&view](const auto& entry) { return !view.joining.contains(entry.first); });
+}
+
+Verdicts Liveness::Judge(const View& view) {
+  Verdicts verdicts;
+  JudgeJoins(view, verdicts);
+  std::erase_if(silent_, [&view](const NodeName& name) {
+    const auto it = view.nodes.find(name);
+    return it == view.nodes.end() || it->second.down;
+  });
+  for (const NodeName& name : silent_) {
+    // A worker that takes over the name is welcomed instead: its launches may still run.
+    if (std::find(verdicts.join_ok.begin(), verdicts.join_ok.end(), name) ==
+        verdicts.join_ok.end()) {
+      verdicts.silent.emplace(name, "no heartbeat since " + std::to_string(kSilentEchoes) +
+                                        " intervals");
+    }
+  }
+  std::erase_if(returned_, [&view](const NodeName& name) {
+    const auto it = view.nodes.find(name);
+    return it == view.nodes.end() || !it->second.down;
+  });
+  verdicts.heard.assign(returned_.begin(), returned_.end());
+  return verdicts;
+}
+
+}  // namespace cube::manager

@@ -1,0 +1,68 @@
+// Which nodes speak and which are silent, from heartbeats alone. The leader measures silence in
+// its own heartbeats that have come back to it, so that a slow bus or a paused leader accuses
+// nobody. Never part of the view.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "services/manager/core/decide.h"
+#include "shared/base/time.h"
+#include "shared/cluster/view.h"
+#include "shared/domain/assign.h"
+
+namespace cube::manager {
+
+// Echoes without a heartbeat of a node between them that make it silent.
+inline constexpr std::uint64_t kSilentEchoes = 3;
+inline constexpr Duration kHeartbeatMin = std::chrono::seconds(1);
+// Heartbeats per second that a leader takes at most: the interval grows with the cluster.
+inline constexpr std::int64_t kHeartbeatsPerSecondMax = 1000;
+// More nodes than this share going silent together is more likely our fault than theirs.
+inline constexpr std::size_t kMassSilenceShare = 3;  // a third
+inline constexpr std::size_t kMassSilenceMin = 3;
+inline constexpr Duration kMassSilenceHold = std::chrono::seconds(30);
+
+[[nodiscard]] Duration HeartbeatInterval(std::size_t nodes);
+
+class Liveness {
+ public:
+  // A new leader has heard nothing yet: every node gets the full time.
+  void Reset();
+
+  // A heartbeat of a worker. -> whether that worker is the node's welcomed one.
+  bool OnHeartbeat(const View& view, const Heartbeat& beat);
+  // The leader's own heartbeat has come back. `quiet` = nothing else waits in the inbox. Looks for
+  // silent nodes; `notice` gets a sentence if the verdict on many was put off.
+  void OnEcho(const View& view, bool quiet, MonoTime now, std::string& notice);
+
+  // What deciding should know; drops what the view shows to be done.
+  [[nodiscard]] Verdicts Judge(const View& view);
+
+ private:
+  struct Heard {
+    std::uint64_t echo = 0;   // number of echoes when it last spoke
+    std::uint64_t beats = 0;  // heartbeats counted
+    std::uint64_t instance = 0;
+  };
+  [[nodiscard]] bool IsSilent(const NodeName& name) const;
+  void JudgeJoins(const View& view, Verdicts& verdicts);
+
+  std::uint64_t echoes_ = 0;
+  std::map<NodeName, Heard> heard_;
+  std::set<NodeName> silent_;
+  std::set<NodeName> returned_;
+  struct Join {
+    std::uint64_t instance = 0;
+    std::uint64_t beats = 0;  // of the welcomed worker when the join was seen
+    std::uint64_t echo = 0;
+  };
+  std::map<NodeName, Join> joins_;
+  MonoTime mass_since_{};
+  bool mass_ = false;
+};
+
+}  // namespace cube::manager

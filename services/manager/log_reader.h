@@ -1,0 +1,80 @@
+// Reads the three streams of the log and folds them into a view in the one order that every reader
+// uses. Buffers what has arrived ahead of its decision; credit bounds the buffers.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "services/manager/operation.h"
+#include "shared/bus/bus.h"
+#include "shared/cluster/fold.h"
+#include "shared/cluster/view.h"
+#include "shared/domain/intent.h"
+#include "shared/wire/subjects.h"
+
+namespace cube::manager {
+
+// Messages of one stream that may lie here or be under way: enough to hide a round trip; at the
+// usual sizes (some KB) a few MB of memory.
+inline constexpr std::uint32_t kReadAheadMessages = 256;
+// Credit is given back in pieces of this size: one request to the server each.
+inline constexpr std::uint32_t kCreditMessages = 64;
+static_assert(kCreditMessages * 2 <= kReadAheadMessages);
+
+// An intent message as folded, with what came of each item.
+struct FoldedIntents {
+  std::uint64_t seq = 0;
+  std::string outcome_token;
+  std::vector<IntentResult> results;
+};
+
+class LogReader {
+ public:
+  explicit LogReader(wire::Subjects subjects) : subjects_(std::move(subjects)) {}
+
+  // Opens the readers behind the view's positions; what was buffered is dropped.
+  void Open(const View& view, Operations& out);
+  // Takes a message in; false if the event is not of a reader of this one.
+  bool OnRead(const bus::Read& read);
+
+  // As a follower: folds every decision whose intents and facts have arrived, at most
+  // `decisions_max`. -> how many. `folded` gets the intents.
+  std::size_t Follow(View& view, std::size_t decisions_max, std::vector<FoldedIntents>& folded,
+                     Operations& out);
+
+  // As the leader: folds intents, then facts, that have arrived; each bounded.
+  void TakeIntents(View& view, std::vector<FoldedIntents>& folded, Operations& out);
+  void TakeFacts(View& view, Operations& out);
+  // Drops decisions up to `seq` (the leader's own come back to it). -> whether later ones lie here.
+  bool DropDecisions(std::uint64_t seq, Operations& out);
+
+  [[nodiscard]] bool HasIntents() const { return !intents_.messages.empty(); }
+  [[nodiscard]] bool HasFacts() const { return !facts_.messages.empty(); }
+  [[nodiscard]] std::size_t FactsWaiting() const { return facts_.messages.size(); }
+  [[nodiscard]] bool HasDecisions() const { return !decisions_.messages.empty(); }
+
+ private:
+  struct Lane {
+    bus::SubId id = 0;
+    std::deque<bus::StreamMessage> messages;
+    std::uint32_t taken = 0;  // since credit was given back
+  };
+
+  void OpenLane(Lane& lane, const std::string& stream, std::uint64_t from, Operations& out);
+  static void Taken(Lane& lane, Operations& out);
+  void FoldIntent(View& view, std::vector<FoldedIntents>& folded, Operations& out);
+  void FoldFact(View& view, Operations& out);
+  // Folds intents and facts up to a decision's as_of. -> whether all of them have arrived.
+  bool FoldUpTo(View& view, const DecisionBatch& batch, std::vector<FoldedIntents>& folded,
+                Operations& out);
+
+  wire::Subjects subjects_;
+  bus::SubId next_id_ = 1;
+  Lane intents_;
+  Lane facts_;
+  Lane decisions_;
+};
+
+}  // namespace cube::manager

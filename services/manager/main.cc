@@ -1,0 +1,251 @@
+// cube-manager: builds the adapters, joins them with the loop, and waits. Everything else is in
+// the loop.
+#include <csignal>
+#include <cstdio>
+#include <memory>
+
+#include "services/manager/manager_loop.h"
+#include "services/manager/view_store.h"
+#include "shared/base/base32.h"
+#include "shared/bus/nats_bus.h"
+#include "shared/logging/logging.h"
+#include "shared/runtime/clock.h"
+#include "shared/runtime/entropy.h"
+#include "shared/runtime/files.h"
+#include "shared/runtime/inbox.h"
+#include "shared/runtime/lock_file.h"
+#include "shared/runtime/signals.h"
+#include "shared/service/service_flags.h"
+#include "shared/store/lmdb_store.h"
+#include "shared/store/memory_store.h"
+
+namespace cube::manager {
+namespace {
+
+using logging::Level;
+using logging::Log;
+
+// Core messages that may wait; beyond it they are dropped, as NATS itself does with slow readers.
+constexpr std::size_t kInboxMessagesMax = 65'536;
+// Events handled in one step: bounds the time until the next look at the clock.
+constexpr std::size_t kEventsPerStep = 1024;
+// The view is a cache, but one that is costly to rebuild: on disk at the latest so long after.
+constexpr Duration kSyncEvery = std::chrono::seconds(5);
+
+struct Told {
+  int signal = 0;
+};
+using Item = std::variant<bus::Event, Told>;
+
+struct Flags {
+  service::ServiceFlags service;
+  std::string name;
+  Settings settings;
+};
+
+class Process {
+ public:
+  Process(Flags flags, std::string dir, runtime::LockFile lock)
+      : flags_(std::move(flags)),
+        dir_(std::move(dir)),
+        lock_(std::move(lock)),
+        inbox_(kInboxMessagesMax) {}
+
+  Result<void> Open();
+  // Runs until a signal or the loop ends it. -> exit code.
+  int Run();
+
+ private:
+  Result<void> OpenStore();
+  Result<std::string> Identity() const;
+  bool Execute(std::vector<Operation> operations);
+  void Write(const LogLine& line) const;
+
+  Flags flags_;
+  std::string dir_;
+  runtime::LockFile lock_;
+  SystemClock clock_;
+  Inbox<Item> inbox_;
+  std::unique_ptr<store::Store> store_;
+  std::unique_ptr<ManagerLoop> loop_;
+  std::unique_ptr<bus::NatsBus> bus_;
+  std::unique_ptr<runtime::SignalWatch> signals_;
+  bool unsynced_ = false;
+  int exit_code_ = 0;
+};
+
+Result<void> Process::OpenStore() {
+  if (flags_.service.store == "memory") {
+    store_ = std::make_unique<store::MemoryStore>(ViewSchema());
+    return {};
+  }
+  const std::string view_dir = dir_ + "/view";
+  store::LmdbOptions options;
+  options.durability = store::Durability::kRelaxed;
+  CUBE_TRY(store::LmdbStore::Opened opened,
+           store::LmdbStore::Open(view_dir, ViewSchema(), options));
+  store_ = std::move(opened.store);
+  if (!opened.opening.reason.empty()) {
+    Log(Level::kWarning, "the view is rebuilt from the log",
+        {{"reason", opened.opening.reason}, {"set_aside", opened.opening.set_aside}});
+  }
+  Result<View> view = LoadView(*store_);
+  if (view || view.error().code != Code::kDataLoss) return {};
+  store_.reset();
+  CUBE_TRY(const std::string aside, store::LmdbStore::SetAside(view_dir));
+  Log(Level::kWarning, "the view is rebuilt from the log",
+      {{"reason", view.error().Text()}, {"set_aside", aside}});
+  CUBE_TRY(opened, store::LmdbStore::Open(view_dir, ViewSchema(), options));
+  store_ = std::move(opened.store);
+  return {};
+}
+
+// Beside the view, not in it: the view may be set aside, this stays.
+Result<std::string> Process::Identity() const {
+  constexpr std::size_t kIdentityBytesMax = 256;
+  const std::string path = dir_ + "/identity";
+  if (runtime::Exists(path)) {
+    CUBE_TRY(std::string text, runtime::ReadFile(path, kIdentityBytesMax));
+    while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
+    if (!text.empty()) return text;
+  }
+  const std::string identity = Base32(runtime::RandomU64(), 13);
+  CUBE_TRY_VOID(runtime::WriteFileAtomic(path, identity + "\n"));
+  return identity;
+}
+
+Result<void> Process::Open() {
+  CUBE_TRY_VOID(OpenStore());
+  ManagerOptions options;
+  CUBE_TRY(options.subjects, service::SubjectsOf(flags_.service));
+  CUBE_TRY(options.owner, Identity());
+  options.name = flags_.name.empty() ? "manager-" + options.owner.substr(0, 6) : flags_.name;
+  options.settings = flags_.settings;
+  options.seed = runtime::RandomU64();
+  const std::string client_name = "cube-manager " + options.name;
+  CUBE_TRY(loop_, ManagerLoop::Make(std::move(options), [this] { return LoadView(*store_); }));
+  CUBE_TRY(signals_, runtime::SignalWatch::Start(
+                         [this](int signal) { inbox_.PushAlways(Told{signal}); }));
+  bus_ = std::make_unique<bus::NatsBus>(
+      service::BusOptions(flags_.service, client_name), [this](bus::Event event) {
+        // Core messages may be lost; completions and what we gave credit for may not.
+        if (std::holds_alternative<bus::Message>(event)) {
+          inbox_.Push(std::move(event));
+        } else {
+          inbox_.PushAlways(std::move(event));
+        }
+      });
+  return {};
+}
+
+void Process::Write(const LogLine& line) const {
+  constexpr Level kLevels[] = {Level::kInfo, Level::kWarning, Level::kError};
+  Log(kLevels[static_cast<std::size_t>(line.level)], line.text);
+}
+
+// -> false when the process should end.
+bool Process::Execute(std::vector<Operation> operations) {
+  for (Operation& operation : operations) {
+    if (auto* call = std::get_if<bus::Operation>(&operation)) {
+      bus::Execute(*bus_, std::move(*call));
+    } else if (const auto* commit = std::get_if<Commit>(&operation)) {
+      if (Result<void> done = store_->Commit(commit->batch); !done) {
+        // Nothing is lost: the log is the truth, and the next start reads it again.
+        logging::LogError(Level::kError, "the view cannot be written", done.error());
+        exit_code_ = 1;
+        return false;
+      }
+      unsynced_ = true;
+    } else if (const auto* line = std::get_if<LogLine>(&operation)) {
+      Write(*line);
+    } else if (const auto* exit = std::get_if<Exit>(&operation)) {
+      if (exit->code != 0) Log(Level::kError, exit->reason);
+      exit_code_ = exit->code;
+      return false;
+    }
+  }
+  return true;
+}
+
+int Process::Run() {
+  std::vector<Item> items;
+  std::vector<Input> inputs;
+  MonoTime sync_at{};
+  for (;;) {
+    items.clear();
+    inputs.clear();
+    const MonoTime deadline =
+        unsynced_ ? std::min(loop_->NextDeadline(), sync_at) : loop_->NextDeadline();
+    inbox_.TakeUntil(items, kEventsPerStep, deadline);
+    int signal = 0;
+    for (Item& item : items) {
+      if (const auto* told = std::get_if<Told>(&item)) {
+        signal = told->signal;
+      } else {
+        inputs.push_back({std::move(std::get<bus::Event>(item))});
+      }
+    }
+    const Now now = clock_.now();
+    const bool was_synced = !unsynced_;
+    const bool more = items.size() == kEventsPerStep;
+    if (!Execute(loop_->Step(inputs, now, more))) return exit_code_;
+    if (signal != 0) {
+      Log(Level::kInfo, "told to end");
+      Execute(loop_->Shutdown());
+      return 0;
+    }
+    if (was_synced && unsynced_) sync_at = now.mono + kSyncEvery;
+    if (unsynced_ && now.mono >= sync_at) {
+      if (Result<void> synced = store_->Sync(); !synced) {
+        logging::LogError(Level::kWarning, "the view could not be synced", synced.error());
+      }
+      unsynced_ = false;
+    }
+  }
+}
+
+Result<int> RunManager(Flags flags) {
+  CUBE_TRY_VOID(service::ConfigureLogging(flags.service));
+  CUBE_TRY(const std::string state, service::StateDirOf(flags.service));
+  const std::string dir = state + "/manager";
+  CUBE_TRY_VOID(runtime::MakeDirectories(dir));
+  CUBE_TRY(runtime::LockFile lock, runtime::LockFile::Acquire(dir + "/lock"));
+  Process process(std::move(flags), dir, std::move(lock));
+  CUBE_TRY_VOID(process.Open());
+  Log(Level::kInfo, "cube-manager started", {{"state", dir}});
+  return process.Run();
+}
+
+}  // namespace
+}  // namespace cube::manager
+
+int main(int argc, char** argv) {
+  cube::manager::Flags flags;
+  CLI::App app{
+      "Reads what users ask for from NATS JetStream and decides which worker runs it.\n"
+      "Several may run; one leads, the others follow and take over.",
+      "cube-manager"};
+  cube::service::AddServiceFlags(app, flags.service, "/etc/cube/manager.toml");
+  app.add_option("--name", flags.name, "what people see (default manager-<random>)")
+      ->envname("CUBE_NAME");
+  app.add_option("--scheduler", flags.settings.scheduler, "placement policy: round-robin")
+      ->envname("CUBE_SCHEDULER")
+      ->capture_default_str();
+  app.footer(
+      "Examples:\n"
+      "  cube-manager --server nats://10.0.0.5:4222\n"
+      "  cube-manager --state-dir /srv/cube --log-format json\n\n"
+      "Exit codes: 0 told to end; 1 cannot go on; 64 usage.");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? 0 : 64;
+  }
+  cube::runtime::IgnoreSigpipe();
+  const cube::Result<int> code = cube::manager::RunManager(std::move(flags));
+  if (!code) {
+    std::fprintf(stderr, "cube-manager: %s\n", code.error().Text().c_str());
+    return code.error().code == cube::Code::kInvalid ? 64 : 1;
+  }
+  return *code;
+}

@@ -1,0 +1,89 @@
+// Before anything is appended, folded or told after a (re)connect: is the log at our positions the
+// one that we folded? Sequences come back when a server loses the end of a stream, so the server's
+// time stamps and the decisions' own stamps are compared.
+#include "services/manager/manager_loop.h"
+#include "services/manager/view_store.h"
+#include "shared/wire/codec.h"
+
+namespace cube::manager {
+
+void ManagerLoop::BeginCheck() {
+  phase_ = Phase::kChecking;
+  term_start_.reset();
+  tail_op_ = 0;
+  tail_seq_.reset();
+  check_ = {};
+  const wire::Subjects& names = options_.subjects;
+  auto ask = [this](const std::string& stream, std::uint64_t seq, bus::OpId& state,
+                    bus::OpId& message) {
+    state = next_op_++;
+    check_.pending.insert(state);
+    out_.Bus(bus::GetState{state, stream});
+    if (seq == 0) return;
+    message = next_op_++;
+    check_.pending.insert(message);
+    out_.Bus(bus::Get{message, stream, seq});
+  };
+  ask(names.IntentsStream(), view_.intents.seq, check_.intents_state, check_.intents);
+  ask(names.FactsStream(), view_.facts.seq, check_.facts_state, check_.facts);
+  ask(names.DecisionsStream(), view_.valid_seq, check_.decisions_state, check_.decisions);
+}
+
+void ManagerLoop::OnState(const bus::GotState& state) {
+  if (state.op == tail_op_ && tail_op_ != 0) {
+    tail_op_ = 0;
+    tail_seq_ = state.state.last_seq;
+    return;
+  }
+  if (check_.pending.erase(state.op) == 0) return;
+  auto compare = [&](bus::OpId op, std::uint64_t position, const char* stream) {
+    if (state.op != op || state.state.last_seq >= position) return;
+    check_.mismatch = std::string(stream) + " end at " + std::to_string(state.state.last_seq) +
+                      ", before position " + std::to_string(position);
+  };
+  compare(check_.intents_state, view_.intents.seq, "intents");
+  compare(check_.facts_state, view_.facts.seq, "facts");
+  compare(check_.decisions_state, view_.valid_seq, "decisions");
+  if (check_.pending.empty()) EndCheck();
+}
+
+void ManagerLoop::OnGot(const bus::Got& got) {
+  if (check_.pending.erase(got.op) == 0) return;
+  auto differs = [this](const char* stream, std::uint64_t seq) {
+    check_.mismatch =
+        std::string(stream) + " hold another message at position " + std::to_string(seq);
+  };
+  if (got.message) {  // a purged one cannot be compared
+    if (got.op == check_.intents && got.message->time != view_.intents.time) {
+      differs("intents", view_.intents.seq);
+    } else if (got.op == check_.facts && got.message->time != view_.facts.time) {
+      differs("facts", view_.facts.seq);
+    } else if (got.op == check_.decisions) {
+      const Result<DecisionBatch> batch = wire::DecodeDecisions(got.message->payload);
+      if (!batch || batch->stamp() != view_.stamp) differs("decisions", view_.valid_seq);
+    }
+  }
+  if (check_.pending.empty()) EndCheck();
+}
+
+void ManagerLoop::EndCheck() {
+  if (phase_ != Phase::kChecking) return;
+  if (check_.failed) {
+    EnsureLater();
+    return;
+  }
+  // An append may still be under way: wait for its outcome, it decides what we hold.
+  if (in_flight_) return;
+  if (!check_.mismatch.empty()) {
+    out_.Error("the log is not the one this view was built from (" + check_.mismatch +
+               "); the view is rebuilt from the log as it stands");
+    out_.Commit(ClearView());
+    const std::uint64_t foreign = view_.foreign_messages;
+    view_ = View{};
+    view_.foreign_messages = foreign;
+  }
+  phase_ = Phase::kFollowing;
+  reader_.Open(view_, out_);
+}
+
+}  // namespace cube::manager

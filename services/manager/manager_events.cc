@@ -1,0 +1,156 @@
+// What the manager's loop does with each event of the bus.
+#include <algorithm>
+
+#include "services/manager/manager_loop.h"
+#include "shared/bus/reply.h"
+#include "shared/wire/codec.h"
+
+namespace cube::manager {
+namespace {
+
+constexpr bus::SubId kHeartbeatSub = 1'000'001;  // readers count from 1
+constexpr bus::SubId kQuerySub = 1'000'002;
+constexpr std::string_view kQueryGroup = "managers";
+// Heartbeats in a row that show an old position before the set is told again: one may have crossed
+// the live copy.
+constexpr std::uint32_t kLaggingBeats = 2;
+
+template <class... F>
+struct Overloaded : F... {
+  using F::operator()...;
+};
+
+}  // namespace
+
+void ManagerLoop::OnEvent(const bus::Event& event, bool quiet) {
+  std::visit(Overloaded{
+                 [this](const bus::Connected& e) { OnConnected(e); },
+                 [this](const bus::Disconnected& e) { OnDisconnected(e); },
+                 [this](const bus::Closed& e) {
+                   out_.Exit(1, "the connection to NATS has ended: " + e.error.Text());
+                 },
+                 [this](const bus::Appended& e) {
+                   if (!lease_.OnAppended(e)) OnAppended(e);
+                 },
+                 [this](const bus::AppendFailed& e) { OnAppendFailed(e); },
+                 [this, quiet](const bus::Message& e) { OnMessage(e, quiet); },
+                 [this](const bus::Read& e) { reader_.OnRead(e); },
+                 [this](const bus::ReadFailed& e) {
+                   // The streams are looked at again: made anew, or found to have gone backwards.
+                   out_.Error("cannot read on: " + e.error.Text());
+                   if (phase_ >= Phase::kChecking) EnsureLater();
+                 },
+                 [this](const bus::Got& e) {
+                   if (!lease_.OnGot(e)) OnGot(e);
+                 },
+                 [this](const bus::GotState& e) { OnState(e); },
+                 [this](const bus::StreamsReady& e) {
+                   if (e.op == ensure_op_ && phase_ == Phase::kEnsuring) BeginCheck();
+                 },
+                 [](const bus::Replied&) {},  // this loop sends no requests
+                 [this](const bus::OpFailed& e) { OnOpFailed(e); },
+             },
+             event);
+}
+
+void ManagerLoop::OnConnected(const bus::Connected& connected) {
+  out_.Info("connected to NATS " + connected.server_version);
+  Subscribe();
+  phase_ = Phase::kEnsuring;
+  Ensure();
+}
+
+void ManagerLoop::Ensure() {
+  ensure_op_ = next_op_++;
+  out_.Bus(bus::EnsureStreams{ensure_op_, options_.subjects.Streams(options_.limits)});
+}
+
+void ManagerLoop::EnsureLater() {
+  phase_ = Phase::kEnsuring;
+  ensure_op_ = 0;
+  retry_at_ = now_.mono + kRetryAfter;
+}
+
+void ManagerLoop::OnDisconnected(const bus::Disconnected& disconnected) {
+  out_.Warn("disconnected from NATS: " + disconnected.reason);
+  // The outcome of an append under way comes, or times out, as an event of its own.
+  phase_ = Phase::kOffline;
+  term_start_.reset();
+  tail_op_ = 0;
+  tail_seq_.reset();
+  lease_.OnDisconnected();
+}
+
+void ManagerLoop::OnOpFailed(const bus::OpFailed& failed) {
+  if (lease_.OnOpFailed(failed)) return;
+  if (failed.op == ensure_op_ && phase_ == Phase::kEnsuring) {
+    if (failed.error.code == Code::kPrecondition || failed.error.code == Code::kPermission) {
+      out_.Exit(1, failed.error.Text());
+      return;
+    }
+    out_.Warn("the streams are not ready: " + failed.error.Text());
+    EnsureLater();
+    return;
+  }
+  if (failed.op == tail_op_) {
+    tail_op_ = 0;
+    retry_at_ = now_.mono + kRetryAfter;
+    return;
+  }
+  if (check_.pending.contains(failed.op)) {
+    check_.failed = true;
+    check_.pending.erase(failed.op);
+    if (check_.pending.empty()) EndCheck();
+  }
+}
+
+void ManagerLoop::OnAppendFailed(const bus::AppendFailed& failed) {
+  if (lease_.OnAppendFailed(failed, next_op_, out_)) return;
+  if (!in_flight_ || in_flight_->op != failed.op) return;  // a page of a set: asked for again
+  Reload("the decisions were not appended: " + failed.error.Text());
+  // What the log holds now is read before anything is said again; phases in between begin anew.
+  if (phase_ == Phase::kChecking) BeginCheck();
+}
+
+void ManagerLoop::Subscribe() {
+  if (subscribed_) return;  // subscriptions survive reconnects
+  subscribed_ = true;
+  out_.Bus(bus::Subscribe{kHeartbeatSub, options_.subjects.HeartbeatAll(), ""});
+  out_.Bus(bus::Subscribe{kQuerySub, options_.subjects.QueryAll(), std::string(kQueryGroup)});
+}
+
+void ManagerLoop::OnMessage(const bus::Message& message, bool quiet) {
+  if (message.subscription == kHeartbeatSub) {
+    if (leading()) OnHeartbeat(message, quiet);
+    return;
+  }
+  if (message.subscription != kQuerySub || !bus::SafeReplySubject(message.reply_to)) return;
+  const std::uint64_t min_intent =
+      queries_.size() < kQueriesWaitingMax ? WantedIntent(message.payload) : 0;
+  queries_.push_back({message, min_intent, now_.mono + kQueryWaitMax});
+}
+
+void ManagerLoop::OnHeartbeat(const bus::Message& message, bool quiet) {
+  const Result<Heartbeat> beat = wire::DecodeHeartbeat(message.payload);
+  if (!beat || beat->node != wire::Subjects::LastToken(message.subject)) return;
+  if (beat->node == kLeaderHeartbeat) {
+    if (beat->instance != instance_) return;
+    std::string notice;
+    liveness_.OnEcho(view_, quiet, now_.mono, notice);
+    if (!notice.empty()) out_.Warn(notice);
+    return;
+  }
+  if (!liveness_.OnHeartbeat(view_, *beat)) return;
+  const NodeName name = NodeName::Trusted(beat->node);
+  const Node& node = view_.nodes.at(name);
+  const bool behind = beat->incarnation != node.incarnation || beat->position < node.last_decision;
+  std::uint32_t& lagging = lagging_[name];
+  lagging = behind ? lagging + 1 : 0;
+  const std::uint64_t position = beat->incarnation == node.incarnation ? beat->position : 0;
+  if (beat->hello || lagging >= kLaggingBeats) {
+    hellos_[name] = position;
+    lagging = 0;
+  }
+}
+
+}  // namespace cube::manager

@@ -1,0 +1,317 @@
+#include "services/manager/manager_loop.h"
+
+#include <algorithm>
+
+#include "services/manager/view_store.h"
+#include "shared/base/base32.h"
+#include "shared/wire/codec.h"
+
+namespace cube::manager {
+namespace {
+
+constexpr int kClusterNameDigits = 13;
+// A wall clock further ahead of the cluster's time than this is worth a line in the log.
+constexpr Duration kClockJumpNotice = std::chrono::minutes(10);
+
+std::string Summary(const DecisionBatch& batch) {
+  std::size_t starts = 0;
+  std::size_t stops = 0;
+  std::size_t others = 0;
+  for (const DecisionItem& item : batch.items) {
+    if (std::holds_alternative<StartAttempt>(item)) {
+      ++starts;
+    } else if (std::holds_alternative<StopAttempt>(item)) {
+      ++stops;
+    } else {
+      ++others;
+    }
+  }
+  std::string text = "epoch " + std::to_string(batch.term.epoch) + " cycle " +
+                     std::to_string(batch.cycle) + ":";
+  if (batch.term_start) text += " new term of " + batch.term_start->manager + ",";
+  text += " " + std::to_string(starts) + " started, " + std::to_string(stops) + " stopped, " +
+          std::to_string(others) + " other";
+  return text;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ManagerLoop>> ManagerLoop::Make(ManagerOptions options, Loader loader) {
+  CUBE_TRY(Planner planner, Planner::Make(options.settings));
+  CUBE_TRY(View view, loader());
+  std::unique_ptr<ManagerLoop> loop(
+      new ManagerLoop(std::move(options), std::move(planner), std::move(loader)));
+  loop->view_ = std::move(view);
+  loop->epoch_floor_ = loop->view_.term.epoch;
+  return loop;
+}
+
+ManagerLoop::ManagerLoop(ManagerOptions options, Planner planner, Loader loader)
+    : options_(std::move(options)),
+      planner_(std::move(planner)),
+      loader_(std::move(loader)),
+      random_(options_.seed),
+      reader_(options_.subjects),
+      lease_(options_.subjects, options_.owner, options_.limits.lease),
+      teller_(options_.subjects) {
+  instance_ = random_.Next();
+}
+
+std::vector<Operation> ManagerLoop::Step(std::span<const Input> inputs, Now now, bool more) {
+  now_ = now;
+  if (cluster_base_ == WallTime{} && IsSet(view_.decided_at)) SetClusterTime(view_.decided_at);
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const bool quiet = !more && i + 1 == inputs.size();
+    if (inputs[i].event) OnEvent(*inputs[i].event, quiet);
+  }
+  Advance();
+  return out_.Take();
+}
+
+std::vector<Operation> ManagerLoop::Shutdown() {
+  if (lease_.Held(now_.mono)) lease_.Release(next_op_, out_);
+  return out_.Take();
+}
+
+MonoTime ManagerLoop::NextDeadline() const {
+  MonoTime next = MonoTime::max();
+  if (phase_ == Phase::kEnsuring && ensure_op_ == 0) next = retry_at_;
+  if (phase_ == Phase::kFollowing || phase_ == Phase::kLeading) {
+    next = lease_.NextDeadline();
+    if (retry_at_ > now_.mono) next = std::min(next, retry_at_);
+  }
+  if (phase_ == Phase::kLeading) {
+    next = std::min(next, next_beat_);
+    if (facts_since_ != MonoTime{} && !in_flight_) {
+      next = std::min(next, facts_since_ + kFactsGatherMax);
+    }
+  }
+  for (const WaitingQuery& query : queries_) next = std::min(next, query.deadline);
+  return next;
+}
+
+void ManagerLoop::Advance() {
+  if (phase_ == Phase::kEnsuring && ensure_op_ == 0 && now_.mono >= retry_at_) Ensure();
+  if (phase_ == Phase::kFollowing || phase_ == Phase::kLeading) {
+    lease_.Step(now_.mono, epoch_floor_, next_op_, out_);
+  }
+  if (phase_ == Phase::kFollowing) {
+    Follow();
+    MaybeTakeOver();
+  }
+  if (phase_ == Phase::kLeading) Lead();
+  if (!in_flight_) AnswerWaiting();
+  LogForeign();
+}
+
+void ManagerLoop::Follow() {
+  std::vector<FoldedIntents> folded;
+  if (reader_.Follow(view_, kFollowPerStep, folded, out_) == 0) return;
+  epoch_floor_ = std::max(epoch_floor_, view_.term.epoch);
+  SetClusterTime(view_.decided_at);
+  Save();
+}
+
+void ManagerLoop::MaybeTakeOver() {
+  if (!lease_.Held(now_.mono) || now_.mono < retry_at_) {
+    tail_seq_.reset();
+    return;
+  }
+  if (!tail_seq_) {
+    if (tail_op_ != 0) return;
+    tail_op_ = next_op_++;
+    out_.Bus(bus::GetState{tail_op_, options_.subjects.DecisionsStream()});
+    return;
+  }
+  if (view_.decision_seq < *tail_seq_) return;  // still reading
+  tail_seq_.reset();
+  phase_ = Phase::kLeading;
+  const std::uint64_t epoch = std::max({epoch_floor_, view_.term.epoch, lease_.epoch_seen()}) + 1;
+  epoch_floor_ = epoch;
+  term_ = {epoch, std::max<std::uint64_t>(random_.Next(), 1)};
+  const std::string cluster = view_.term_start
+                                  ? view_.term_start->cluster
+                                  : Base32(random_.Next(), kClusterNameDigits);
+  term_start_ = TermStart{cluster, options_.name, kValidationVersion, options_.settings};
+  told_ = view_.told;
+  teller_.ForgetFeed();
+  liveness_.Reset();
+  lagging_.clear();
+  next_beat_ = now_.mono;
+  // Cluster time stood still while nobody led.
+  const WallTime known = ClusterNow();
+  if (now_.wall > known) {
+    if (IsSet(view_.decided_at) && now_.wall - known > kClockJumpNotice) {
+      out_.Warn("this machine's clock is " + FormatDuration(now_.wall - known) +
+                " ahead of the log's last decision; going on from this machine's time");
+    }
+    SetClusterTime(now_.wall);
+  }
+  out_.Info("leading: epoch " + std::to_string(epoch) + ", from decision " +
+            std::to_string(view_.decision_seq));
+}
+
+void ManagerLoop::Lead() {
+  Beat();
+  if (in_flight_) return;
+  if (!lease_.Held(now_.mono)) {
+    StandDown("the lease was not renewed in time");
+    return;
+  }
+  if (reader_.DropDecisions(view_.decision_seq, out_)) {
+    StandDown("another manager has written");
+    return;
+  }
+  RunCycle();
+}
+
+bool ManagerLoop::RunCycle() {
+  const bool facts_due = [this] {
+    if (!reader_.HasFacts()) {
+      facts_since_ = {};
+      return false;
+    }
+    if (facts_since_ == MonoTime{}) facts_since_ = now_.mono;
+    // Facts may free room or let a node in: who waits for that should not wait for more facts.
+    const bool awaited = !view_.pending.empty() || !view_.stops_due.empty();
+    return awaited || now_.mono - facts_since_ >= kFactsGatherMax;
+  }();
+  std::vector<FoldedIntents> intents;
+  const Position intents_before = view_.intents;
+  const Position facts_before = view_.facts;
+  reader_.TakeIntents(view_, intents, out_);
+  const bool intents_folded = view_.intents != intents_before;
+  if (facts_due || intents_folded) {
+    reader_.TakeFacts(view_, out_);
+    facts_since_ = {};
+  }
+  const bool folded = intents_folded || view_.facts != facts_before;
+  std::vector<DecisionItem> items =
+      planner_.Decide(view_, liveness_.Judge(view_), ClusterNow());
+  if (!folded && items.empty() && !term_start_) return false;
+  SendCycle(std::move(intents), std::move(items));
+  return true;
+}
+
+void ManagerLoop::SendCycle(std::vector<FoldedIntents> intents, std::vector<DecisionItem> items) {
+  DecisionBatch batch;
+  batch.term = term_start_ ? term_ : view_.term;
+  batch.cycle = term_start_ ? 1 : view_.stamp.cycle + 1;
+  batch.prev = view_.stamp;
+  batch.intents = view_.intents;
+  batch.facts = view_.facts;
+  batch.decided_at = ClusterNow();
+  batch.told = told_;
+  batch.term_start = std::exchange(term_start_, std::nullopt);
+  batch.items = std::move(items);
+
+  bus::AppendRequest request;
+  request.op = next_op_++;
+  request.subject = options_.subjects.Decisions();
+  request.headers[std::string(wire::kHeaderSummary)] = Summary(batch);
+  request.payload = wire::EncodeDecisions(batch);
+  request.expected_last_seq = view_.decision_seq;
+  request.timeout = kAppendTimeout;
+  in_flight_ = InFlight{request.op, std::move(batch), std::move(intents)};
+  out_.Bus(bus::Append{std::move(request)});
+}
+
+void ManagerLoop::OnAppended(const bus::Appended& done) {
+  if (!in_flight_ || in_flight_->op != done.op) return;
+  const InFlight sent = std::move(*in_flight_);
+  in_flight_.reset();
+  const Teller::Before before = Teller::Remember(view_, sent.batch);
+  FoldDecisions(view_, done.seq, sent.batch);
+  SetClusterTime(sent.batch.decided_at);
+  teller_.TellNodes(view_, done.seq, sent.batch, before, next_op_, out_);
+  teller_.TellOutcomes(sent.intents, out_);
+  teller_.TellFeed(view_, now_.mono, out_);
+  told_ = view_.stamp;
+  Save();
+  if (phase_ == Phase::kChecking && check_.pending.empty()) BeginCheck();
+}
+
+void ManagerLoop::StandDown(const std::string& why) {
+  out_.Info("not leading any more: " + why);
+  phase_ = Phase::kFollowing;
+  term_start_.reset();
+  tail_op_ = 0;
+  tail_seq_.reset();
+}
+
+void ManagerLoop::Reload(const std::string& why) {
+  out_.Warn("reading the log again from the last commit: " + why);
+  in_flight_.reset();
+  term_start_.reset();
+  tail_op_ = 0;
+  tail_seq_.reset();
+  facts_since_ = {};
+  const std::uint64_t foreign = view_.foreign_messages;
+  Result<View> view = loader_();
+  if (!view) {
+    out_.Exit(1, "the view cannot be read back: " + view.error().Text());
+    return;
+  }
+  view_ = std::move(*view);
+  view_.foreign_messages = foreign;
+  retry_at_ = now_.mono + kRetryAfter;
+  if (phase_ != Phase::kFollowing && phase_ != Phase::kLeading) return;
+  phase_ = Phase::kFollowing;
+  reader_.Open(view_, out_);
+}
+
+void ManagerLoop::Save() { out_.Commit(SaveView(view_)); }
+
+void ManagerLoop::AnswerWaiting() {
+  const Answerer answerer{options_.name, leading()};
+  std::deque<WaitingQuery> still;
+  for (WaitingQuery& query : queries_) {
+    if (query.min_intent > view_.intents.seq && now_.mono < query.deadline) {
+      still.push_back(std::move(query));
+      continue;
+    }
+    const std::string_view what = wire::Subjects::LastToken(query.request.subject);
+    out_.Bus(bus::Publish{query.request.reply_to, {},
+                          AnswerQuery(view_, planner_, answerer, what, query.request.payload)});
+  }
+  queries_ = std::move(still);
+  if (!leading()) return;
+  for (const auto& [name, position] : std::exchange(hellos_, {})) {
+    const auto it = view_.nodes.find(name);
+    if (it == view_.nodes.end() || it->second.down) continue;
+    teller_.AnswerHello(view_, it->second, position, next_op_, out_);
+  }
+}
+
+void ManagerLoop::Beat() {
+  if (now_.mono < next_beat_) return;
+  next_beat_ = now_.mono + HeartbeatInterval(view_.nodes.size());
+  Heartbeat beat;
+  beat.node = kLeaderHeartbeat;
+  beat.instance = instance_;
+  beat.number = ++beats_;
+  beat.term = view_.term;
+  beat.position = view_.valid_seq;
+  beat.sent_at = now_.wall;
+  out_.Bus(bus::Publish{options_.subjects.Heartbeat(kLeaderHeartbeat), {},
+                        wire::EncodeHeartbeat(beat)});
+}
+
+void ManagerLoop::LogForeign() {
+  if (view_.foreign_messages == foreign_logged_) return;
+  foreign_logged_ = view_.foreign_messages;
+  out_.Warn("decision messages that do not belong to the log, skipped so far: " +
+            std::to_string(foreign_logged_));
+}
+
+WallTime ManagerLoop::ClusterNow() const {
+  if (cluster_base_ == WallTime{}) return now_.wall;
+  return cluster_base_ + (now_.mono - cluster_mono_);
+}
+
+void ManagerLoop::SetClusterTime(WallTime at) {
+  cluster_base_ = at;
+  cluster_mono_ = now_.mono;
+}
+
+}  // namespace cube::manager

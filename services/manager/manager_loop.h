@@ -1,0 +1,184 @@
+// The manager: one loop, a step function. Inputs go in, an ordered list of operations comes out;
+// it reads no clock, starts no thread, blocks nowhere. See docs/ARCHITECTURE.md.
+//
+//   take -> fold intents, then facts -> decide -> append ONE message, fenced -> (acknowledged)
+//   -> fold the decisions -> tell -> commit
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "services/manager/core/decide.h"
+#include "services/manager/lease.h"
+#include "services/manager/liveness.h"
+#include "services/manager/log_reader.h"
+#include "services/manager/operation.h"
+#include "services/manager/query_service.h"
+#include "services/manager/teller.h"
+#include "shared/base/random.h"
+#include "shared/base/time.h"
+#include "shared/bus/bus.h"
+#include "shared/cluster/view.h"
+
+namespace cube::manager {
+
+// Facts that need no decision gather this long, so that a busy cluster's cycles are few. A waiting
+// task or a joining node is not kept waiting.
+inline constexpr Duration kFactsGatherMax = std::chrono::milliseconds(20);
+// Give up on an acknowledgement: its outcome is then unknown and the log is read again.
+inline constexpr Duration kAppendTimeout = std::chrono::seconds(5);
+// A refused or failed append is not repeated before this time.
+inline constexpr Duration kRetryAfter = std::chrono::milliseconds(200);
+// Requests that wait at one time; beyond it they are answered at once, as far as the view is.
+inline constexpr std::size_t kQueriesWaitingMax = 1024;
+inline constexpr Duration kQueryWaitMax = std::chrono::seconds(3);
+// Decisions a follower folds in one step before it looks at other inputs.
+inline constexpr std::size_t kFollowPerStep = 64;
+
+struct ManagerOptions {
+  wire::Subjects subjects;
+  wire::StreamLimits limits;
+  std::string name;     // for people
+  std::string owner;    // who we are for ever: the state folder's identity
+  Settings settings;    // of the terms that this manager opens
+  std::uint64_t seed = 0;  // of the random names that it chooses; entropy in a real process
+};
+
+// An event of the bus, or none: time has passed.
+struct Input {
+  std::optional<bus::Event> event;
+};
+
+class ManagerLoop {
+ public:
+  // Reads the last committed view. After an append whose outcome is unknown the loop goes back to
+  // it: what is folded is what the log holds, never what was sent.
+  using Loader = std::function<Result<View>()>;
+
+  // kInvalid: a setting names no policy.
+  [[nodiscard]] static Result<std::unique_ptr<ManagerLoop>> Make(ManagerOptions options,
+                                                                 Loader loader);
+
+  // Handles the inputs and goes as far as it can. `more` = further inputs lie in the inbox.
+  [[nodiscard]] std::vector<Operation> Step(std::span<const Input> inputs, Now now, bool more);
+  // Step is due by then, even without input.
+  [[nodiscard]] MonoTime NextDeadline() const;
+  // The last step of a process that is told to end: gives the lease away.
+  [[nodiscard]] std::vector<Operation> Shutdown();
+
+  [[nodiscard]] const View& view() const { return view_; }
+  [[nodiscard]] bool leading() const { return phase_ == Phase::kLeading; }
+
+ private:
+  enum class Phase : std::uint8_t {
+    kOffline,    // no connection
+    kEnsuring,   // streams are being created or checked
+    kChecking,   // our positions are compared with the log
+    kFollowing,  // reading
+    kLeading,    // reading and deciding
+  };
+  // The one message under way.
+  struct InFlight {
+    bus::OpId op = 0;
+    DecisionBatch batch;
+    std::vector<FoldedIntents> intents;
+  };
+  struct WaitingQuery {
+    bus::Message request;
+    std::uint64_t min_intent = 0;
+    MonoTime deadline{};
+  };
+  // Comparing positions: what is still to come, and what was found.
+  struct Check {
+    std::set<bus::OpId> pending;
+    bus::OpId intents_state = 0, facts_state = 0, decisions_state = 0;
+    bus::OpId intents = 0, facts = 0, decisions = 0;
+    bool failed = false;
+    std::string mismatch;  // empty = the log is the one we know
+  };
+
+  ManagerLoop(ManagerOptions options, Planner planner, Loader loader);
+
+  // Events (manager_events.cc).
+  void OnEvent(const bus::Event& event, bool quiet);
+  void OnConnected(const bus::Connected& connected);
+  void OnDisconnected(const bus::Disconnected& disconnected);
+  void OnOpFailed(const bus::OpFailed& failed);
+  void OnMessage(const bus::Message& message, bool quiet);
+  void OnHeartbeat(const bus::Message& message, bool quiet);
+  void OnAppendFailed(const bus::AppendFailed& failed);
+  void Subscribe();
+  void Ensure();
+  void EnsureLater();
+
+  // Checking that the log is the one we know (manager_check.cc).
+  void BeginCheck();
+  void OnGot(const bus::Got& got);
+  void OnState(const bus::GotState& state);
+  void EndCheck();
+
+  // The cycle (manager_loop.cc).
+  void Advance();
+  void Follow();
+  void MaybeTakeOver();
+  void Lead();
+  bool RunCycle();
+  void SendCycle(std::vector<FoldedIntents> intents, std::vector<DecisionItem> items);
+  void OnAppended(const bus::Appended& done);
+  void StandDown(const std::string& why);
+  void Reload(const std::string& why);
+  void Save();
+  void AnswerWaiting();
+  void Beat();
+  void LogForeign();
+  [[nodiscard]] WallTime ClusterNow() const;
+  void SetClusterTime(WallTime at);
+
+  ManagerOptions options_;
+  Planner planner_;
+  Loader loader_;
+  Random random_;
+
+  View view_;
+  Phase phase_ = Phase::kOffline;
+  cube::Now now_{};
+  Operations out_;
+  bus::OpId next_op_ = 1;
+  bool subscribed_ = false;
+  bus::OpId ensure_op_ = 0;
+  Check check_;
+
+  LogReader reader_;
+  Lease lease_;
+  Liveness liveness_;
+  Teller teller_;
+
+  bus::OpId tail_op_ = 0;                   // asking for the log's end before taking over
+  std::optional<std::uint64_t> tail_seq_;   // the answer
+  MonoTime retry_at_{};                     // no take-over before
+  std::optional<TermStart> term_start_;     // to be written by the next cycle
+  Term term_;                               // ours
+  std::uint64_t epoch_floor_ = 0;           // epochs we have seen
+  std::optional<InFlight> in_flight_;
+  Stamp told_;
+  MonoTime facts_since_{};                  // the oldest fact waits since then; 0 = none
+
+  WallTime cluster_base_{};                 // cluster time at cluster_mono_
+  MonoTime cluster_mono_{};
+
+  std::deque<WaitingQuery> queries_;
+  std::map<NodeName, std::uint64_t> hellos_;  // node -> its position
+  std::map<NodeName, std::uint32_t> lagging_;  // heartbeats in a row with an old position
+  MonoTime next_beat_{};
+  std::uint64_t beats_ = 0;
+  std::uint64_t instance_ = 0;  // of this process, for its own heartbeats
+  std::uint64_t foreign_logged_ = 0;
+};
+
+}  // namespace cube::manager

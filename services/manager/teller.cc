@@ -1,0 +1,265 @@
+#include "services/manager/teller.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "shared/domain/assign.h"
+#include "shared/wire/codec.h"
+
+namespace cube::manager {
+namespace {
+
+// The name of the node that an item concerns; nullptr if none.
+const NodeName* Concerned(const DecisionItem& item) {
+  if (const auto* start = std::get_if<StartAttempt>(&item)) return &start->node;
+  if (const auto* stop = std::get_if<StopAttempt>(&item)) {
+    return stop->attempt == 0 ? nullptr : &stop->node;
+  }
+  if (const auto* down = std::get_if<NodeDown>(&item)) return &down->node;
+  if (const auto* up = std::get_if<NodeUp>(&item)) return &up->node;
+  if (const auto* welcome = std::get_if<WelcomeNode>(&item)) return &welcome->node;
+  return nullptr;
+}
+
+// Never dropped before the others: what people must act on.
+bool IsImportant(const std::string& status) {
+  return status == "failed" || status == "lost" || status == "refused";
+}
+
+// Everything that goes into a token of the outcome subject; anything else could be a subject of
+// its own.
+bool IsSafeToken(std::string_view token) {
+  constexpr std::size_t kTokenMax = 64;
+  return !token.empty() && token.size() <= kTokenMax &&
+         std::all_of(token.begin(), token.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                  c == '-' || c == '_';
+         });
+}
+
+std::string_view KindName(IntentResult::Kind kind) {
+  switch (kind) {
+    case IntentResult::Kind::kAccepted: return "accepted";
+    case IntentResult::Kind::kUnchanged: return "unchanged";
+    case IntentResult::Kind::kRefused: return "refused";
+  }
+  return "unknown";
+}
+
+// A spec's share of a page, roughly; pages are cut well below the server's limit.
+std::size_t RoughSize(const TaskSpec& spec) {
+  std::size_t size = 512 + spec.image.size();
+  for (const auto& [key, value] : spec.env) size += key.size() + value.size() + 8;
+  for (const auto& [key, value] : spec.labels) size += key.size() + value.size() + 8;
+  for (const std::string& argument : spec.command) size += argument.size() + 4;
+  for (const std::string& argument : spec.entrypoint) size += argument.size() + 4;
+  return size;
+}
+
+}  // namespace
+
+Teller::Before Teller::Remember(const View& view, const DecisionBatch& batch) {
+  Before before;
+  for (const DecisionItem& item : batch.items) {
+    const NodeName* name = Concerned(item);
+    if (name == nullptr) continue;
+    const auto it = view.nodes.find(*name);
+    before.emplace(*name, it == view.nodes.end() ? 0 : it->second.last_decision);
+  }
+  return before;
+}
+
+AssignBatch Teller::Copy(const View& view, const Node& node, std::uint64_t seq) const {
+  AssignBatch copy;
+  copy.term = view.term;
+  copy.node = node.name;
+  copy.instance = node.instance;
+  copy.incarnation = node.incarnation;
+  copy.seq = seq;
+  copy.stamp = view.stamp;
+  copy.cluster = view.term_start ? view.term_start->cluster : "";
+  return copy;
+}
+
+void Teller::Send(const AssignBatch& batch, Operations& out) {
+  out.Bus(bus::Publish{subjects_.Assign(batch.node.str()), {}, wire::EncodeAssign(batch)});
+}
+
+void Teller::TellNodes(const View& view, std::uint64_t seq, const DecisionBatch& batch,
+                       const Before& before, bus::OpId& next_op, Operations& out) {
+  std::map<NodeName, AssignBatch> copies;
+  std::vector<NodeName> sets;
+  auto copy_for = [&](const NodeName& name) -> AssignBatch& {
+    const auto [it, is_new] = copies.try_emplace(name);
+    if (is_new) {
+      it->second = Copy(view, view.nodes.at(name), seq);
+      it->second.prev = before.at(name);
+    }
+    return it->second;
+  };
+  for (const DecisionItem& item : batch.items) {
+    if (const auto* start = std::get_if<StartAttempt>(&item)) {
+      copy_for(start->node).items.emplace_back(
+          Assignment{start->task, start->attempt, batch.stamp(), start->spec, false, {}});
+    } else if (const auto* stop = std::get_if<StopAttempt>(&item)) {
+      if (stop->attempt == 0) continue;
+      copy_for(stop->node).items.emplace_back(
+          StopAssignment{stop->task, stop->attempt, stop->grace});
+    } else if (const auto* welcome = std::get_if<WelcomeNode>(&item)) {
+      copy_for(welcome->node).items.emplace_back(
+          Welcomed{welcome->instance, welcome->incarnation});
+      sets.push_back(welcome->node);
+    } else if (const auto* up = std::get_if<NodeUp>(&item)) {
+      sets.push_back(up->node);
+    } else if (const auto* refuse = std::get_if<RefuseNode>(&item)) {
+      AssignBatch answer;
+      answer.term = view.term;
+      answer.node = refuse->node;
+      answer.instance = refuse->instance;
+      answer.items.emplace_back(JoinRefused{refuse->instance, refuse->reason});
+      Send(answer, out);
+    }
+  }
+  for (const auto& [name, copy] : copies) Send(copy, out);
+  for (const NodeName& name : sets) TellSet(view, view.nodes.at(name), next_op, out);
+}
+
+void Teller::TellSet(const View& view, const Node& node, bus::OpId& next_op, Operations& out) {
+  DesiredPage head;
+  head.term = view.term;
+  head.node = node.name;
+  head.instance = node.instance;
+  head.incarnation = node.incarnation;
+  head.seq = view.valid_seq;
+  if (!node.reported) head.report = node.up;
+  head.cluster = view.term_start ? view.term_start->cluster : "";
+  head.last_fact = node.last_fact;
+  std::vector<DesiredPage> pages(1, head);
+  std::size_t bytes = 0;
+  std::set<const TaskSpec*> specs;  // asked, never iterated
+  for (const TaskNumber& number : node.attempts) {
+    const Task& task = view.tasks.at(number);
+    const std::size_t size =
+        128 + (specs.insert(task.spec.get()).second ? RoughSize(*task.spec) : 0);
+    if (bytes + size > kPageBytesMax) {
+      pages.push_back(head);
+      specs = {task.spec.get()};
+      bytes = RoughSize(*task.spec);
+    }
+    bytes += size;
+    pages.back().assignments.push_back({task.id, task.attempt, task.placement, task.spec,
+                                        task.stop_told, task.stop_grace});
+  }
+  for (std::uint32_t i = 0; i < pages.size(); ++i) {
+    pages[i].page = i;
+    pages[i].pages = static_cast<std::uint32_t>(pages.size());
+    bus::AppendRequest request;
+    request.op = next_op++;  // nobody waits for it: a worker that misses it says hello again
+    request.subject = subjects_.Desired(node.name.str(), i);
+    request.payload = wire::EncodeDesired(pages[i]);
+    out.Bus(bus::Append{std::move(request)});
+  }
+}
+
+void Teller::AnswerHello(const View& view, const Node& node, std::uint64_t position,
+                         bus::OpId& next_op, Operations& out) {
+  const bool knows_all = position != 0 && position >= node.last_decision && node.reported;
+  if (!knows_all) {
+    TellSet(view, node, next_op, out);
+    return;
+  }
+  AssignBatch answer = Copy(view, node, view.valid_seq);
+  answer.prev = node.last_decision;
+  answer.items.emplace_back(UpToDate{});
+  Send(answer, out);
+}
+
+void Teller::TellOutcomes(const std::vector<FoldedIntents>& folded, Operations& out) {
+  for (const FoldedIntents& intents : folded) {
+    if (!IsSafeToken(intents.outcome_token)) continue;
+    nlohmann::ordered_json items = nlohmann::ordered_json::array();
+    for (const IntentResult& result : intents.results) {
+      nlohmann::ordered_json item{
+          {"index", result.index}, {"id", result.task}, {"status", KindName(result.kind)}};
+      if (result.kind == IntentResult::Kind::kRefused) {
+        item["code"] = CodeName(result.error.code);
+        if (!result.error.field.empty()) item["field"] = result.error.field;
+        item["reason"] = result.error.message;
+      }
+      items.push_back(std::move(item));
+    }
+    const nlohmann::ordered_json outcome{{"intent", intents.seq}, {"items", std::move(items)}};
+    out.Bus(bus::Publish{
+        subjects_.Outcome(intents.outcome_token),
+        {},
+        outcome.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace)});
+  }
+}
+
+std::string FeedJson(const Transition& step) {
+  nlohmann::ordered_json line{{"time", FormatRfc3339(step.time)},
+                              {"task", step.task},
+                              {"name", step.name},
+                              {"node", step.node.str()},
+                              {"attempt", step.attempt},
+                              {"launch", step.launch},
+                              {"status", step.status},
+                              {"healthy", step.healthy}};
+  if (!step.reason.empty()) line["reason"] = step.reason;
+  if (step.exit_code) line["exit_code"] = *step.exit_code;
+  if (!step.ports.empty()) {
+    nlohmann::ordered_json ports = nlohmann::ordered_json::array();
+    for (const BoundPort& port : step.ports) {
+      ports.push_back({{"port", port.port},
+                       {"host_port", port.host_port},
+                       {"protocol", port.protocol == Protocol::kTcp ? "tcp" : "udp"}});
+    }
+    line["ports"] = std::move(ports);
+  }
+  return line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+void Teller::Feed(const Transition& step, Operations& out) {
+  out.Bus(bus::Publish{subjects_.Event(step.name, step.task, step.status), {}, FeedJson(step)});
+}
+
+bool Teller::MayFeed(const Transition& step, MonoTime now, Operations& out) {
+  if (now - window_ >= std::chrono::seconds(1)) {
+    window_ = now;
+    in_window_ = 0;
+    if (skipped_ > 0) {
+      const nlohmann::ordered_json notice{
+          {"status", "skipped"},
+          {"count", skipped_},
+          {"reason", "more transitions than the feed carries; 'cube events' reads them all"}};
+      out.Bus(bus::Publish{subjects_.Event("-", "-", "skipped"), {}, notice.dump()});
+      skipped_ = 0;
+    }
+  }
+  // What must be acted on has half as much room again.
+  const std::uint32_t limit =
+      IsImportant(step.status) ? kFeedPerSecond + kFeedPerSecond / 2 : kFeedPerSecond;
+  if (in_window_ >= limit) {
+    ++skipped_;
+    return false;
+  }
+  ++in_window_;
+  return true;
+}
+
+void Teller::TellFeed(const View& view, MonoTime now, Operations& out) {
+  // Found from the end: under load `untold` holds the last cycle and this one.
+  std::size_t first = view.untold.size();
+  while (first > 0 && view.untold[first - 1].stamp != fed_ &&
+         !(view.untold[first - 1].stamp.term_id == fed_.term_id &&
+           view.untold[first - 1].stamp.cycle <= fed_.cycle)) {
+    --first;
+  }
+  for (std::size_t i = first; i < view.untold.size(); ++i) {
+    if (view.untold[i].stamp == Stamp{}) break;  // not valid yet
+    if (MayFeed(view.untold[i], now, out)) Feed(view.untold[i], out);
+  }
+  fed_ = view.stamp;
+}
+
+}  // namespace cube::manager

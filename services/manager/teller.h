@@ -1,0 +1,64 @@
+// Telling: the live copies for workers, the answers to senders of intents, and the readable feed.
+// All of it is a courtesy that may be lost; the log is the truth.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "services/manager/log_reader.h"
+#include "services/manager/operation.h"
+#include "shared/base/time.h"
+#include "shared/cluster/view.h"
+#include "shared/domain/assign.h"
+#include "shared/domain/decision.h"
+#include "shared/wire/subjects.h"
+
+namespace cube::manager {
+
+// Objects of the feed per second: what a person's terminal and a script can take.
+inline constexpr std::uint32_t kFeedPerSecond = 2000;
+// A page of a complete set, and a copy of decisions: below every server's max_payload.
+inline constexpr std::size_t kPageBytesMax = 256u << 10;
+
+class Teller {
+ public:
+  explicit Teller(wire::Subjects subjects) : subjects_(std::move(subjects)) {}
+
+  // Before folding: where each node that `batch` concerns stands.
+  using Before = std::map<NodeName, std::uint64_t>;
+  [[nodiscard]] static Before Remember(const View& view, const DecisionBatch& batch);
+
+  // After folding message `seq`: live copies, and complete sets for nodes that came (back).
+  void TellNodes(const View& view, std::uint64_t seq, const DecisionBatch& batch,
+                 const Before& before, bus::OpId& next_op, Operations& out);
+  // The answer to a worker that says where it stands.
+  void AnswerHello(const View& view, const Node& node, std::uint64_t position,
+                   bus::OpId& next_op, Operations& out);
+  // What became of intents, for senders that wait for it.
+  void TellOutcomes(const std::vector<FoldedIntents>& folded, Operations& out);
+  // Everything in view.untold that this process has not told yet.
+  void TellFeed(const View& view, MonoTime now, Operations& out);
+  // A new leader tells what its predecessor may not have told.
+  void ForgetFeed() { fed_ = {}; }
+
+ private:
+  void TellSet(const View& view, const Node& node, bus::OpId& next_op, Operations& out);
+  [[nodiscard]] AssignBatch Copy(const View& view, const Node& node, std::uint64_t seq) const;
+  void Send(const AssignBatch& batch, Operations& out);
+  void Feed(const Transition& step, Operations& out);
+  bool MayFeed(const Transition& step, MonoTime now, Operations& out);
+
+  wire::Subjects subjects_;
+  Stamp fed_;  // up to here this process has told the feed
+  MonoTime window_{};
+  std::uint32_t in_window_ = 0;
+  std::uint64_t skipped_ = 0;
+};
+
+// One line of the feed as JSON.
+[[nodiscard]] std::string FeedJson(const Transition& step);
+
+}  // namespace cube::manager

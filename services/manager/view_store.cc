@@ -1,0 +1,298 @@
+#include "services/manager/view_store.h"
+
+#include <cube/v1/records.pb.h>
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+
+#include "shared/wire/convert.h"
+
+namespace cube::manager {
+namespace {
+
+using wire::FromProto;
+using wire::ToProto;
+
+constexpr std::uint32_t kSchemaVersion = 1;
+enum Table : store::TableId { kMeta, kTasks, kNodes };
+constexpr std::string_view kMetaKey = "view";
+
+// Big-endian, so that bytewise order is the order of acceptance and commits append.
+std::string KeyOf(TaskNumber number) {
+  std::string key(12, '\0');
+  for (std::size_t i = 0; i < 8; ++i) key[i] = static_cast<char>(number.intent >> (56 - 8 * i));
+  for (std::size_t i = 0; i < 4; ++i) key[8 + i] = static_cast<char>(number.index >> (24 - 8 * i));
+  return key;
+}
+
+// Equal records have equal bytes: maps are written in key order.
+std::string Bytes(const google::protobuf::MessageLite& record) {
+  std::string bytes;
+  {
+    google::protobuf::io::StringOutputStream stream(&bytes);
+    google::protobuf::io::CodedOutputStream coded(&stream);
+    coded.SetSerializationDeterministic(true);
+    record.SerializeToCodedStream(&coded);
+  }
+  return bytes;
+}
+
+std::unexpected<Error> Damaged(std::string_view what) {
+  return Fail(Code::kDataLoss, "the view's record of " + std::string(what) + " cannot be read");
+}
+
+std::string TaskBytes(const Task& task) {
+  v1::TaskRecord record;
+  record.set_id(task.id.str());
+  record.mutable_number()->set_intent(task.number.intent);
+  record.mutable_number()->set_index(task.number.index);
+  ToProto(*task.spec, *record.mutable_spec());
+  record.set_submitted_at_ns(ToNanos(task.submitted_at));
+  record.set_stop_wanted(task.stop_wanted);
+  record.set_stop_grace_ns(task.stop_grace.count());
+  record.set_attempt(task.attempt);
+  record.set_node(task.node.str());
+  ToProto(task.placement, *record.mutable_placement());
+  record.set_live(task.placed == Placed::kThere);
+  record.set_stop_told(task.stop_told);
+  record.set_placed_at_ns(ToNanos(task.placed_at));
+  record.set_lost_reason(task.lost_reason);
+  if (task.observed) ToProto(*task.observed, *record.mutable_observed());
+  if (task.explanation) ToProto(*task.explanation, *record.mutable_explanation());
+  record.set_over(task.over);
+  record.set_ended_at_ns(ToNanos(task.ended_at));
+  return Bytes(record);
+}
+
+Result<Task> TaskFrom(std::string_view bytes) {
+  v1::TaskRecord record;
+  if (!record.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    return Damaged("a task");
+  }
+  Task task;
+  task.id = TaskId::Trusted(record.id());
+  task.number = {record.number().intent(), record.number().index()};
+  CUBE_TRY(TaskSpec spec, FromProto(record.spec()));
+  task.spec = std::make_shared<const TaskSpec>(std::move(spec));
+  task.submitted_at = WallFromNanos(record.submitted_at_ns());
+  task.stop_wanted = record.stop_wanted();
+  task.stop_grace = Duration(record.stop_grace_ns());
+  task.attempt = record.attempt();
+  task.node = NodeName::Trusted(record.node());
+  task.placement = FromProto(record.placement());
+  if (task.attempt > 0) task.placed = record.live() ? Placed::kThere : Placed::kLost;
+  task.stop_told = record.stop_told();
+  task.placed_at = WallFromNanos(record.placed_at_ns());
+  task.lost_reason = record.lost_reason();
+  if (record.has_observed()) {
+    CUBE_TRY(task.observed, FromProto(record.observed()));
+  }
+  if (record.has_explanation()) {
+    task.explanation = std::make_shared<const Explanation>(FromProto(record.explanation()));
+  }
+  task.over = record.over();
+  task.ended_at = WallFromNanos(record.ended_at_ns());
+  return task;
+}
+
+std::string NodeBytes(const Node& node) {
+  v1::NodeRecord record;
+  record.set_name(node.name.str());
+  record.set_instance(node.instance);
+  record.set_incarnation(node.incarnation);
+  ToProto(node.description, *record.mutable_description());
+  record.set_down(node.down);
+  record.set_down_reason(node.down_reason);
+  ToProto(node.up, *record.mutable_up());
+  record.set_reported(node.reported);
+  record.set_last_fact(node.last_fact);
+  record.set_last_decision(node.last_decision);
+  record.set_joined_at_ns(ToNanos(node.joined_at));
+  record.set_joining_instance(node.joining_instance);
+  if (node.joining_instance != 0) ToProto(node.joining, *record.mutable_joining());
+  return Bytes(record);
+}
+
+Result<Node> NodeFrom(std::string_view bytes) {
+  v1::NodeRecord record;
+  if (!record.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    return Damaged("a node");
+  }
+  Node node;
+  node.name = NodeName::Trusted(record.name());
+  node.instance = record.instance();
+  node.incarnation = record.incarnation();
+  CUBE_TRY(node.description, FromProto(record.description()));
+  node.down = record.down();
+  node.down_reason = record.down_reason();
+  node.up = FromProto(record.up());
+  node.reported = record.reported();
+  node.last_fact = record.last_fact();
+  node.last_decision = record.last_decision();
+  node.joined_at = WallFromNanos(record.joined_at_ns());
+  node.joining_instance = record.joining_instance();
+  if (record.has_joining()) {
+    CUBE_TRY(node.joining, FromProto(record.joining()));
+  }
+  return node;
+}
+
+void TransitionTo(const Transition& from, v1::TransitionRecord& to) {
+  ToProto(from.stamp, *to.mutable_stamp());
+  to.set_time_ns(ToNanos(from.time));
+  to.set_task(from.task);
+  to.set_name(from.name);
+  to.set_status(from.status);
+  to.set_node(from.node.str());
+  to.set_attempt(from.attempt);
+  to.set_launch(from.launch);
+  to.set_reason(from.reason);
+  if (from.exit_code) to.set_exit_code(*from.exit_code);
+  for (const BoundPort& port : from.ports) ToProto(port, *to.add_ports());
+  to.set_healthy(from.healthy);
+}
+
+Result<Transition> TransitionFrom(const v1::TransitionRecord& record) {
+  Transition step;
+  step.stamp = FromProto(record.stamp());
+  step.time = WallFromNanos(record.time_ns());
+  step.task = record.task();
+  step.name = record.name();
+  step.status = record.status();
+  step.node = NodeName::Trusted(record.node());
+  step.attempt = record.attempt();
+  step.launch = record.launch();
+  step.reason = record.reason();
+  if (record.has_exit_code()) step.exit_code = record.exit_code();
+  for (const v1::BoundPort& port : record.ports()) {
+    CUBE_TRY(const BoundPort bound, FromProto(port));
+    step.ports.push_back(bound);
+  }
+  step.healthy = record.healthy();
+  return step;
+}
+
+std::string MetaBytes(const View& view) {
+  v1::ViewMeta meta;
+  ToProto(view.intents, *meta.mutable_intents());
+  ToProto(view.facts, *meta.mutable_facts());
+  meta.mutable_decisions()->set_seq(view.valid_seq);
+  ToProto(view.stamp, *meta.mutable_stamp());
+  ToProto(view.term, *meta.mutable_term());
+  meta.set_decided_at_ns(ToNanos(view.decided_at));
+  if (view.term_start) ToProto(*view.term_start, *meta.mutable_term_start());
+  ToProto(view.told, *meta.mutable_told());
+  meta.set_last_node(view.last_node.str());
+  for (const RefuseIntent& due : view.refusals) {
+    v1::RefuseIntent& record = *meta.add_refusals();
+    record.set_intent(due.intent);
+    record.set_index(due.index);
+    record.set_task(due.task);
+    ToProto(due.error, *record.mutable_failure());
+  }
+  for (const Transition& step : view.untold) TransitionTo(step, *meta.add_untold());
+  return Bytes(meta);
+}
+
+Result<void> ReadMeta(std::string_view bytes, View& view) {
+  v1::ViewMeta meta;
+  if (!meta.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    return Damaged("its position");
+  }
+  view.intents = FromProto(meta.intents());
+  view.facts = FromProto(meta.facts());
+  // Messages behind the last valid one are read, and skipped, again.
+  view.valid_seq = meta.decisions().seq();
+  view.decision_seq = view.valid_seq;
+  view.stamp = FromProto(meta.stamp());
+  view.term = FromProto(meta.term());
+  view.decided_at = WallFromNanos(meta.decided_at_ns());
+  if (meta.has_term_start()) view.term_start = FromProto(meta.term_start());
+  view.told = FromProto(meta.told());
+  view.last_node = NodeName::Trusted(meta.last_node());
+  for (const v1::RefuseIntent& record : meta.refusals()) {
+    view.refusals.push_back(
+        {record.intent(), record.index(), record.task(), FromProto(record.failure())});
+  }
+  for (const v1::TransitionRecord& record : meta.untold()) {
+    CUBE_TRY(Transition step, TransitionFrom(record));
+    view.untold.push_back(std::move(step));
+  }
+  return {};
+}
+
+}  // namespace
+
+store::Schema ViewSchema() { return {kSchemaVersion, {"meta", "tasks", "nodes"}}; }
+
+Result<View> LoadView(const store::Store& store) {
+  View view;
+  CUBE_TRY(const std::optional<std::string> meta, store.Get(kMeta, kMetaKey));
+  if (!meta) return view;
+  CUBE_TRY_VOID(ReadMeta(*meta, view));
+  Result<void> result;
+  CUBE_TRY_VOID(store.Scan(kTasks, "", [&](std::string_view, std::string_view bytes) {
+    Result<Task> task = TaskFrom(bytes);
+    if (!task) {
+      result = std::unexpected(std::move(task).error());
+      return false;
+    }
+    const TaskNumber number = task->number;
+    view.tasks.emplace_hint(view.tasks.end(), number, std::move(*task));
+    return true;
+  }));
+  CUBE_TRY_VOID(result);
+  CUBE_TRY_VOID(store.Scan(kNodes, "", [&](std::string_view, std::string_view bytes) {
+    Result<Node> node = NodeFrom(bytes);
+    if (!node) {
+      result = std::unexpected(std::move(node).error());
+      return false;
+    }
+    NodeName name = node->name;
+    view.nodes.emplace(std::move(name), std::move(*node));
+    return true;
+  }));
+  CUBE_TRY_VOID(result);
+  for (const auto& [number, task] : view.tasks) {
+    if (task.placed == Placed::kThere && !view.nodes.contains(task.node)) {
+      return Damaged("the node of task " + task.id.str());
+    }
+  }
+  RebuildIndexes(view);
+  return view;
+}
+
+store::WriteBatch SaveView(View& view) {
+  store::WriteBatch batch;
+  for (const TaskNumber& number : view.dirty_tasks) {
+    const auto it = view.tasks.find(number);
+    if (it == view.tasks.end()) {
+      batch.Delete(kTasks, KeyOf(number));
+    } else {
+      batch.Put(kTasks, KeyOf(number), TaskBytes(it->second));
+    }
+  }
+  for (const NodeName& name : view.dirty_nodes) {
+    batch.Put(kNodes, name.str(), NodeBytes(view.nodes.at(name)));
+  }
+  batch.Put(kMeta, std::string(kMetaKey), MetaBytes(view));
+  view.dirty_tasks.clear();
+  view.dirty_nodes.clear();
+  return batch;
+}
+
+store::WriteBatch ClearView() {
+  store::WriteBatch batch;
+  batch.Clear(kMeta);
+  batch.Clear(kTasks);
+  batch.Clear(kNodes);
+  return batch;
+}
+
+std::string ViewBytes(const View& view) {
+  std::string bytes = MetaBytes(view);
+  for (const auto& [number, task] : view.tasks) bytes += KeyOf(number) + TaskBytes(task);
+  for (const auto& [name, node] : view.nodes) bytes += name.str() + NodeBytes(node);
+  return bytes;
+}
+
+}  // namespace cube::manager

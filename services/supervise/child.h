@@ -1,0 +1,26 @@
+// Starts the command in two steps, so that its pid is on disk before it runs.
+#pragma once
+
+#include <sys/types.h>
+
+#include "services/worker/engine/process/launch_dir.h"
+#include "services/worker/engine/process/posix_files.h"
+#include "shared/base/error.h"
+
+namespace cube::supervise {
+
+// A child that waits to be let go. It leads its own process group and dies with its parent.
+struct Child {
+  pid_t pid = 0;
+  engine::process::Fd stdout_pipe;  // non-blocking
+  engine::process::Fd stderr_pipe;
+  engine::process::Fd go;       // one byte lets it go; closed: it exits
+  engine::process::Fd failure;  // what kept it from running; end of file: it runs
+};
+[[nodiscard]] Result<Child> ForkChild(const engine::process::Command& command);
+
+// Lets it go and waits until the command runs, or says why it does not (the child is then gone, but
+// not yet reaped).
+[[nodiscard]] Result<void> LetGo(Child& child, const engine::process::Command& command);
+
+}  // namespace cube::supervise

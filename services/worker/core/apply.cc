@@ -1,0 +1,199 @@
+// What the leader says: live copies of decisions, complete sets, welcomes.
+#include <algorithm>
+#include <utility>
+
+#include "services/worker/core/worker_core.h"
+
+namespace cube::worker {
+namespace {
+
+// A set of the most tasks that a node can have fits into far fewer.
+constexpr std::uint32_t kPagesMax = 4096;
+
+bool OnlyUpToDate(const AssignBatch& batch) {
+  return !batch.items.empty() &&
+         std::all_of(batch.items.begin(), batch.items.end(),
+                     [](const AssignItem& i) { return std::holds_alternative<UpToDate>(i); });
+}
+
+}  // namespace
+
+bool WorkerCore::TermFits(Term term) const {
+  return term == meta_.term || term.epoch > meta_.term.epoch;
+}
+
+Applied WorkerCore::Welcome(std::uint32_t incarnation, const std::string& cluster, Term term) {
+  if (!meta_.cluster.empty() && meta_.cluster != cluster) return Applied::kOtherCluster;
+  if (incarnation <= meta_.incarnation) return Applied::kDuplicate;
+  const bool engines_started = !meta_.cluster.empty();
+  meta_.incarnation = incarnation;
+  meta_.cluster = cluster;
+  meta_.term = term;
+  meta_.position = 0;
+  meta_.report = {};
+  meta_.last_fact = 0;
+  meta_.forgotten_fact = 0;
+  acked_ = 0;
+  exits_unacked_.clear();
+  effects_.meta_changed = true;
+  effects_.facts.clear();
+  pages_.clear();
+  // Numbers begin anew, so what was said in an older incarnation is said again.
+  for (auto& [key, a] : attempts_) {
+    if (!a.last_fact) continue;
+    const std::uint64_t number = Put({WallTime{}, *a.last_fact});
+    if (a.done) a.final_fact = number;
+    Touch(a);
+  }
+  if (!engines_started) Begin();
+  return Applied::kWelcomed;
+}
+
+Applied WorkerCore::Apply(const AssignBatch& b, Now now) {
+  if (b.node != options_.node) return Applied::kIgnored;
+  Applied welcome = Applied::kIgnored;
+  for (const AssignItem& item : b.items) {
+    if (const auto* r = std::get_if<JoinRefused>(&item); r && r->instance == meta_.instance) {
+      effects_.notices.push_back({true, r->reason, {}});
+      return Applied::kRefused;
+    }
+    if (const auto* w = std::get_if<Welcomed>(&item); w && w->instance == meta_.instance) {
+      welcome = Welcome(w->incarnation, b.cluster, b.term);
+    }
+  }
+  if (welcome != Applied::kIgnored && welcome != Applied::kDuplicate) return welcome;
+  if (b.instance != meta_.instance || meta_.incarnation == 0) return Applied::kIgnored;
+  if (b.incarnation > meta_.incarnation) return Welcome(b.incarnation, b.cluster, b.term);
+  if (b.incarnation != meta_.incarnation || b.cluster != meta_.cluster) return Applied::kIgnored;
+  if (!TermFits(b.term)) return Applied::kOtherTerm;
+  if (!DesiredKnown()) return Applied::kGap;
+  if (OnlyUpToDate(b)) {
+    if (b.prev > meta_.position) return Applied::kGap;
+  } else if (b.seq <= meta_.position) {
+    return Applied::kDuplicate;
+  } else if (b.prev > meta_.position) {
+    return Applied::kGap;
+  }
+  for (const AssignItem& item : b.items) ApplyItem(item, now);
+  if (b.seq > meta_.position || b.term != meta_.term) {
+    meta_.position = std::max(meta_.position, b.seq);
+    meta_.term = b.term;
+    effects_.meta_changed = true;
+  }
+  return Applied::kApplied;
+}
+
+void WorkerCore::ApplyItem(const AssignItem& item, Now now) {
+  if (const auto* start = std::get_if<Assignment>(&item)) {
+    Assign(*start, now);
+    Supersede({start->task, start->attempt});
+  } else if (const auto* stop = std::get_if<StopAssignment>(&item)) {
+    AskStop(stop->task, stop->attempt, stop->grace);
+  }
+}
+
+void WorkerCore::Assign(const Assignment& assignment, Now now) {
+  const AttemptKey key{assignment.task, assignment.attempt};
+  auto found = attempts_.find(key);
+  if (found != attempts_.end() && found->second.placement != assignment.placement) {
+    // The same number from another history of the log: the old one counts no more.
+    attempts_.erase(found);
+    found = attempts_.end();
+  }
+  if (found == attempts_.end()) {
+    Attempt a;
+    a.key = key;
+    a.placement = assignment.placement;
+    a.spec = assignment.spec;
+    a.launch_min = assignment.launches;
+    a.due = now.mono;
+    found = attempts_.emplace(key, std::move(a)).first;
+    Touch(found->second);
+  }
+  found->second.unassigned = false;
+  if (assignment.stop) AskStop(assignment.task, assignment.attempt, assignment.grace);
+}
+
+void WorkerCore::AskStop(const TaskId& task, std::uint32_t attempt, Duration grace) {
+  const auto found = attempts_.find({task, attempt});
+  if (found == attempts_.end()) return;  // ended and forgotten: its final fact has told
+  Attempt& a = found->second;
+  if (a.done || (a.stop && a.grace <= grace)) return;
+  a.stop = true;
+  a.grace = grace;
+  Touch(a);
+}
+
+// The leader placed the task here again: it knows that the older attempts are over.
+void WorkerCore::Supersede(const AttemptKey& newer) {
+  for (auto it = attempts_.lower_bound({newer.task, 0}); it != attempts_.end() && it->first < newer;
+       ++it) {
+    if (!it->second.stop) AskStop(it->first.task, it->first.attempt, kStaleGrace);
+  }
+}
+
+Applied WorkerCore::Apply(const DesiredPage& page, Now now, Random& random) {
+  if (page.node != options_.node || page.instance != meta_.instance || page.seq == 0 ||
+      page.pages == 0 || page.pages > kPagesMax || page.page >= page.pages ||
+      page.incarnation < meta_.incarnation) {
+    return Applied::kIgnored;
+  }
+  if (page.incarnation > meta_.incarnation) {
+    const Applied welcome = Welcome(page.incarnation, page.cluster, page.term);
+    if (welcome != Applied::kWelcomed) return welcome;
+  }
+  if (page.cluster != meta_.cluster) return Applied::kIgnored;
+  if (!TermFits(page.term)) return Applied::kOtherTerm;
+  const bool newer_term = page.term.epoch > meta_.term.epoch;
+  if (!newer_term && page.seq < meta_.position) return Applied::kDuplicate;
+  // It may name attempts whose records were dropped here, and which would be started again.
+  if (page.last_fact < meta_.forgotten_fact) return Applied::kGap;
+  if (!pages_.empty()) {
+    const DesiredPage& other = pages_.begin()->second;
+    if (std::tie(other.term, other.seq, other.pages, other.last_fact) !=
+        std::tie(page.term, page.seq, page.pages, page.last_fact)) {
+      if (page.term == other.term && page.seq < other.seq) return Applied::kDuplicate;
+      pages_.clear();
+    }
+  }
+  pages_.insert_or_assign(page.page, page);
+  if (pages_.size() < page.pages) return Applied::kPartial;
+  return ApplySet(now, random);
+}
+
+Applied WorkerCore::ApplySet(Now now, Random& random) {
+  const auto pages = std::exchange(pages_, {});
+  const DesiredPage& first = pages.begin()->second;
+  meta_.term = first.term;
+  meta_.position = first.seq;
+  meta_.report = first.report;
+  // After a loss of our own store's end, numbers that are taken are not used again.
+  meta_.last_fact = std::max(meta_.last_fact, first.last_fact);
+  effects_.meta_changed = true;
+  std::set<AttemptKey> named;
+  for (const auto& [number, page] : pages) {
+    for (const Assignment& assignment : page.assignments) {
+      Assign(assignment, now);
+      named.insert({assignment.task, assignment.attempt});
+    }
+  }
+  for (auto& [key, a] : attempts_) {
+    if (named.contains(key)) continue;
+    a.unassigned = true;
+    if (!a.stop) AskStop(key.task, key.attempt, kStaleGrace);
+  }
+  std::vector<LaunchKey> launches;
+  for (const auto& [key, c] : containers_) launches.push_back(key);
+  for (const LaunchKey& key : launches) Fold(key, now, random);
+  return Applied::kApplied;
+}
+
+void WorkerCore::TermIs(Term term) {
+  if (term == meta_.term || meta_.incarnation == 0) return;
+  meta_.term = term;
+  meta_.position = 0;
+  pages_.clear();
+  effects_.meta_changed = true;
+}
+
+}  // namespace cube::worker

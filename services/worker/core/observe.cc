@@ -1,0 +1,241 @@
+// What the engines show, and the facts that come of it.
+#include <utility>
+
+#include "services/worker/core/restart.h"
+#include "services/worker/core/worker_core.h"
+
+namespace cube::worker {
+namespace {
+
+// Engines leave nothing behind of these.
+bool LeavesNothing(const engine::LaunchStatus& s) {
+  return s.cause == ExitCause::kStartFailed || s.cause == ExitCause::kVanished;
+}
+
+}  // namespace
+
+void WorkerCore::Observe(const std::string& engine, const engine::Event& event, Now now,
+                         Random& random) {
+  if (const auto* up = std::get_if<engine::Up>(&event)) {
+    SeeUp(engine, *up);
+  } else if (std::holds_alternative<engine::Down>(event)) {
+    EngineState& state = engines_[engine];
+    state.up = state.listed = false;
+    state.answered = true;
+  } else if (const auto* listed = std::get_if<engine::Listed>(&event)) {
+    SeeListed(engine, *listed, now, random);
+  } else if (const auto* changed = std::get_if<engine::Changed>(&event)) {
+    See(engine, changed->status, now, random);
+  } else if (const auto* removed = std::get_if<engine::Removed>(&event)) {
+    const auto found = containers_.find(removed->key);
+    if (found != containers_.end() && found->second.exited()) containers_.erase(found);
+  } else if (const auto* failed = std::get_if<engine::OpFailed>(&event)) {
+    SeeFailed(*failed, now, random);
+  }
+}
+
+void WorkerCore::SeeUp(const std::string& kind, const engine::Up& up) {
+  EngineState& state = engines_[kind];
+  state.up = state.answered = true;
+  state.listed = false;
+  state.version = up.version;
+  state.limits = up.limits;
+  for (auto& [key, c] : containers_) {
+    if (c.engine != kind) continue;
+    c.stop_grace.reset();  // whether it had got that far is unknown: ask again
+    c.asked = c.asked && c.status.state >= LaunchState::kRunning;
+    c.remove_asked = false;
+  }
+}
+
+void WorkerCore::SeeListed(const std::string& kind, const engine::Listed& listed, Now now,
+                           Random& random) {
+  engines_[kind].listed = true;
+  std::set<LaunchKey> keys;
+  for (const engine::LaunchStatus& status : listed.launches) keys.insert(status.key);
+  // In the order of launches, so that the newest of an attempt is adopted last.
+  std::map<LaunchKey, const engine::LaunchStatus*> ordered;
+  for (const engine::LaunchStatus& status : listed.launches) ordered[status.key] = &status;
+  for (const auto& [key, status] : ordered) See(kind, *status, now, random);
+  SeeMissing(kind, keys, now, random);
+}
+
+void WorkerCore::SeeMissing(const std::string& kind, const std::set<LaunchKey>& listed, Now now,
+                            Random& random) {
+  std::vector<LaunchKey> gone;
+  bool list_again = false;
+  for (auto it = containers_.begin(); it != containers_.end();) {
+    Container& c = it->second;
+    if (c.engine != kind || listed.contains(it->first)) {
+      ++it;
+    } else if (c.exited()) {
+      it = containers_.erase(it);
+    } else if (!c.seen || c.status.state < LaunchState::kRunning) {
+      c.asked = false;  // Launch is idempotent: asking again takes up what has begun meanwhile
+      c.stop_grace.reset();
+      ++it;
+    } else {
+      // A list may be older than the start of the launch; the next one is not.
+      if (c.missing) gone.push_back(it->first);
+      list_again = list_again || !c.missing;
+      c.missing = true;
+      ++it;
+    }
+  }
+  if (list_again) effects_.calls.push_back(ListCall{kind});
+  for (const LaunchKey& key : gone) SeeGone(key, now, random);
+}
+
+void WorkerCore::SeeGone(const LaunchKey& key, Now now, Random& random) {
+  Container& c = containers_.at(key);
+  const bool ran = c.seen && c.status.state == LaunchState::kRunning;
+  c.seen = true;
+  c.status.state = LaunchState::kExited;
+  c.status.exit_code = -1;
+  c.status.finished_at = now.wall;
+  c.status.cause = ran ? ExitCause::kVanished : ExitCause::kStartFailed;
+  if (!ran) {
+    c.status.failure = Code::kAborted;
+    c.status.detail = "stopped before it was started";
+  }
+  Fold(key, now, random);
+  containers_.erase(key);
+}
+
+void WorkerCore::See(const std::string& kind, const engine::LaunchStatus& status, Now now,
+                     Random& random) {
+  auto found = containers_.find(status.key);
+  if (found == containers_.end()) {
+    // The end of a launch that was folded and left nothing behind may be told again.
+    if (status.state == LaunchState::kExited && LeavesNothing(status)) return;
+    Container c;
+    c.engine = kind;
+    const auto unacked = exits_unacked_.find(status.key);
+    if (unacked != exits_unacked_.end()) c.exit_fact = unacked->second;
+    found = containers_.emplace(status.key, std::move(c)).first;
+  }
+  Container& c = found->second;
+  c.missing = false;
+  if (c.seen && status.state < c.status.state) return;  // an older list
+  if (status.state == LaunchState::kExited && !c.exited()) c.exited_at = now.mono;
+  c.engine = kind;
+  c.status = status;
+  c.seen = true;
+  Fold(status.key, now, random);
+  if (c.exited() && LeavesNothing(status)) containers_.erase(status.key);
+}
+
+void WorkerCore::SeeFailed(const engine::OpFailed& failed, Now now, Random& random) {
+  const auto found = containers_.find(failed.key);
+  if (found == containers_.end()) return;
+  Container& c = found->second;
+  if (!c.exited() && failed.error.code == Code::kNotFound) {
+    SeeGone(failed.key, now, random);
+    return;
+  }
+  c.remove_asked = false;
+  c.stop_grace.reset();
+  c.retry_at = now.mono + kOperationRetryAfter;
+  effects_.notices.push_back({true, failed.error.Text(), failed.key});
+}
+
+LaunchFact WorkerCore::FactOf(const engine::LaunchStatus& s) const {
+  LaunchFact fact;
+  fact.key = s.key;
+  fact.placement = s.placement;
+  fact.state = s.state;
+  fact.cause = s.cause;
+  const bool has_code = s.cause == ExitCause::kExited || s.cause == ExitCause::kSignaled;
+  fact.exit_code = has_code ? s.exit_code : -1;
+  fact.detail = s.detail;
+  fact.container_id = s.container_id;
+  fact.ports = s.ports;
+  fact.started_at = s.started_at;
+  fact.finished_at = s.finished_at;
+  return fact;
+}
+
+void WorkerCore::Fold(const LaunchKey& key, Now now, Random& random) {
+  const auto found = containers_.find(key);
+  if (found == containers_.end() || !found->second.seen || meta_.incarnation == 0) return;
+  Container& c = found->second;
+  Attempt* a = OwnerOf(c.status);
+  if (a == nullptr) {
+    if (DesiredKnown()) FoldStale(c, now);
+    return;
+  }
+  const auto launch = static_cast<std::int64_t>(key.launch);
+  if (launch > a->launch && !a->done) Adopt(*a, c);
+  if (launch == a->launch) {
+    FoldCurrent(*a, c, now, random);
+  } else {
+    FoldOlder(*a, c, now);
+  }
+}
+
+void WorkerCore::FoldStale(Container& c, Now now) {
+  if (!c.exited() || c.stale_reported || c.exit_fact != 0) return;
+  LaunchFact fact = FactOf(c.status);
+  fact.final = true;
+  fact.stop_asked = true;
+  c.exit_fact = Put({now.wall, std::move(fact)});
+  c.stale_reported = true;
+}
+
+// The store is behind the engine: it was lost, and the launches were not.
+void WorkerCore::Adopt(Attempt& a, const Container& c) {
+  a.launch = static_cast<std::int64_t>(c.status.key.launch);
+  a.restart_at = {};
+  if (IsSet(c.status.started_at)) a.launches_at.push_back(c.status.started_at);
+  Touch(a);
+}
+
+void WorkerCore::FoldOlder(Attempt& a, Container& c, Now now) {
+  if (!c.exited() || a.done) return;
+  LaunchFact fact = FactOf(c.status);
+  if (a.last_fact && !MovesForward(*a.last_fact, fact)) return;
+  a.last_fact = fact;
+  Touch(a);
+  c.exit_fact = Put({now.wall, std::move(fact)});
+}
+
+void WorkerCore::FoldCurrent(Attempt& a, Container& c, Now now, Random& random) {
+  const bool same = a.last_fact && a.last_fact->key == c.status.key;
+  if (a.done || (same && a.last_fact->state == LaunchState::kExited)) return;
+  LaunchFact fact = FactOf(c.status);
+  if (fact.state == LaunchState::kExited) {
+    const Ending ending = DecideEnding(a.spec->restart, {a.launches_at, a.restarts_in_row},
+                                       c.status, a.stop, now.wall, random.Next());
+    fact.stop_asked = a.stop;
+    fact.final = ending.final;
+    if (ending.final) {
+      EndAttempt(a, std::move(fact), now);
+      c.exit_fact = a.final_fact;
+      return;
+    }
+    a.restart_at = fact.restart_at = now.wall + ending.delay;
+    a.due = now.mono + ending.delay;
+    a.restarts_in_row = ending.restarts_in_row;
+  } else if (a.last_fact && !MovesForward(*a.last_fact, fact)) {
+    return;
+  } else if (fact.state == LaunchState::kPulling) {
+    if (same && now.mono - a.pull_fact_at < kPullFactInterval) return;
+    a.pull_fact_at = now.mono;
+  }
+  a.last_fact = fact;
+  Touch(a);
+  const std::uint64_t number = Put({now.wall, std::move(fact)});
+  if (a.last_fact->state == LaunchState::kExited) c.exit_fact = number;
+}
+
+void WorkerCore::EndAttempt(Attempt& a, LaunchFact fact, Now now) {
+  a.done = true;
+  a.restart_at = {};
+  a.launches_at.clear();
+  a.spec = nullptr;
+  a.last_fact = fact;
+  a.final_fact = Put({now.wall, std::move(fact)});
+  Touch(a);
+}
+
+}  // namespace cube::worker

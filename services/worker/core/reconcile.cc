@@ -1,0 +1,198 @@
+// Desired against observed.
+#include <algorithm>
+
+#include "services/worker/core/restart.h"
+#include "services/worker/core/worker_core.h"
+
+namespace cube::worker {
+namespace {
+
+LaunchKey KeyOf(const Attempt& a) {
+  return {a.key.task, a.key.attempt,
+          static_cast<std::uint32_t>(std::max<std::int64_t>(a.launch, 0))};
+}
+
+std::int64_t NextLaunch(const Attempt& a) {
+  return std::max<std::int64_t>(a.launch + 1, a.launch_min);
+}
+
+}  // namespace
+
+void WorkerCore::Reconcile(Now now) {
+  next_ = MonoTime::max();
+  if (!DesiredKnown()) return;
+  begun_ = 0;
+  in_flight_ = 0;
+  for (auto& [key, c] : containers_) {
+    if (c.asked && c.status.state < LaunchState::kRunning) ++in_flight_;
+    ReconcileContainer(key, c, now);
+  }
+  for (auto& [key, a] : attempts_) {
+    if (!a.done) ReconcileAttempt(a, now);
+  }
+  ReportIfDue(now);
+  DropDoneRecords();
+}
+
+void WorkerCore::ReconcileContainer(const LaunchKey& key, Container& c, Now now) {
+  if (c.exited()) {
+    RemoveContainer(key, c, now);
+  } else if (Unwanted(c)) {
+    const Attempt* a = Find({key.task, key.attempt});
+    const bool asked = a != nullptr && a->stop && a->placement == c.status.placement;
+    StopContainer(key, c, "", asked ? a->grace : kStaleGrace, now);
+  }
+}
+
+void WorkerCore::StopContainer(const LaunchKey& key, Container& c, const std::string& signal,
+                               Duration grace, Now now) {
+  if (!Ready(c.engine) || (c.stop_grace && *c.stop_grace <= grace)) return;
+  if (now.mono < c.retry_at) return At(c.retry_at);
+  c.stop_grace = grace;
+  effects_.calls.push_back(StopCall{c.engine, key, signal, grace});
+}
+
+void WorkerCore::RemoveContainer(const LaunchKey& key, Container& c, Now now) {
+  if (c.remove_asked || !Ready(c.engine)) return;
+  if (c.exit_fact > acked_ && ExitedOf({key.task, key.attempt}) <= kExitedUnackedMax) return;
+  if (now.mono < c.retry_at) return At(c.retry_at);
+  if (pins_.contains(key) && now.mono < c.exited_at + kPinMax) return At(c.exited_at + kPinMax);
+  c.remove_asked = true;
+  effects_.calls.push_back(RemoveCall{c.engine, key});
+}
+
+void WorkerCore::ReconcileAttempt(Attempt& a, Now now) {
+  const bool waits = a.launch < 0 || LaunchEnded(a);
+  if (a.stop && waits) return EndStopped(a, now);
+  if (!waits) {
+    const auto found = containers_.find(KeyOf(a));
+    if (found == containers_.end()) return;
+    Container& c = found->second;
+    if (a.stop) return StopContainer(found->first, c, a.spec->stop_signal, a.grace, now);
+    if (!c.asked && c.status.state < LaunchState::kRunning && !retired_ && Ready(c.engine)) {
+      // Begun in the store, but not (or only half) by the engine: a crash came between.
+      c.asked = true;
+      effects_.calls.push_back(LaunchCall{c.engine, {found->first, a.placement, a.spec}});
+    }
+    return;
+  }
+  if (retired_) return;
+  if (now.mono < a.due) return At(a.due);
+  if (Blocked(a)) return;
+  BeginLaunch(a, now);
+}
+
+// A task's containers never run side by side, and a launch's name is used once.
+bool WorkerCore::Blocked(const Attempt& a) const {
+  const auto next = static_cast<std::uint32_t>(NextLaunch(a));
+  for (auto it = containers_.lower_bound({a.key.task, 0, 0});
+       it != containers_.end() && it->first.task == a.key.task; ++it) {
+    if (!it->second.exited()) return true;
+    if (it->first.attempt == a.key.attempt && it->first.launch == next) return true;
+  }
+  return false;
+}
+
+void WorkerCore::BeginLaunch(Attempt& a, Now now) {
+  const std::string kind = EngineOf(*a.spec);
+  if (!engines_.contains(kind)) {
+    a.launch = NextLaunch(a);
+    LaunchFact fact;
+    fact.key = KeyOf(a);
+    fact.placement = a.placement;
+    fact.state = LaunchState::kExited;
+    fact.cause = ExitCause::kStartFailed;
+    fact.detail = "this node has no engine '" + kind + "'";
+    fact.finished_at = now.wall;
+    fact.final = true;
+    return EndAttempt(a, std::move(fact), now);
+  }
+  if (!Ready(kind)) return;  // its list makes us look again
+  if (begun_ >= kBeginsPerReconcileMax) return At(now.mono);
+  if (in_flight_ >= kLaunchesInFlightMax) return;  // each that starts makes us look again
+  ++begun_;
+  ++in_flight_;
+  a.launch = NextLaunch(a);
+  a.restart_at = {};
+  ForgetOldLaunches(a.launches_at, now.wall);
+  a.launches_at.push_back(now.wall);
+  Touch(a);
+  Container c;
+  c.engine = kind;
+  c.status.key = KeyOf(a);
+  c.status.placement = a.placement;
+  c.status.state = LaunchState::kPulling;
+  c.asked = true;
+  effects_.calls.push_back(LaunchCall{kind, {c.status.key, a.placement, a.spec}});
+  containers_.emplace(c.status.key, std::move(c));
+}
+
+// A stop found no launch alive: the attempt ends without the engine.
+void WorkerCore::EndStopped(Attempt& a, Now now) {
+  LaunchFact fact;
+  if (a.launch >= 0) {
+    fact = *a.last_fact;
+    fact.restart_at = {};
+  } else {
+    a.launch = NextLaunch(a);
+    fact.key = KeyOf(a);
+    fact.placement = a.placement;
+    fact.state = LaunchState::kExited;
+    fact.cause = ExitCause::kStartFailed;
+    fact.detail = "stopped before it was started";
+    fact.finished_at = now.wall;
+  }
+  fact.final = true;
+  fact.stop_asked = true;
+  EndAttempt(a, std::move(fact), now);
+}
+
+// The node has told all that runs here, and nothing runs that should not.
+void WorkerCore::ReportIfDue(Now now) {
+  if (meta_.report == Stamp{}) return;
+  for (const auto& [kind, state] : engines_) {
+    if (!state.listed) return;
+  }
+  for (const auto& [key, c] : containers_) {
+    if (Unwanted(c) || c.missing) return;
+  }
+  for (const auto& [key, a] : attempts_) {
+    if (a.unassigned && !a.done) return;
+  }
+  Put({now.wall, NodeReported{meta_.report}});
+  meta_.report = {};
+}
+
+void WorkerCore::DropDoneRecords() {
+  std::size_t done_count = 0;
+  bool any_unassigned = false;
+  for (const auto& [key, a] : attempts_) {
+    done_count += a.done ? 1 : 0;
+    any_unassigned = any_unassigned || (a.done && a.unassigned);
+  }
+  if (done_count <= kDoneRecordsMax && !any_unassigned) return;
+  std::map<std::uint64_t, AttemptKey> done;  // oldest first
+  for (auto it = attempts_.begin(); it != attempts_.end();) {
+    const Attempt& a = it->second;
+    if (!a.done || !LaunchesOf(a.key).empty()) {
+      ++it;
+    } else if (a.unassigned) {
+      // No later set can have it.
+      Touch(a);
+      it = attempts_.erase(it);
+    } else {
+      done.emplace(a.final_fact, a.key);
+      ++it;
+    }
+  }
+  while (done.size() > kDoneRecordsMax && done.begin()->first <= acked_) {
+    const auto& [number, key] = *done.begin();
+    meta_.forgotten_fact = std::max(meta_.forgotten_fact, number);
+    effects_.meta_changed = true;
+    effects_.attempts_changed.insert(key);
+    attempts_.erase(key);
+    done.erase(done.begin());
+  }
+}
+
+}  // namespace cube::worker

@@ -1,0 +1,133 @@
+#include "services/worker/core/worker_core.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "services/worker/core/restart.h"
+#include "shared/base/check.h"
+
+namespace cube::worker {
+namespace {
+
+// No stored restart is further away than the longest back-off: a clock that jumped is not obeyed.
+constexpr Duration kRestartDelayMax = kBackoffMax + kBackoffMax * kBackoffJitterPercent / 100;
+
+}  // namespace
+
+WorkerCore::WorkerCore(CoreOptions options, StoredState stored, Now now)
+    : options_(std::move(options)),
+      meta_(std::move(stored.meta)),
+      acked_(stored.acked),
+      exits_unacked_(std::move(stored.exits_unacked)) {
+  for (const std::string& kind : options_.engines) engines_[kind];
+  for (Attempt& a : stored.attempts) {
+    if (IsSet(a.restart_at)) {
+      a.due = now.mono + std::clamp(a.restart_at - now.wall, Duration(0), kRestartDelayMax);
+    }
+    // Which of the stopping ones the set did not name is not stored: the report waits for all.
+    a.unassigned = a.stop && !a.done && meta_.report != Stamp{};
+    if (!a.done && a.launch >= 0 && !LaunchEnded(a)) {
+      Container c;
+      c.engine = EngineOf(*a.spec);
+      c.status.key = {a.key.task, a.key.attempt, static_cast<std::uint32_t>(a.launch)};
+      c.status.placement = a.placement;
+      c.status.state = LaunchState::kPulling;
+      if (a.last_fact && a.last_fact->key == c.status.key) {
+        c.status.state = a.last_fact->state;
+        c.status.container_id = a.last_fact->container_id;
+        c.status.ports = a.last_fact->ports;
+        c.status.started_at = a.last_fact->started_at;
+      }
+      // What never ran may be asked for again under the same number; what ran may not.
+      c.seen = c.status.state == LaunchState::kRunning;
+      containers_.emplace(c.status.key, std::move(c));
+    }
+    const AttemptKey key = a.key;
+    attempts_.emplace(key, std::move(a));
+  }
+}
+
+void WorkerCore::Begin() {
+  if (meta_.cluster.empty()) return;
+  for (const std::string& kind : options_.engines) {
+    effects_.calls.push_back(StartEngine{kind, {meta_.cluster, options_.node}});
+  }
+}
+
+void WorkerCore::Acked(std::uint64_t number) {
+  acked_ = std::max(acked_, number);
+  std::erase_if(exits_unacked_, [this](const auto& entry) { return entry.second <= acked_; });
+}
+
+std::uint64_t WorkerCore::Put(Fact fact) {
+  CUBE_CHECK(meta_.incarnation != 0);
+  const std::uint64_t number = ++meta_.last_fact;
+  effects_.meta_changed = true;
+  effects_.facts.push_back({number, std::move(fact)});
+  return number;
+}
+
+void WorkerCore::PutFact(Fact fact) {
+  if (meta_.incarnation != 0) Put(std::move(fact));
+}
+
+Effects WorkerCore::TakeEffects() { return std::exchange(effects_, {}); }
+
+const Attempt* WorkerCore::Find(const AttemptKey& key) const {
+  const auto found = attempts_.find(key);
+  return found == attempts_.end() ? nullptr : &found->second;
+}
+
+std::size_t WorkerCore::RunningCount() const {
+  return static_cast<std::size_t>(
+      std::count_if(containers_.begin(), containers_.end(), [](const auto& entry) {
+        return entry.second.seen && entry.second.status.state == LaunchState::kRunning;
+      }));
+}
+
+std::optional<std::string> WorkerCore::EngineWith(const LaunchKey& key) const {
+  const auto found = containers_.find(key);
+  if (found == containers_.end() || !found->second.seen) return std::nullopt;
+  return found->second.engine;
+}
+
+std::vector<LaunchKey> WorkerCore::LaunchesOf(const AttemptKey& key) const {
+  std::vector<LaunchKey> launches;
+  for (auto it = containers_.lower_bound({key.task, key.attempt, 0});
+       it != containers_.end() && it->first.task == key.task && it->first.attempt == key.attempt;
+       ++it) {
+    if (it->second.seen) launches.push_back(it->first);
+  }
+  return launches;
+}
+
+std::size_t WorkerCore::ExitedOf(const AttemptKey& key) const {
+  std::size_t count = 0;
+  for (const LaunchKey& launch : LaunchesOf(key)) {
+    if (containers_.at(launch).exited()) ++count;
+  }
+  return count;
+}
+
+Attempt* WorkerCore::OwnerOf(const engine::LaunchStatus& status) {
+  const auto found = attempts_.find({status.key.task, status.key.attempt});
+  if (found == attempts_.end() || found->second.placement != status.placement) return nullptr;
+  return &found->second;
+}
+
+bool WorkerCore::Unwanted(const Container& c) const {
+  if (!DesiredKnown() || c.exited()) return false;
+  const LaunchKey& key = c.status.key;
+  const auto found = attempts_.find({key.task, key.attempt});
+  if (found == attempts_.end()) return true;
+  const Attempt& a = found->second;
+  return a.placement != c.status.placement || a.done || LaunchEnded(a) ||
+         static_cast<std::int64_t>(key.launch) != a.launch;
+}
+
+bool WorkerCore::Ready(const std::string& engine) const {
+  const auto found = engines_.find(engine);
+  return found != engines_.end() && found->second.up && found->second.listed;
+}
+
+}  // namespace cube::worker

@@ -1,0 +1,230 @@
+// The worker's decisions: desired against observed. Pure: no clock, no random device, no I/O.
+//
+// Inputs change the state and gather Effects: records that changed, facts, calls of engines.
+// Whoever drives the core makes records and facts durable before it makes the calls; then a crash
+// at any point is a restart from the store (docs/STATE_MACHINES.md, the worker's part).
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "services/worker/core/worker_state.h"
+#include "services/worker/engine/engine.h"
+#include "shared/base/random.h"
+#include "shared/base/time.h"
+#include "shared/domain/assign.h"
+#include "shared/domain/fact.h"
+
+namespace cube::worker {
+
+// Launches that one Reconcile begins at most, so that a commit stays small.
+inline constexpr std::size_t kBeginsPerReconcileMax = 64;
+// Launches that are being pulled, created or started at one time. Engines have narrower limits of
+// their own; this one bounds what is asked of them.
+inline constexpr std::size_t kLaunchesInFlightMax = 256;
+// A stop or removal that failed is asked again after this time.
+inline constexpr Duration kOperationRetryAfter = std::chrono::seconds(5);
+// Grace of launches that nobody wants any more and whose spec is unknown: docker's default.
+inline constexpr Duration kStaleGrace = std::chrono::seconds(10);
+// Pull progress is for people: not more than this of each attempt.
+inline constexpr Duration kPullFactInterval = std::chrono::seconds(1);
+// Records of attempts that are done, kept so that an old complete set does not start them again.
+inline constexpr std::size_t kDoneRecordsMax = 1000;
+// Exited containers of one attempt that wait for the acknowledgement of their exit facts. Those
+// facts are durable by then; while NATS is away for days a crash loop must not fill the disk.
+inline constexpr std::size_t kExitedUnackedMax = 5;
+// A removal waits this long for readers of the output.
+inline constexpr Duration kPinMax = std::chrono::seconds(60);
+
+struct CoreOptions {
+  NodeName node;
+  std::vector<std::string> engines;  // kinds that this worker has
+};
+
+// ---- calls of engines -----------------------------------------------------------------------
+
+struct StartEngine {
+  std::string engine;
+  engine::Owner owner;
+};
+struct LaunchCall {
+  std::string engine;
+  engine::LaunchRequest request;
+};
+struct StopCall {
+  std::string engine;
+  LaunchKey key;
+  std::string signal;
+  Duration grace{0};
+};
+struct RemoveCall {
+  std::string engine;
+  LaunchKey key;
+};
+struct ListCall {
+  std::string engine;
+};
+using EngineCall = std::variant<StartEngine, LaunchCall, StopCall, RemoveCall, ListCall>;
+
+// Something an operator may want to read.
+struct Notice {
+  bool warning = false;
+  std::string text;
+  LaunchKey key;  // task empty = none
+};
+
+struct Effects {
+  bool meta_changed = false;
+  std::set<AttemptKey> attempts_changed;  // not there any more = deleted
+  std::vector<NumberedFact> facts;
+  std::vector<EngineCall> calls;
+  std::vector<Notice> notices;
+};
+
+// What became of something that the leader said.
+enum class Applied : std::uint8_t {
+  kApplied,
+  kWelcomed,      // we are the node; a complete set follows
+  kPartial,       // a page of a set that is not complete yet
+  kDuplicate,     // known
+  kGap,           // something before it is missing, or desired is unknown: say hello
+  kIgnored,       // not for us
+  kOtherTerm,     // an older or a rival term: look at the newest decision
+  kRefused,       // another worker is this node: end
+  kOtherCluster,  // welcomed, but by another cluster: begin with a new store
+};
+
+struct EngineState {
+  bool up = false;
+  bool listed = false;    // since it is up
+  bool answered = false;  // it was up or down at least once
+  std::string version;
+  bool limits = false;
+};
+
+class WorkerCore {
+ public:
+  WorkerCore(CoreOptions options, StoredState stored, Now now);
+
+  // Engine starts that a stored cluster allows at once. Call it first.
+  void Begin();
+
+  [[nodiscard]] Applied Apply(const AssignBatch& batch, Now now);
+  [[nodiscard]] Applied Apply(const DesiredPage& page, Now now, Random& random);
+  // The newest decision message of the log is of this term: what we know of another one may never
+  // have been, so desired is unknown until a complete set comes.
+  void TermIs(Term term);
+  // Log events are not for the core.
+  void Observe(const std::string& engine, const engine::Event& event, Now now, Random& random);
+  // All facts up to `number` are in the log.
+  void Acked(std::uint64_t number);
+  // Puts a fact about the node itself. Ignored before the welcome.
+  void PutFact(Fact fact);
+  // Launches whose output is being read are not removed for kPinMax.
+  void SetPins(std::set<LaunchKey> pins) { pins_ = std::move(pins); }
+  // Nothing is begun any more.
+  void Retire() { retired_ = true; }
+
+  // Compares and acts. Idempotent: again, without an input between, does nothing.
+  void Reconcile(Now now);
+  // When Reconcile has something to do by itself.
+  [[nodiscard]] MonoTime NextDeadline() const { return next_; }
+  [[nodiscard]] Effects TakeEffects();
+
+  [[nodiscard]] const Meta& meta() const { return meta_; }
+  [[nodiscard]] bool DesiredKnown() const { return meta_.position != 0; }
+  [[nodiscard]] const Attempt* Find(const AttemptKey& key) const;
+  [[nodiscard]] const std::map<AttemptKey, Attempt>& attempts() const { return attempts_; }
+  [[nodiscard]] const std::map<std::string, EngineState>& engines() const { return engines_; }
+  [[nodiscard]] std::size_t RunningCount() const;
+  // The engine that has this launch now, if one has.
+  [[nodiscard]] std::optional<std::string> EngineWith(const LaunchKey& key) const;
+  // Launches of an attempt that an engine has now, in order.
+  [[nodiscard]] std::vector<LaunchKey> LaunchesOf(const AttemptKey& key) const;
+
+ private:
+  // A launch that an engine has, or is asked for.
+  struct Container {
+    std::string engine;
+    engine::LaunchStatus status;         // as last seen
+    bool seen = false;                   // the engine has shown it
+    bool asked = false;                  // Launch was called in this process's life
+    bool missing = false;                // was not in the last list, though it ran
+    std::uint64_t exit_fact = 0;         // number; 0 = none is unacknowledged
+    bool stale_reported = false;         // unwanted, and its exit fact was put
+    std::optional<Duration> stop_grace;  // of the stop that was asked
+    bool remove_asked = false;
+    MonoTime retry_at;  // stop or removal failed: not before
+    MonoTime exited_at;
+    [[nodiscard]] bool exited() const { return status.state == LaunchState::kExited; }
+  };
+  using Containers = std::map<LaunchKey, Container>;
+
+  // apply.cc
+  [[nodiscard]] Applied Welcome(std::uint32_t incarnation, const std::string& cluster, Term term);
+  [[nodiscard]] bool TermFits(Term term) const;
+  void ApplyItem(const AssignItem& item, Now now);
+  void Assign(const Assignment& assignment, Now now);
+  void AskStop(const TaskId& task, std::uint32_t attempt, Duration grace);
+  [[nodiscard]] Applied ApplySet(Now now, Random& random);
+  void Supersede(const AttemptKey& newer);
+
+  // observe.cc
+  void SeeUp(const std::string& kind, const engine::Up& up);
+  void SeeListed(const std::string& kind, const engine::Listed& listed, Now now, Random& random);
+  void SeeMissing(const std::string& kind, const std::set<LaunchKey>& listed, Now now,
+                  Random& random);
+  void See(const std::string& kind, const engine::LaunchStatus& status, Now now, Random& random);
+  void SeeFailed(const engine::OpFailed& failed, Now now, Random& random);
+  void SeeGone(const LaunchKey& key, Now now, Random& random);
+  // Brings the record and the outbox up to what a container shows.
+  void Fold(const LaunchKey& key, Now now, Random& random);
+  void FoldStale(Container& c, Now now);
+  void FoldCurrent(Attempt& a, Container& c, Now now, Random& random);
+  void FoldOlder(Attempt& a, Container& c, Now now);
+  void Adopt(Attempt& a, const Container& c);
+  void EndAttempt(Attempt& a, LaunchFact fact, Now now);
+  [[nodiscard]] LaunchFact FactOf(const engine::LaunchStatus& status) const;
+
+  // reconcile.cc
+  void ReconcileContainer(const LaunchKey& key, Container& c, Now now);
+  void ReconcileAttempt(Attempt& a, Now now);
+  void StopContainer(const LaunchKey& key, Container& c, const std::string& signal, Duration grace,
+                     Now now);
+  void RemoveContainer(const LaunchKey& key, Container& c, Now now);
+  void EndStopped(Attempt& a, Now now);
+  void BeginLaunch(Attempt& a, Now now);
+  [[nodiscard]] bool Blocked(const Attempt& a) const;
+  void ReportIfDue(Now now);
+  void DropDoneRecords();
+
+  [[nodiscard]] Attempt* OwnerOf(const engine::LaunchStatus& status);
+  [[nodiscard]] bool Unwanted(const Container& c) const;
+  [[nodiscard]] bool Ready(const std::string& engine) const;
+  [[nodiscard]] std::size_t ExitedOf(const AttemptKey& key) const;
+  std::uint64_t Put(Fact fact);
+  void Touch(const Attempt& a) { effects_.attempts_changed.insert(a.key); }
+  void At(MonoTime t) { next_ = std::min(next_, t); }
+
+  CoreOptions options_;
+  Meta meta_;
+  std::uint64_t acked_ = 0;
+  std::map<LaunchKey, std::uint64_t> exits_unacked_;  // of the store, until containers are seen
+  std::map<AttemptKey, Attempt> attempts_;
+  Containers containers_;
+  std::map<std::string, EngineState> engines_;
+  std::map<std::uint32_t, DesiredPage> pages_;  // of the set that is being received
+  std::set<LaunchKey> pins_;
+  Effects effects_;
+  MonoTime next_ = MonoTime::max();
+  std::size_t begun_ = 0;      // in this Reconcile
+  std::size_t in_flight_ = 0;  // in this Reconcile
+  bool retired_ = false;
+};
+
+}  // namespace cube::worker

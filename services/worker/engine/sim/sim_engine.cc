@@ -1,0 +1,347 @@
+#include "services/worker/engine/sim/sim_engine.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "shared/base/check.h"
+
+namespace cube::engine {
+namespace {
+
+constexpr std::int32_t kExitKilled = 137;
+constexpr std::int32_t kExitTerminated = 143;
+
+}  // namespace
+
+SimEngine::SimEngine(std::shared_ptr<SimMachine> machine, Sink sink)
+    : machine_(std::move(machine)), sink_(std::move(sink)) {}
+
+SimEngine::~SimEngine() {
+  *alive_ = false;
+  machine_->engines_.erase(this);
+}
+
+void SimEngine::Soon(std::function<void()> task) {
+  machine_->After(Duration{0}, [alive = alive_, task = std::move(task)] {
+    if (*alive) task();
+  });
+}
+
+bool SimEngine::Owns(const Owner& owner) const {
+  return owner.cluster == owner_.cluster && owner.node == owner_.node;
+}
+
+Error SimEngine::NotUp() const {
+  return {Code::kUnavailable, "the simulated engine cannot be reached: " + machine_->reason_, {}};
+}
+
+// ---- connection ---------------------------------------------------------------------------
+
+void SimEngine::Start(Owner owner) {
+  CUBE_CHECK(!started_);
+  started_ = true;
+  owner_ = std::move(owner);
+  Soon([this] {
+    machine_->engines_.insert(this);
+    if (machine_->reachable_) {
+      GoUp();
+    } else {
+      sink_(Down{NotUp().message});
+    }
+  });
+}
+
+void SimEngine::GoUp() {
+  if (std::exchange(up_, true)) return;
+  sink_(Up{.version = "sim 1", .limits = true});
+  // What vanished unseen.
+  const auto told = told_;
+  for (const auto& [key, status] : told)
+    if (machine_->Find(NameOf(key)) == nullptr) OnGone(status);
+  SendList();
+  std::vector<LaunchKey> waiting;
+  for (const auto& [key, pulling] : pulling_) waiting.push_back(key);
+  for (const LaunchKey& key : waiting) BeginPull(key);
+}
+
+void SimEngine::GoDown() {
+  if (!std::exchange(up_, false)) return;
+  for (auto& [key, pulling] : pulling_) machine_->CancelTimer(std::exchange(pulling.timer, 0));
+  sink_(Down{NotUp().message});
+  const auto streams = std::exchange(streams_, {});
+  for (const auto& [stream, state] : streams) sink_(LogEnd{stream, NotUp()});
+}
+
+void SimEngine::List() {
+  Soon([this] {
+    if (up_) SendList();
+  });
+}
+
+void SimEngine::SendList() {
+  Listed listed;
+  for (const auto& [name, container] : machine_->containers_) {
+    if (!Owns(container.owner)) continue;
+    listed.launches.push_back(container.status);
+    told_[container.status.key] = container.status;
+  }
+  for (const auto& [key, pulling] : pulling_) listed.launches.push_back(PullStatus(pulling));
+  std::sort(listed.launches.begin(), listed.launches.end(),
+            [](const LaunchStatus& a, const LaunchStatus& b) { return a.key < b.key; });
+  sink_(std::move(listed));
+}
+
+// ---- launch -------------------------------------------------------------------------------
+
+LaunchStatus SimEngine::PullStatus(const Pulling& pulling) const {
+  LaunchStatus status;
+  status.key = pulling.request.key;
+  status.placement = pulling.request.placement;
+  status.state = LaunchState::kPulling;
+  return status;
+}
+
+void SimEngine::Launch(LaunchRequest request) {
+  Soon([this, request = std::move(request)] { DoLaunch(request); });
+}
+
+void SimEngine::DoLaunch(const LaunchRequest& request) {
+  if (const auto it = pulling_.find(request.key); it != pulling_.end())
+    return sink_(Changed{PullStatus(it->second)});
+  const SimMachine::Name name = NameOf(request.key);
+  if (const auto* container = up_ ? machine_->Find(name) : nullptr; container != nullptr) {
+    sink_(Changed{container->status});
+    if (container->status.state == LaunchState::kStarting) BeginStart(name);
+    return;
+  }
+  Pulling& pulling = pulling_[request.key];
+  pulling.request = request;
+  pulling.behaviour = machine_->options_.script(request);
+  if (up_) BeginPull(request.key);
+}
+
+void SimEngine::BeginPull(const LaunchKey& key) {
+  Pulling& pulling = pulling_.at(key);
+  if (pulling.timer != 0) return;
+  if (pulling.behaviour.pull > Duration{0}) sink_(Changed{PullStatus(pulling)});
+  pulling.timer = machine_->After(pulling.behaviour.pull, [this, alive = alive_, key] {
+    if (*alive) Create(key);
+  });
+}
+
+void SimEngine::Create(const LaunchKey& key) {
+  auto node = pulling_.extract(key);
+  if (node.empty()) return;
+  Pulling& pulling = node.mapped();
+  const SimMachine::Name name = NameOf(key);
+  if (machine_->Find(name) != nullptr) return DoLaunch(pulling.request);
+  SimMachine::Container& container = machine_->containers_[name];
+  container.owner = owner_;
+  container.behaviour = std::move(pulling.behaviour);
+  container.spec = pulling.request.spec;
+  container.status.key = key;
+  container.status.placement = pulling.request.placement;
+  container.status.state = LaunchState::kStarting;
+  container.status.container_id = fmt::format("sim-{}-{}-{}-{}", key.task.str(), key.attempt,
+                                              key.launch, ++machine_->generations_[name]);
+  machine_->Changed(name);
+  BeginStart(name);
+}
+
+void SimEngine::BeginStart(const SimMachine::Name& name) {
+  const SimMachine::Container& container = *machine_->Find(name);
+  machine_->After(container.behaviour.start, [this, alive = alive_, name,
+                                              id = container.status.container_id] {
+    if (!*alive) return;
+    SimMachine::Container* c = machine_->Find(name);
+    if (c == nullptr || c->status.container_id != id || c->status.state != LaunchState::kStarting)
+      return;
+    if (!c->behaviour.start_failure) return machine_->StartRunning(name);
+    const LaunchStatus status = c->status;
+    const Error error = *c->behaviour.start_failure;
+    machine_->containers_.erase(name);
+    FailLaunch(status, error);
+  });
+}
+
+// It never ran, and nothing of it is left.
+void SimEngine::FailLaunch(LaunchStatus status, const Error& error) {
+  told_.erase(status.key);
+  status.state = LaunchState::kExited;
+  status.cause = ExitCause::kStartFailed;
+  status.exit_code = -1;
+  status.detail = error.message;
+  status.failure = error.code;
+  status.finished_at = machine_->now_.wall;
+  if (up_) sink_(Changed{std::move(status)});
+}
+
+void SimEngine::OnChanged(const SimMachine::Name& name, const LaunchStatus& status) {
+  if (!up_) return;
+  told_[status.key] = status;
+  sink_(Changed{status});
+  std::vector<std::uint64_t> streams;
+  for (const auto& [stream, state] : streams_)
+    if (state.name == name) streams.push_back(stream);
+  for (const std::uint64_t stream : streams) Flow(stream);
+}
+
+void SimEngine::OnGone(const LaunchStatus& last) {
+  if (!up_) return;
+  told_.erase(last.key);
+  if (last.state == LaunchState::kExited) return;
+  LaunchStatus status = last;
+  status.state = LaunchState::kExited;
+  status.cause = ExitCause::kVanished;
+  status.exit_code = -1;
+  status.detail = "somebody else removed it";
+  status.finished_at = machine_->now_.wall;
+  sink_(Changed{std::move(status)});
+}
+
+// ---- stop and remove ----------------------------------------------------------------------
+
+void SimEngine::Stop(LaunchKey key, std::string signal, Duration grace) {
+  Soon([this, key = std::move(key), signal = std::move(signal), grace] {
+    DoStop(key, signal, grace);
+  });
+}
+
+void SimEngine::DoStop(const LaunchKey& key, const std::string& signal, Duration grace) {
+  const Error aborted{Code::kAborted, "stopped before it started", {}};
+  if (const auto it = pulling_.find(key); it != pulling_.end()) {
+    machine_->CancelTimer(it->second.timer);
+    LaunchStatus status = PullStatus(it->second);
+    pulling_.erase(it);
+    const bool was_up = std::exchange(up_, true);  // known here, whether or not it can be reached
+    FailLaunch(std::move(status), aborted);
+    up_ = was_up;
+    return;
+  }
+  if (!up_) return sink_(OpFailed{key, NotUp()});
+  const SimMachine::Name name = NameOf(key);
+  SimMachine::Container* container = machine_->Find(name);
+  if (container == nullptr)
+    return sink_(OpFailed{key, {Code::kNotFound, "the engine has no such launch", {}}});
+  if (container->status.state == LaunchState::kExited) return sink_(Changed{container->status});
+  if (container->status.state == LaunchState::kStarting) {
+    const LaunchStatus status = container->status;
+    machine_->containers_.erase(name);
+    return FailLaunch(status, aborted);
+  }
+  const MonoTime kill_at = machine_->now_.mono + std::max(grace, Duration{0});
+  const bool first = container->stop_timer == 0;
+  if (!first && kill_at >= container->kill_at) return;
+  machine_->CancelTimer(container->stop_timer);
+  const bool kill = signal == "SIGKILL" || grace <= Duration{0};
+  const auto obeys = container->behaviour.stop;
+  container->kill_at = kill ? machine_->now_.mono : kill_at;
+  if (!kill && obeys && machine_->now_.mono + *obeys < kill_at) {
+    container->stop_timer = machine_->After(*obeys, [machine = machine_.get(), name] {
+      machine->End(name, ExitCause::kSignaled, kExitTerminated, {});
+    });
+    return;
+  }
+  container->stop_timer = machine_->At(container->kill_at, [machine = machine_.get(), name] {
+    machine->End(name, ExitCause::kSignaled, kExitKilled, {});
+  });
+}
+
+void SimEngine::Remove(LaunchKey key, std::string save_output_to, std::size_t save_bytes) {
+  Soon([this, key = std::move(key), path = std::move(save_output_to), save_bytes] {
+    DoRemove(key, path, save_bytes);
+  });
+}
+
+void SimEngine::DoRemove(const LaunchKey& key, const std::string& path, std::size_t bytes) {
+  if (!up_) return sink_(OpFailed{key, NotUp()});
+  const SimMachine::Name name = NameOf(key);
+  const SimMachine::Container* container = machine_->Find(name);
+  const bool launching = pulling_.contains(key);
+  if (container == nullptr && !launching) return sink_(Removed{key});
+  if (launching || container->status.state != LaunchState::kExited)
+    return sink_(OpFailed{key, {Code::kPrecondition, "the launch has not ended", {}}});
+  if (!path.empty() && bytes > 0 && machine_->options_.save) {
+    std::string text;
+    for (const SimMachine::Line& line : container->output) text += line.bytes;
+    if (text.size() > bytes) {
+      std::size_t begin = text.size() - bytes;
+      const std::size_t end = text[begin - 1] == '\n' ? begin - 1 : text.find('\n', begin);
+      if (end != std::string::npos && end + 1 < text.size()) begin = end + 1;
+      text.erase(0, begin);
+    }
+    if (const auto saved = machine_->options_.save(path, text); !saved)
+      return sink_(OpFailed{key, saved.error()});
+  }
+  machine_->containers_.erase(name);
+  told_.erase(key);
+  sink_(Removed{key});
+}
+
+// ---- output -------------------------------------------------------------------------------
+
+void SimEngine::OpenLogs(std::uint64_t stream, LaunchKey key, LogOptions options) {
+  Soon([this, stream, key = std::move(key), options] { DoOpenLogs(stream, key, options); });
+}
+
+void SimEngine::DoOpenLogs(std::uint64_t stream, const LaunchKey& key, const LogOptions& options) {
+  if (!up_) return sink_(LogEnd{stream, NotUp()});
+  if (streams_.contains(stream)) return;
+  const SimMachine::Name name = NameOf(key);
+  const SimMachine::Container* container = machine_->Find(name);
+  if (container == nullptr && !pulling_.contains(key))
+    return sink_(LogEnd{stream, Error{Code::kNotFound, "the engine has no such launch", {}}});
+  if (container == nullptr || container->status.state < LaunchState::kRunning)
+    return sink_(LogEnd{stream, Error{Code::kUnavailable, "it has not started yet", {}}});
+  Stream& state = streams_[stream];
+  state.name = name;
+  state.follow = options.follow;
+  const std::size_t lines = container->output.size();
+  if (options.tail_lines >= 0)
+    state.next_line = lines - std::min(lines, static_cast<std::size_t>(options.tail_lines));
+  while (state.next_line < lines && container->output[state.next_line].time < options.since)
+    ++state.next_line;
+  Flow(stream);
+}
+
+void SimEngine::LogCredit(std::uint64_t stream, std::size_t bytes) {
+  Soon([this, stream, bytes] {
+    const auto it = streams_.find(stream);
+    if (it == streams_.end()) return;
+    it->second.credit += std::min(bytes, std::size_t{1} << 40);
+    Flow(stream);
+  });
+}
+
+void SimEngine::CloseLogs(std::uint64_t stream) {
+  Soon([this, stream] {
+    if (streams_.erase(stream) != 0) sink_(LogEnd{stream, std::nullopt});
+  });
+}
+
+void SimEngine::Flow(std::uint64_t stream) {
+  Stream& state = streams_.at(stream);
+  const SimMachine::Container* container = machine_->Find(state.name);
+  while (container != nullptr && state.credit > 0 && state.next_line < container->output.size()) {
+    const SimMachine::Line& line = container->output[state.next_line];
+    const std::size_t left = line.bytes.size() - state.next_byte;
+    const std::size_t count = std::min({left, state.credit, kLogChunkBytesMax});
+    LogChunk chunk{stream, line.is_stderr, line.time, line.bytes.substr(state.next_byte, count)};
+    state.credit -= count;
+    state.next_byte += count;
+    if (count == left) {
+      ++state.next_line;
+      state.next_byte = 0;
+    }
+    sink_(std::move(chunk));
+  }
+  const bool more = container != nullptr && state.next_line < container->output.size();
+  const bool may_grow =
+      state.follow && container != nullptr && container->status.state == LaunchState::kRunning;
+  if (more || may_grow) return;
+  streams_.erase(stream);
+  sink_(LogEnd{stream, std::nullopt});
+}
+
+}  // namespace cube::engine

@@ -1,0 +1,191 @@
+// The Engine's twin: machines on which nothing really runs. Deterministic, without threads or
+// clocks: time passes only in SimMachine::Advance, and all events are sent from within it, in an
+// order that depends on the calls alone. What a launch does is a SimBehaviour, by default read
+// from the labels of its spec, so that whole clusters can be scripted by what is submitted.
+//
+// Threads: one at a time for a machine and all engines on it (sim_driver.h serializes them).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "services/worker/engine/engine.h"
+
+namespace cube::engine {
+
+// What a launch does.
+struct SimBehaviour {
+  Duration pull{0};                               // kPulling takes so long; 0 = the image is there
+  Duration start = std::chrono::milliseconds(1);  // kStarting takes so long
+  std::optional<Duration> run;                    // nothing: runs until it is stopped
+  std::int32_t exit_code = 0;                     // after `run`
+  bool out_of_memory = false;                     // it ends so after `run`
+  std::optional<Duration> stop = Duration{0};     // obeys the stop signal after so long; or never
+  std::optional<Error> start_failure;             // instead of running
+  std::string out, err;                           // printed when it starts
+};
+using SimScript = std::function<SimBehaviour(const LaunchRequest&)>;
+
+// Reads the labels sim.pull, sim.start, sim.run, sim.stop (durations; sim.stop may be "never"),
+// sim.exit (a number or "oom"), sim.fail (a text: the start fails with kInvalid),
+// sim.unavailable (a text: it fails with kUnavailable), sim.out, sim.err, and sim.print-env (the
+// name of a variable whose value it prints). What cannot be read is ignored.
+[[nodiscard]] SimBehaviour BehaviourFromLabels(const LaunchRequest& request);
+
+class SimEngine;
+
+// One node's engine and containers: what outlives the worker that uses it.
+class SimMachine {
+ public:
+  struct Options {
+    SimScript script = BehaviourFromLabels;
+    // Where the output of removed launches goes; nothing = it is dropped.
+    std::function<Result<void>(const std::string& path, const std::string& bytes)> save{};
+    std::uint16_t first_dynamic_port = 32768;
+  };
+  SimMachine() : SimMachine(Options{}) {}
+  explicit SimMachine(Options options) : options_(std::move(options)) {}
+  SimMachine(const SimMachine&) = delete;
+  SimMachine& operator=(const SimMachine&) = delete;
+
+  // Time is now `now`: everything due by then happens, in order, at its own time.
+  void Advance(Now now);
+  // When Advance has something to do next; the past if it has already.
+  [[nodiscard]] std::optional<MonoTime> NextDue() const;
+
+  // ---- faults: they take effect in the next Advance
+  void SetReachable(bool reachable, std::string reason = "switched off by the test");
+  // Somebody else removes the container, or kills it with an exit code.
+  void Vanish(const LaunchKey& key);
+  void Exit(const LaunchKey& key, ExitCause cause, std::int32_t exit_code);
+
+  // ---- for invariants: every container there is, whoever owns it
+  struct Seen {
+    Owner owner;
+    LaunchStatus status;
+  };
+  [[nodiscard]] std::vector<Seen> All() const;
+
+ private:
+  friend class SimEngine;
+
+  struct Line {
+    bool is_stderr;
+    WallTime time;
+    std::string bytes;
+  };
+  struct Container {
+    Owner owner;
+    LaunchStatus status;
+    SimBehaviour behaviour;
+    TaskSpecPtr spec;
+    std::vector<Line> output;
+    std::uint64_t stop_timer = 0;  // 0 = no stop was asked for
+    MonoTime kill_at;
+  };
+  using Name = std::pair<std::pair<std::string, std::string>, LaunchKey>;  // cluster, node, launch
+  using Timer = std::pair<MonoTime, std::uint64_t>;
+
+  static Name NameOf(const Owner& owner, const LaunchKey& key) {
+    return {{owner.cluster, owner.node.str()}, key};
+  }
+  std::uint64_t At(MonoTime when, std::function<void()> task);
+  std::uint64_t After(Duration delay, std::function<void()> task) {
+    return At(now_.mono + std::max(delay, Duration{0}), std::move(task));
+  }
+  void CancelTimer(std::uint64_t id);
+  [[nodiscard]] Container* Find(const Name& name);
+  // States a change to the engine of the container's owner.
+  void Changed(const Name& name);
+  void End(const Name& name, ExitCause cause, std::int32_t exit_code, std::string detail);
+  void StartRunning(const Name& name);
+  void Print(Container& container, bool is_stderr, const std::string& text);
+  void BindPorts(Container& container);
+
+  const Options options_;
+  Now now_;
+  std::uint64_t next_id_ = 1;
+  std::map<Timer, std::function<void()>> timers_;
+  std::map<std::uint64_t, MonoTime> timer_times_;
+  std::map<Name, Container> containers_;
+  std::map<Name, std::uint64_t> generations_;  // container ids differ when a name comes again
+  std::set<SimEngine*> engines_;
+  bool reachable_ = true;
+  std::string reason_;
+  std::uint16_t next_port_ = 0;
+};
+
+class SimEngine final : public Engine {
+ public:
+  SimEngine(std::shared_ptr<SimMachine> machine, Sink sink);
+  ~SimEngine() override;  // containers live on; what was not created yet is forgotten
+
+  [[nodiscard]] std::string Kind() const override { return "sim"; }
+  void Start(Owner owner) override;
+  void Launch(LaunchRequest request) override;
+  void Stop(LaunchKey key, std::string signal, Duration grace) override;
+  void Remove(LaunchKey key, std::string save_output_to, std::size_t save_bytes) override;
+  void List() override;
+  void OpenLogs(std::uint64_t stream, LaunchKey key, LogOptions options) override;
+  void LogCredit(std::uint64_t stream, std::size_t bytes) override;
+  void CloseLogs(std::uint64_t stream) override;
+
+ private:
+  friend class SimMachine;
+
+  struct Stream {
+    SimMachine::Name name;
+    bool follow = false;
+    std::size_t next_line = 0;
+    std::size_t next_byte = 0;  // of that line
+    std::size_t credit = 0;
+  };
+  // A launch before its container exists.
+  struct Pulling {
+    LaunchRequest request;
+    SimBehaviour behaviour;
+    std::uint64_t timer = 0;  // 0 = waits for the engine to be reachable
+  };
+
+  // Runs `task` within the next Advance, unless this engine is gone by then.
+  void Soon(std::function<void()> task);
+  void GoUp();
+  void GoDown();
+  void SendList();
+  void DoLaunch(const LaunchRequest& request);
+  void BeginPull(const LaunchKey& key);
+  void Create(const LaunchKey& key);
+  void BeginStart(const SimMachine::Name& name);
+  void DoStop(const LaunchKey& key, const std::string& signal, Duration grace);
+  void DoRemove(const LaunchKey& key, const std::string& path, std::size_t bytes);
+  void DoOpenLogs(std::uint64_t stream, const LaunchKey& key, const LogOptions& options);
+  void OnChanged(const SimMachine::Name& name, const LaunchStatus& status);
+  void OnGone(const LaunchStatus& last);
+  void Flow(std::uint64_t stream);
+  [[nodiscard]] bool Owns(const Owner& owner) const;
+  [[nodiscard]] LaunchStatus PullStatus(const Pulling& pulling) const;
+  void FailLaunch(LaunchStatus status, const Error& error);
+  [[nodiscard]] Error NotUp() const;
+  [[nodiscard]] SimMachine::Name NameOf(const LaunchKey& key) const {
+    return SimMachine::NameOf(owner_, key);
+  }
+
+  const std::shared_ptr<SimMachine> machine_;
+  const Sink sink_;
+  const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  Owner owner_;
+  bool started_ = false;
+  bool up_ = false;
+  std::map<LaunchKey, Pulling> pulling_;
+  std::map<LaunchKey, LaunchStatus> told_;  // the newest of each container that was sent
+  std::map<std::uint64_t, Stream> streams_;
+};
+
+}  // namespace cube::engine

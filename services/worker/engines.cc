@@ -1,0 +1,72 @@
+#include "services/worker/engines.h"
+
+#include <cstdlib>
+
+#include "services/worker/engine/docker/docker_engine.h"
+#include "services/worker/engine/process/process_engine.h"
+#include "services/worker/log_service.h"
+#include "shared/base/check.h"
+#include "shared/runtime/files.h"
+
+namespace cube::worker {
+
+struct Engines::Simulation {};
+
+Engines::Engines() = default;
+Engines::Engines(Engines&&) noexcept = default;
+Engines& Engines::operator=(Engines&&) noexcept = default;
+Engines::~Engines() = default;
+
+Result<Engines> Engines::Make(const std::vector<std::string>& kinds, const std::string& node_dir,
+                              const std::function<void(FromEngine)>& sink) {
+  Engines engines;
+  for (const std::string& kind : kinds) {
+    engine::Sink to = [sink, kind](engine::Event event) { sink({kind, std::move(event)}); };
+    if (kind == "docker") {
+      CUBE_TRY(auto endpoint, engine::docker::EndpointFrom([](const std::string& name) {
+                 const char* value = std::getenv(name.c_str());
+                 return std::string(value != nullptr ? value : "");
+               }));
+      engines.engines_[kind] =
+          std::make_unique<engine::DockerEngine>(std::move(endpoint), std::move(to));
+    } else if (kind == "process") {
+      engine::ProcessEngineOptions options;
+      options.state_dir = node_dir + "/process";
+      CUBE_TRY_VOID(runtime::MakeDirectories(options.state_dir));
+      engines.engines_[kind] =
+          std::make_unique<engine::ProcessEngine>(std::move(options), std::move(to));
+    } else {
+      return Fail(Code::kUnsupported, "this build has no engine '" + kind + "'", "--engine");
+    }
+  }
+  return engines;
+}
+
+engine::Engine& Engines::Of(const std::string& kind) {
+  const auto found = engines_.find(kind);
+  CUBE_CHECK(found != engines_.end());
+  return *found->second;
+}
+
+void Engines::Call(EngineCall& call, const OutputFiles& output) {
+  if (auto* start = std::get_if<StartEngine>(&call)) {
+    Of(start->engine).Start(std::move(start->owner));
+  } else if (auto* launch = std::get_if<LaunchCall>(&call)) {
+    Of(launch->engine).Launch(std::move(launch->request));
+  } else if (auto* stop = std::get_if<StopCall>(&call)) {
+    Of(stop->engine).Stop(std::move(stop->key), std::move(stop->signal), stop->grace);
+  } else if (auto* remove = std::get_if<RemoveCall>(&call)) {
+    std::string path = output.PathOf(remove->key);
+    Of(remove->engine).Remove(std::move(remove->key), std::move(path), kSavedOutputMax);
+  } else if (const auto* list = std::get_if<ListCall>(&call)) {
+    Of(list->engine).List();
+  }
+}
+
+void Engines::Call(OpenLogs& call) {
+  Of(call.engine).OpenLogs(call.stream, std::move(call.key), call.options);
+}
+void Engines::Call(const LogCredit& call) { Of(call.engine).LogCredit(call.stream, call.bytes); }
+void Engines::Call(const CloseLogs& call) { Of(call.engine).CloseLogs(call.stream); }
+
+}  // namespace cube::worker

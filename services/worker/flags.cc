@@ -1,0 +1,111 @@
+#include "services/worker/flags.h"
+
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "shared/base/version.h"
+#include "shared/domain/rules.h"
+#include "shared/wire/human.h"
+
+namespace cube::worker {
+namespace {
+
+constexpr std::int64_t kMillisPerCpu = 1000;
+
+std::unexpected<Error> Named(Error error, const std::string& flag) {
+  error.field = flag;
+  return std::unexpected(std::move(error));
+}
+
+std::int64_t CpusOfMachine() {
+  const long online = ::sysconf(_SC_NPROCESSORS_ONLN);
+  return (online > 0 ? online : 1) * kMillisPerCpu;
+}
+
+std::int64_t MemoryOfMachine() {
+  const std::int64_t pages = ::sysconf(_SC_PHYS_PAGES);
+  const std::int64_t page_size = ::sysconf(_SC_PAGESIZE);
+  return pages > 0 && page_size > 0 ? pages * page_size : 0;
+}
+
+std::int64_t DiskOf(const std::string& dir) {
+  struct statvfs status{};
+  if (::statvfs(dir.c_str(), &status) != 0) return 0;
+  return static_cast<std::int64_t>(status.f_bavail) * static_cast<std::int64_t>(status.f_frsize);
+}
+
+Result<void> AddLabel(const std::string& text, std::map<std::string, std::string>& labels) {
+  const std::size_t equals = text.find('=');
+  if (equals == std::string::npos) {
+    return Fail(Code::kInvalid, "'" + text + "' is not of the form key=value", "--label");
+  }
+  const std::string key = text.substr(0, equals);
+  CUBE_TRY_VOID(CheckLabelKey(key, "--label"));
+  labels[key] = text.substr(equals + 1);
+  return {};
+}
+
+}  // namespace
+
+void AddFlags(CLI::App& app, Flags& flags) {
+  service::AddServiceFlags(app, flags.service, "/etc/cube/worker.toml");
+  app.add_option("--name", flags.name, "name of the node (default: as before, else the host's)")
+      ->envname("CUBE_NAME");
+  app.add_option("--engine", flags.engines,
+                 "what runs tasks: docker, process or sim; repeat it for several")
+      ->envname("CUBE_ENGINE")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"docker", "process", "sim"}))
+      ->capture_default_str();
+  app.add_option("--cpus", flags.cpus, "cpus to promise, e.g. 1.5 (default: all online)")
+      ->envname("CUBE_CPUS");
+  app.add_option("--memory", flags.memory, "memory to promise, e.g. 4Gi (default: all)")
+      ->envname("CUBE_MEMORY");
+  app.add_option("--disk", flags.disk, "disk to promise, e.g. 50Gi (default: what is free)")
+      ->envname("CUBE_DISK");
+  app.add_option("--max-tasks", flags.tasks_max, "tasks at one time")
+      ->envname("CUBE_MAX_TASKS")
+      ->check(CLI::Range(1u, 1'000'000u))
+      ->capture_default_str();
+  app.add_option("--label", flags.labels, "key=value that constraints look at; repeat it")
+      ->envname("CUBE_LABEL")
+      ->delimiter(',');
+  app.add_option("--address", flags.address, "where published ports are reached, for people")
+      ->envname("CUBE_ADDRESS");
+  app.add_option("--heartbeat", flags.heartbeat, "interval; at 1000 nodes and more: nodes/1000 s")
+      ->envname("CUBE_HEARTBEAT")
+      ->capture_default_str();
+}
+
+Result<NodeDescription> DescriptionOf(const Flags& flags, const std::string& data_dir) {
+  NodeDescription description;
+  Resources& capacity = description.capacity;
+  capacity = {CpusOfMachine(), MemoryOfMachine(), DiskOf(data_dir)};
+  if (!flags.cpus.empty()) {
+    auto cpus = wire::ParseCpus(flags.cpus);
+    if (!cpus) return Named(std::move(cpus).error(), "--cpus");
+    capacity.cpu_millis = *cpus;
+  }
+  if (!flags.memory.empty()) {
+    auto memory = wire::ParseBytes(flags.memory);
+    if (!memory) return Named(std::move(memory).error(), "--memory");
+    capacity.memory_bytes = *memory;
+  }
+  if (!flags.disk.empty()) {
+    auto disk = wire::ParseBytes(flags.disk);
+    if (!disk) return Named(std::move(disk).error(), "--disk");
+    capacity.disk_bytes = *disk;
+  }
+  CUBE_TRY_VOID(CheckResources(capacity));
+  for (const std::string& label : flags.labels) {
+    CUBE_TRY_VOID(AddLabel(label, description.labels));
+  }
+  description.tasks_max = flags.tasks_max;
+  description.address = flags.address;
+  description.version = kVersion;
+  return description;
+}
+
+}  // namespace cube::worker

@@ -1,0 +1,86 @@
+#include "services/worker/node_folder.h"
+
+#include <unistd.h>
+
+#include <array>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "shared/runtime/files.h"
+
+namespace cube::worker {
+namespace {
+
+constexpr std::size_t kIdentityBytesMax = 4096;
+
+// Names in <state>/worker whose folder has an identity.
+std::vector<std::string> KnownNames(const std::string& workers_dir) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(workers_dir, error)) {
+    if (runtime::Exists(entry.path().native() + "/identity")) {
+      names.push_back(entry.path().filename().native());
+    }
+  }
+  return names;
+}
+
+std::string HostName() {
+  std::array<char, 256> name{};
+  if (::gethostname(name.data(), name.size() - 1) != 0) return {};
+  return name.data();
+}
+
+Result<void> CheckIdentity(const std::string& path, const NodeName& name) {
+  CUBE_TRY(const std::string text, runtime::ReadFile(path, kIdentityBytesMax));
+  const auto identity = nlohmann::json::parse(text, nullptr, false);
+  const std::string known =
+      identity.is_object() ? identity.value("name", std::string()) : std::string();
+  if (known == name.str()) return {};
+  return Fail(Code::kPrecondition,
+              path + " says that this folder belongs to node '" + known + "', not '" + name.str() +
+                  "'; a folder that was copied or renamed is not a second node: remove it, or set "
+                  "--state-dir");
+}
+
+}  // namespace
+
+std::string NodeNameFromHost(std::string_view host) {
+  std::string name;
+  for (char c : host.substr(0, kTokenLengthMax)) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    const bool allowed = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+    name.push_back(allowed ? c : '-');
+  }
+  while (!name.empty() && name.back() == '-') name.pop_back();
+  name.erase(0, std::min(name.find_first_not_of('-'), name.size()));
+  return name.empty() ? "node" : name;
+}
+
+Result<NodeFolder> OpenNodeFolder(const std::string& state_dir, const std::string& name_flag) {
+  const std::string workers_dir = state_dir + "/worker";
+  std::string name = name_flag;
+  std::string how = "flag";
+  if (name.empty()) {
+    const std::vector<std::string> known = KnownNames(workers_dir);
+    how = known.size() == 1 ? "identity" : "host name";
+    name = known.size() == 1 ? known.front() : NodeNameFromHost(HostName());
+  }
+  CUBE_TRY(NodeName node, NodeName::Parse(name, "--name"));
+  const std::string dir = workers_dir + "/" + node.str();
+  CUBE_TRY_VOID(runtime::MakeDirectories(dir));
+  CUBE_TRY_VOID(runtime::MakeDirectories(dir + "/output"));
+  auto lock = runtime::LockFile::Acquire(dir + "/lock");
+  if (!lock) return Annotate(std::move(lock).error(), "node '" + node.str() + "'");
+  const std::string identity = dir + "/identity";
+  if (runtime::Exists(identity)) {
+    CUBE_TRY_VOID(CheckIdentity(identity, node));
+  } else {
+    const nlohmann::ordered_json text{{"name", node.str()}, {"chosen_by", how}};
+    CUBE_TRY_VOID(runtime::WriteFileAtomic(identity, text.dump() + "\n"));
+  }
+  return NodeFolder{std::move(node), std::move(how), dir, *std::move(lock)};
+}
+
+}  // namespace cube::worker

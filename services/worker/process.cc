@@ -1,0 +1,191 @@
+#include "services/worker/process.h"
+
+#include <utility>
+
+#include "services/worker/worker_store.h"
+#include "shared/base/time.h"
+#include "shared/logging/logging.h"
+#include "shared/runtime/entropy.h"
+#include "shared/store/lmdb_store.h"
+#include "shared/store/memory_store.h"
+
+namespace cube::worker {
+namespace {
+
+using logging::Level;
+using logging::Log;
+
+// Core messages that may wait; beyond it they are dropped, as NATS itself does with slow readers.
+constexpr std::size_t kInboxMessagesMax = 16'384;
+// Inputs taken in one step: bounds the time until the next look at the clock.
+constexpr std::size_t kInputsPerStep = 1024;
+constexpr Duration kPruneInterval = std::chrono::minutes(10);
+
+}  // namespace
+
+Process::Process(const Flags& flags, const NodeFolder& folder)
+    : flags_(flags), folder_(folder), inbox_(kInboxMessagesMax), output_(folder.dir + "/output") {}
+
+Result<void> Process::OpenLmdb() {
+  store::LmdbOptions options;
+  options.durability = store::Durability::kFull;  // the outbox is the only copy of a fact
+  CUBE_TRY(auto opened, store::LmdbStore::Open(folder_.dir + "/view", WorkerSchema(), options));
+  store_ = std::move(opened.store);
+  if (!opened.opening.reason.empty()) {
+    Log(Level::kWarning, "the store begins anew; what runs is taken up again",
+        {{"reason", opened.opening.reason}, {"set_aside", opened.opening.set_aside}});
+  }
+  return {};
+}
+
+Result<StoredState> Process::OpenStore() {
+  if (flags_.service.store == "memory") {
+    store_ = std::make_unique<store::MemoryStore>(WorkerSchema());
+  } else {
+    CUBE_TRY_VOID(OpenLmdb());
+  }
+  Result<StoredState> state = LoadState(*store_, folder_.name);
+  if (!state && state.error().code == Code::kDataLoss) {
+    store_.reset();
+    CUBE_TRY(const std::string aside, store::LmdbStore::SetAside(folder_.dir + "/view"));
+    Log(Level::kWarning, "the store begins anew; what runs is taken up again",
+        {{"reason", state.error().Text()}, {"set_aside", aside}});
+    CUBE_TRY_VOID(OpenLmdb());
+    state = LoadState(*store_, folder_.name);
+  }
+  if (state && state->meta.instance == 0) state->meta.instance = runtime::RandomU64();
+  return state;
+}
+
+Result<LoopOptions> Process::OptionsOfLoop() const {
+  LoopOptions options;
+  options.node = folder_.name;
+  CUBE_TRY(options.subjects, service::SubjectsOf(flags_.service));
+  options.engines = flags_.engines;
+  CUBE_TRY(options.description, DescriptionOf(flags_, folder_.dir));
+  Result<Duration> heartbeat = ParseDuration(flags_.heartbeat);
+  if (!heartbeat)
+    return std::unexpected(Error{Code::kInvalid, heartbeat.error().message, "--heartbeat"});
+  if (*heartbeat < std::chrono::milliseconds(100)) {
+    return Fail(Code::kInvalid, "must be at least 100ms", "--heartbeat");
+  }
+  options.heartbeat = *heartbeat;
+  options.seed = runtime::RandomU64();
+  return options;
+}
+
+void Process::OpenBuses() {
+  const std::string client = "cube-worker " + folder_.name.str();
+  bus_ = std::make_unique<bus::NatsBus>(service::BusOptions(flags_.service, client),
+                                        [this](bus::Event event) {
+                                          // Core messages may be lost; completions may not.
+                                          if (std::holds_alternative<bus::Message>(event)) {
+                                            inbox_.Push(FromBus{std::move(event)});
+                                          } else {
+                                            inbox_.PushAlways(FromBus{std::move(event)});
+                                          }
+                                        });
+  beats_ = std::make_unique<bus::NatsBus>(
+      service::BusOptions(flags_.service, client + " heartbeats"), [this](bus::Event event) {
+        if (std::holds_alternative<bus::Connected>(event)) inbox_.PushAlways(BeatsConnected{});
+      });
+}
+
+Result<void> Process::Open() {
+  CUBE_TRY(LoopOptions options, OptionsOfLoop());
+  CUBE_TRY(StoredState state, OpenStore());
+  CUBE_TRY(Engines engines, Engines::Make(flags_.engines, folder_.dir, [this](FromEngine event) {
+             inbox_.PushAlways(std::move(event));
+           }));
+  engines_ = std::make_unique<Engines>(std::move(engines));
+  loop_ = std::make_unique<WorkerLoop>(std::move(options), std::move(state), clock_.now());
+  CUBE_TRY(signals_, runtime::SignalWatch::Start([this](int) { inbox_.PushAlways(Shutdown{}); }));
+  OpenBuses();
+  return {};
+}
+
+void Process::Write(const LogLine& line) const {
+  constexpr Level kLevels[] = {Level::kDebug, Level::kInfo, Level::kWarning, Level::kError};
+  const Level level = kLevels[static_cast<std::size_t>(line.level)];
+  if (line.key.task.empty()) {
+    Log(level, line.text);
+  } else {
+    Log(level, line.text,
+        {{"task", line.key.task.str()},
+         {"attempt", line.key.attempt},
+         {"launch", line.key.launch}});
+  }
+}
+
+bool Process::Fails(std::string_view what, const Error& error) {
+  // Crash-only: the store holds what it held before, and the next start goes on from there.
+  logging::LogError(Level::kError, what, error);
+  end_.code = 1;
+  return false;
+}
+
+bool Process::ExecuteOne(Operation& operation) {
+  if (auto* call = std::get_if<bus::Operation>(&operation)) {
+    bus::Execute(*bus_, std::move(*call));
+  } else if (const auto* commit = std::get_if<Commit>(&operation)) {
+    const Result<void> done = store_->Commit(commit->batch);
+    if (!done) return Fails("the store cannot be written", done.error());
+  } else if (auto* beat = std::get_if<Beat>(&operation)) {
+    beats_->Publish(std::move(beat->subject), {}, std::move(beat->payload));
+  } else if (auto* engine_call = std::get_if<EngineCall>(&operation)) {
+    engines_->Call(*engine_call, output_);
+  } else if (auto* open = std::get_if<OpenLogs>(&operation)) {
+    engines_->Call(*open);
+  } else if (const auto* credit = std::get_if<LogCredit>(&operation)) {
+    engines_->Call(*credit);
+  } else if (const auto* close = std::get_if<CloseLogs>(&operation)) {
+    engines_->Call(*close);
+  } else if (const auto* read = std::get_if<ReadOutbox>(&operation)) {
+    auto facts = ReadOutboxFrom(*store_, folder_.name, read->from, read->facts_max);
+    if (!facts) return Fails("the outbox cannot be read", facts.error());
+    inputs_.emplace_back(OutboxRead{*std::move(facts)});
+  } else if (const auto* list = std::get_if<ListOutput>(&operation)) {
+    inputs_.emplace_back(OutputListed{list->stream, output_.List(list->task, list->attempt)});
+  } else if (const auto* saved = std::get_if<ReadOutput>(&operation)) {
+    inputs_.emplace_back(OutputRead{saved->stream, saved->key, output_.Read(saved->key)});
+  } else if (std::holds_alternative<TakeSample>(operation)) {
+    inputs_.emplace_back(Sampled{machine_.Look(clock_.now().wall)});
+  } else if (const auto* line = std::get_if<LogLine>(&operation)) {
+    Write(*line);
+  } else if (const auto* exit = std::get_if<Exit>(&operation)) {
+    end_ = {exit->code, exit->again};
+    Log(exit->code == 0 ? Level::kInfo : Level::kError, exit->reason);
+    return false;
+  }
+  return true;
+}
+
+bool Process::Execute(Operations& operations) {
+  for (Operation& operation : operations) {
+    if (!ExecuteOne(operation)) return false;
+  }
+  return true;
+}
+
+void Process::PruneIfDue() {
+  const Now now = clock_.now();
+  if (now.mono < prune_at_) return;
+  prune_at_ = now.mono + kPruneInterval;
+  const std::size_t removed = output_.Prune(now.wall);
+  if (removed > 0) Log(Level::kDebug, "saved output was pruned", {{"files", removed}});
+}
+
+Process::End Process::Run() {
+  for (;;) {
+    PruneIfDue();
+    // What the last step asked of the disk is an input already.
+    const MonoTime deadline =
+        inputs_.empty() ? std::min(loop_->NextDeadline(), prune_at_) : MonoTime{};
+    inbox_.TakeUntil(inputs_, kInputsPerStep, deadline);
+    std::vector<Input> inputs = std::exchange(inputs_, {});
+    Operations operations = loop_->Step(inputs, clock_.now());
+    if (!Execute(operations)) return end_;
+  }
+}
+
+}  // namespace cube::worker

@@ -1,0 +1,415 @@
+#include "services/worker/worker_loop.h"
+
+#include <cube/v1/metrics.pb.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "services/worker/worker_store.h"
+#include "shared/wire/codec.h"
+
+namespace cube::worker {
+namespace {
+
+constexpr bus::SubId kAssignSub = 1;
+constexpr bus::SubId kDesiredSub = 2;
+constexpr bus::SubId kLogsSub = 3;
+
+template <class... Fs>
+struct Overloaded : Fs... {
+  using Fs::operator()...;
+};
+
+}  // namespace
+
+WorkerLoop::WorkerLoop(LoopOptions options, StoredState stored, Now now)
+    : options_(std::move(options)),
+      core_({options_.node, options_.engines}, stored, now),
+      outbox_(stored.acked, stored.meta.last_fact),
+      random_(options_.seed),
+      put_meta_(stored.meta.incarnation == 0),
+      incarnation_(stored.meta.incarnation),
+      described_by_(now.mono + kDescribeWait),
+      sample_at_(now.mono) {}
+
+Operations WorkerLoop::Step(std::span<Input> inputs, Now now) {
+  if (ended_) return {};
+  if (!std::exchange(started_, true)) Start();
+  for (Input& input : inputs) Take(input, now);
+  DescribeIfChanged(now);
+  core_.SetPins(logs_.Pins());
+  core_.Reconcile(now);
+  Flush();
+  logs_.Advance(core_, now, after_);
+  SendJoined(now);
+  SendFacts(now);
+  SendBeat(now);
+  if (options_.metrics && now.mono >= sample_at_) {
+    sample_at_ = now.mono + kMetricsInterval;
+    after_.emplace_back(TakeSample{});
+  }
+  EndIfDone(now);
+  Operations operations;
+  operations.reserve(after_.size() + 1);
+  if (!batch_.empty()) operations.emplace_back(Commit{std::exchange(batch_, {})});
+  for (Operation& operation : after_) operations.push_back(std::move(operation));
+  after_.clear();
+  return operations;
+}
+
+void WorkerLoop::Start() {
+  const std::string& node = options_.node.str();
+  Bus(bus::Subscribe{kAssignSub, options_.subjects.Assign(node), ""});
+  Bus(bus::Subscribe{kDesiredSub, options_.subjects.DesiredAll(node), ""});
+  Bus(bus::Subscribe{kLogsSub, options_.subjects.Logs(node), ""});
+  core_.Begin();
+}
+
+void WorkerLoop::Take(Input& input, Now now) {
+  std::visit(Overloaded{
+                 [&](FromBus& in) { OnBus(in.event, now); },
+                 [&](FromEngine& in) {
+                   if (auto* chunk = std::get_if<engine::LogChunk>(&in.event)) {
+                     logs_.OnChunk(*chunk, after_);
+                   } else if (const auto* end = std::get_if<engine::LogEnd>(&in.event)) {
+                     logs_.OnEnd(*end, core_, after_);
+                   } else {
+                     if (const auto* down = std::get_if<engine::Down>(&in.event)) {
+                       Log(LogLine::Level::kWarning, in.engine + ": " + down->reason);
+                     } else if (const auto* up = std::get_if<engine::Up>(&in.event)) {
+                       Log(LogLine::Level::kInfo, "engine is up: " + up->version);
+                     }
+                     core_.Observe(in.engine, in.event, now, random_);
+                   }
+                 },
+                 [&](OutboxRead& in) { outbox_.Filled(std::move(in.facts)); },
+                 [&](OutputListed& in) { logs_.OnListed(in, core_, after_); },
+                 [&](OutputRead& in) { logs_.OnRead(in, core_, after_); },
+                 [&](Sampled& in) { SendMetrics(in); },
+                 [&](BeatsConnected&) {
+                   beat_at_ = now.mono;
+                   if (hello_) hello_at_ = now.mono;
+                 },
+                 [&](Shutdown&) { OnShutdown(now); },
+             },
+             input);
+}
+
+void WorkerLoop::OnBus(bus::Event& event, Now now) {
+  std::visit(Overloaded{
+                 [&](bus::Connected& e) { OnConnected(e, now); },
+                 [&](bus::Disconnected& e) {
+                   if (!std::exchange(connected_, false)) return;
+                   Log(LogLine::Level::kWarning,
+                       "NATS is away: " + e.reason + "; launches run on, facts are kept");
+                 },
+                 [&](bus::Closed& e) {
+                   ended_ = true;
+                   after_.emplace_back(Exit{1, e.error.Text(), false});
+                 },
+                 [&](bus::Message& e) { OnMessage(e, now); },
+                 [&](bus::Appended& e) { OnAppended(e, now); },
+                 [&](bus::AppendFailed& e) { OnAppendFailed(e, now); },
+                 [&](bus::Got& e) { OnGot(e, now); },
+                 [&](bus::OpFailed& e) {
+                   if (term_op_ == e.op) term_op_.reset();
+                 },
+                 [](auto&) {},
+             },
+             event);
+}
+
+void WorkerLoop::OnConnected(const bus::Connected& connected, Now now) {
+  connected_ = true;
+  Log(LogLine::Level::kInfo, "connected to NATS " + connected.server_version);
+  facts_at_ = now.mono;
+  facts_retry_ = kFactsRetryMin;
+  joined_retry_ = kJoinRetryMin;
+  joined_at_ = core_.meta().incarnation == 0 ? now.mono : now.mono + kJoinAfterSilence;
+  beat_at_ = now.mono;
+  SayHello(now);
+}
+
+void WorkerLoop::SayHello(Now now) {
+  if (!hello_) hello_retry_ = kHelloRetryMin;
+  hello_ = true;
+  // One at a time: what made us say it again is answered by the same answer.
+  hello_at_ = std::max(now.mono, hello_said_ + kHelloRetryMin);
+}
+
+void WorkerLoop::OnMessage(bus::Message& message, Now now) {
+  if (message.subscription == kAssignSub) {
+    if (const auto batch = wire::DecodeAssign(message.payload)) {
+      OnApplied(core_.Apply(*batch, now), now);
+    } else {
+      Log(LogLine::Level::kWarning, "a live copy cannot be read: " + batch.error().Text());
+      SayHello(now);
+    }
+  } else if (message.subscription == kDesiredSub) {
+    if (const auto page = wire::DecodeDesired(message.payload)) {
+      OnApplied(core_.Apply(*page, now, random_), now);
+    } else {
+      Log(LogLine::Level::kWarning, "a complete set cannot be read: " + page.error().Text());
+      SayHello(now);
+    }
+  } else if (message.subscription == kLogsSub) {
+    logs_.OnRequest(message, core_, now, after_);
+  }
+}
+
+void WorkerLoop::OnApplied(Applied applied, Now now) {
+  switch (applied) {
+    case Applied::kApplied:
+      hello_ = false;
+      joined_at_ = MonoTime::max();
+      break;
+    case Applied::kWelcomed:
+      Log(LogLine::Level::kInfo, "joined as node " + options_.node.str());
+      joined_at_ = now.mono + kJoinAfterSilence;
+      described_by_ = now.mono + kDescribeWait;  // the engines start only now
+      hello_retry_ = kHelloRetryMin;
+      hello_ = true;
+      hello_at_ = now.mono + kHelloRetryMin;  // the set is on its way
+      break;
+    case Applied::kGap:
+      SayHello(now);
+      break;
+    case Applied::kOtherTerm:
+      LookAtTerm(now);
+      break;
+    case Applied::kRefused:
+      ended_ = true;
+      after_.emplace_back(Exit{1,
+                               "another worker is node '" + options_.node.str() +
+                                   "': end it first, or give this one another --name",
+                               false});
+      break;
+    case Applied::kOtherCluster: {
+      // What we keep belongs to a cluster that is no more; its launches are not ours to touch.
+      ended_ = true;
+      batch_ = {};
+      for (const store::TableId table : {kMetaTable, kAssignmentsTable, kOutboxTable}) {
+        batch_.Clear(table);
+      }
+      after_.emplace_back(Exit{
+          0, "the cluster was made anew: begins with an empty store; older launches run on", true});
+      break;
+    }
+    case Applied::kPartial:
+    case Applied::kDuplicate:
+    case Applied::kIgnored:
+      break;
+  }
+}
+
+void WorkerLoop::LookAtTerm(Now now) {
+  if (term_op_ || now.mono < term_at_) return;
+  term_at_ = now.mono + kTermLookInterval;
+  term_op_ = next_op_++;
+  Bus(bus::GetLast{*term_op_, options_.subjects.DecisionsStream(), options_.subjects.Decisions()});
+}
+
+void WorkerLoop::OnGot(const bus::Got& got, Now now) {
+  if (term_op_ != got.op) return;
+  term_op_.reset();
+  if (!got.message) return;
+  const auto decisions = wire::DecodeDecisions(got.message->payload);
+  if (!decisions || decisions->term == core_.meta().term) return;
+  Log(LogLine::Level::kWarning, "the log continues in another term: what is desired is asked anew");
+  core_.TermIs(decisions->term);
+  SayHello(now);
+}
+
+void WorkerLoop::OnAppended(const bus::Appended& done, Now now) {
+  if (joined_op_ == done.op) {
+    joined_op_.reset();
+    return;
+  }
+  if (!facts_ || facts_->op != done.op) return;
+  for (const std::uint64_t number : outbox_.Acked(facts_->last)) DeleteOutbox(batch_, number);
+  core_.Acked(facts_->last);
+  facts_.reset();
+  facts_retry_ = kFactsRetryMin;
+  facts_at_ = now.mono;
+  outbox_.Restore();
+}
+
+void WorkerLoop::OnAppendFailed(const bus::AppendFailed& failed, Now now) {
+  if (joined_op_ == failed.op) {
+    joined_op_.reset();
+    joined_at_ = now.mono + joined_retry_;  // no stream yet: the first manager makes it
+    return;
+  }
+  if (!facts_ || facts_->op != failed.op) return;
+  facts_.reset();
+  // Whether it is in the log or not: the same numbers again, and the log's readers drop doubles.
+  if (failed.error.code == Code::kResource) outbox_.Shrink();
+  facts_at_ = now.mono + facts_retry_;
+  if (facts_retry_ == kFactsRetryMin && failed.error.code != Code::kTimedOut && connected_) {
+    Log(LogLine::Level::kWarning, "facts are not accepted, trying on: " + failed.error.Text());
+  }
+  facts_retry_ = std::min(facts_retry_ * 2, kFactsRetryMax);
+}
+
+NodeDescription WorkerLoop::Describe() const {
+  NodeDescription description = options_.description;
+  for (const auto& [kind, state] : core_.engines()) {
+    description.engines.push_back({kind, state.version, state.limits, state.up});
+  }
+  return description;
+}
+
+void WorkerLoop::DescribeIfChanged(Now now) {
+  if (core_.meta().incarnation == 0 || now.mono < describe_at_) return;
+  const auto& engines = core_.engines();
+  const bool all_answered =
+      std::all_of(engines.begin(), engines.end(), [](const auto& e) { return e.second.answered; });
+  if (!all_answered && now.mono < described_by_) return;
+  NodeDescription description = Describe();
+  if (described_ == description) return;
+  describe_at_ = now.mono + kDescribeInterval;
+  described_ = description;
+  core_.PutFact({now.wall, NodeDescribed{std::move(description)}});
+}
+
+void WorkerLoop::Flush() {
+  Effects effects = core_.TakeEffects();
+  if (ended_) return;
+  if (incarnation_ != core_.meta().incarnation) {
+    incarnation_ = core_.meta().incarnation;
+    outbox_.Clear();
+    facts_.reset();
+    batch_.Clear(kOutboxTable);
+  }
+  if (effects.meta_changed || std::exchange(put_meta_, false)) PutMeta(batch_, core_.meta());
+  for (const AttemptKey& key : effects.attempts_changed) {
+    if (const Attempt* attempt = core_.Find(key)) {
+      PutAttempt(batch_, *attempt);
+    } else {
+      DeleteAttempt(batch_, key);
+    }
+  }
+  for (NumberedFact& fact : effects.facts) {
+    PutOutbox(batch_, options_.node, core_.meta(), fact);
+    outbox_.Add(std::move(fact));
+  }
+  for (EngineCall& call : effects.calls) after_.emplace_back(std::move(call));
+  for (Notice& notice : effects.notices) {
+    Log(notice.warning ? LogLine::Level::kWarning : LogLine::Level::kInfo, std::move(notice.text),
+        std::move(notice.key));
+  }
+}
+
+void WorkerLoop::SendFacts(Now now) {
+  if (const auto from = outbox_.ReadFrom()) after_.emplace_back(ReadOutbox{*from, kOutboxReadMax});
+  if (!connected_ || facts_ || now.mono < facts_at_ || ended_) return;
+  std::vector<NumberedFact> facts = outbox_.NextBatch();
+  if (facts.empty()) return;
+  FactBatch batch;
+  batch.node = options_.node;
+  batch.instance = core_.meta().instance;
+  batch.incarnation = core_.meta().incarnation;
+  batch.first_number = facts.front().number;
+  facts_ = InFlight{next_op_++, facts.back().number};
+  for (NumberedFact& fact : facts) batch.facts.push_back(std::move(fact.fact));
+  bus::AppendRequest request;
+  request.op = facts_->op;
+  request.subject = options_.subjects.Facts(options_.node.str());
+  request.payload = wire::EncodeFacts(batch);
+  Bus(bus::Append{std::move(request)});
+}
+
+void WorkerLoop::SendJoined(Now now) {
+  if (!connected_ || joined_op_ || now.mono < joined_at_ || ended_ || ending_) return;
+  FactBatch batch;
+  batch.node = options_.node;
+  batch.instance = core_.meta().instance;
+  batch.first_number = 1;
+  batch.facts.push_back({now.wall, NodeJoined{Describe()}});
+  joined_op_ = next_op_++;
+  joined_at_ = now.mono + joined_retry_;
+  joined_retry_ = std::min(joined_retry_ * 2, kJoinRetryMax);
+  bus::AppendRequest request;
+  request.op = *joined_op_;
+  request.subject = options_.subjects.Facts(options_.node.str());
+  request.payload = wire::EncodeFacts(batch);
+  Bus(bus::Append{std::move(request)});
+}
+
+void WorkerLoop::SendBeat(Now now) {
+  if (!connected_ || ended_) return;
+  const bool hello = hello_ && now.mono >= hello_at_;
+  if (!hello && now.mono < beat_at_) return;
+  const Meta& meta = core_.meta();
+  Heartbeat beat;
+  beat.node = options_.node.str();
+  beat.instance = meta.instance;
+  beat.incarnation = meta.incarnation;
+  beat.number = ++beats_;
+  beat.position = meta.position;
+  beat.term = meta.term;
+  beat.hello = hello;
+  beat.sent_at = now.wall;
+  beat_at_ = now.mono + options_.heartbeat;
+  if (hello) {
+    hello_said_ = now.mono;
+    hello_at_ = now.mono + hello_retry_;
+    hello_retry_ = std::min(hello_retry_ * 2, kHelloRetryMax);
+  }
+  after_.emplace_back(
+      Beat{options_.subjects.Heartbeat(options_.node.str()), wire::EncodeHeartbeat(beat)});
+}
+
+void WorkerLoop::SendMetrics(const Sampled& sampled) {
+  samples_.push_back(sampled.sample);
+  if (samples_.size() > kMetricsSamplesMax) samples_.pop_front();
+  if (!connected_) return;
+  v1::Metrics metrics;
+  metrics.set_node(options_.node.str());
+  for (const Sample& s : samples_) {
+    v1::MetricsSample& to = *metrics.add_samples();
+    to.set_at_ns(s.at_ns);
+    to.set_cpu_used_permille(s.cpu_used_permille);
+    to.set_memory_total_bytes(s.memory_total_bytes);
+    to.set_memory_used_bytes(s.memory_used_bytes);
+    to.set_disk_total_bytes(s.disk_total_bytes);
+    to.set_disk_used_bytes(s.disk_used_bytes);
+    to.set_load1_milli(s.load1_milli);
+    to.set_tasks_running(static_cast<std::uint32_t>(core_.RunningCount()));
+  }
+  Bus(bus::Publish{
+      options_.subjects.Metrics(options_.node.str()), {}, metrics.SerializeAsString()});
+}
+
+void WorkerLoop::OnShutdown(Now now) {
+  if (std::exchange(ending_, true)) return;
+  core_.Retire();
+  if (connected_) core_.PutFact({now.wall, NodeLeft{}});
+  end_at_ = connected_ ? now.mono + kFlushMax : now.mono;
+}
+
+void WorkerLoop::EndIfDone(Now now) {
+  if (!ending_ || ended_ || (!outbox_.empty() && now.mono < end_at_)) return;
+  ended_ = true;
+  after_.emplace_back(Exit{0, "told to end; launches run on", false});
+}
+
+MonoTime WorkerLoop::NextDeadline() const {
+  MonoTime next = std::min(core_.NextDeadline(), end_at_);
+  if (!started_) return MonoTime{};
+  if (options_.metrics) next = std::min(next, sample_at_);
+  if (core_.meta().incarnation != 0) {
+    if (!described_) next = std::min(next, std::max(described_by_, describe_at_));
+    if (described_ && describe_at_ > MonoTime{} && described_ != Describe()) {
+      next = std::min(next, describe_at_);
+    }
+  }
+  if (!connected_) return next;
+  next = std::min(next, beat_at_);
+  if (hello_) next = std::min(next, hello_at_);
+  if (!joined_op_) next = std::min(next, joined_at_);
+  if (!facts_ && !outbox_.empty()) next = std::min(next, facts_at_);
+  return next;
+}
+
+}  // namespace cube::worker

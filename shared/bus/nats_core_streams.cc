@@ -1,0 +1,280 @@
+// NatsCore: making streams fit, and what the readers ask for.
+#include <fmt/format.h>
+
+#include <charconv>
+#include <utility>
+
+#include "shared/bus/nats_core.h"
+#include "shared/bus/nats_json.h"
+
+namespace cube::bus {
+
+// ---- EnsureStreams: one stream after the other --------------------------------------------------
+
+struct NatsCore::EnsureJob {
+  OpId op = 0;
+  std::vector<StreamConfig> configs;
+  std::size_t at = 0;
+  bool raced = false;  // somebody else made the stream meanwhile: looked once more
+};
+
+void NatsCore::EnsureStreams(OpId op, std::vector<StreamConfig> configs) {
+  const Locked locked(*this);
+  auto job = std::make_shared<EnsureJob>();
+  job->op = op;
+  job->configs = std::move(configs);
+  EnsureNext(job);
+}
+
+void NatsCore::EnsureNext(const std::shared_ptr<EnsureJob>& job) {
+  if (job->at >= job->configs.size()) {
+    Emit(StreamsReady{job->op});
+    return;
+  }
+  const StreamConfig& config = job->configs[job->at];
+  Api("STREAM.INFO." + config.name, "", [this, job](Result<std::string>&& json) {
+    const StreamConfig& want = job->configs[job->at];
+    if (!json) {
+      FailOp(job->op, Annotate(std::move(json).error(), "looking at stream " + want.name).error());
+      return;
+    }
+    int number = 0;
+    if (auto error = ApiError(*json, "looking at stream " + want.name, &number)) {
+      if (number == kJsStreamNotFound) {
+        EnsureApply(job, "CREATE", CreateStreamJson(want));
+      } else {
+        FailOp(job->op, std::move(*error));
+      }
+      return;
+    }
+    const auto info = ParseStreamInfo(*json);
+    if (info) {
+      EnsureCompare(job, *info);
+    } else {
+      FailOp(job->op, info.error());
+    }
+  });
+}
+
+void NatsCore::EnsureCompare(const std::shared_ptr<EnsureJob>& job, const StreamAnswer& answer) {
+  auto update = UpdateStreamJson(job->configs[job->at], answer.config);
+  if (!update) {
+    FailOp(job->op, std::move(update).error());
+    return;
+  }
+  if (*update) {
+    EnsureApply(job, "UPDATE", std::move(**update));
+    return;
+  }
+  ++job->at;
+  EnsureNext(job);
+}
+
+void NatsCore::EnsureApply(const std::shared_ptr<EnsureJob>& job, const std::string& verb,
+                           std::string body) {
+  const std::string& name = job->configs[job->at].name;
+  const std::string what = (verb == "CREATE" ? "creating stream " : "changing stream ") + name;
+  Api("STREAM." + verb + "." + name, std::move(body),
+      [this, job, what](Result<std::string>&& json) {
+        if (!json) {
+          FailOp(job->op, Annotate(std::move(json).error(), what).error());
+          return;
+        }
+        int number = 0;
+        if (auto error = ApiError(*json, what, &number)) {
+          if (number == kJsStreamNameInUse && !job->raced) {
+            job->raced = true;
+            EnsureNext(job);
+          } else {
+            FailOp(job->op, std::move(*error));
+          }
+          return;
+        }
+        ++job->at;
+        job->raced = false;
+        EnsureNext(job);
+      });
+}
+
+void NatsCore::GetState(OpId op, std::string stream) {
+  const Locked locked(*this);
+  const std::string what = "looking at stream " + stream;
+  Api("STREAM.INFO." + stream, "", [this, op, what](Result<std::string>&& json) {
+    if (!json) {
+      FailOp(op, Annotate(std::move(json).error(), what).error());
+      return;
+    }
+    if (auto error = ApiError(*json, what)) {
+      FailOp(op, std::move(*error));
+      return;
+    }
+    auto info = ParseStreamInfo(*json);
+    if (info) {
+      Emit(GotState{op, std::move(info->state)});
+    } else {
+      FailOp(op, std::move(info).error());
+    }
+  });
+}
+
+// ---- readers ------------------------------------------------------------------------------------
+
+void NatsCore::OpenReader(SubId id, std::string stream, std::uint64_t from_seq) {
+  CloseReader(id);
+  const Locked locked(*this);
+  // The dot-free inbox: one name space for all buses everywhere.
+  std::string tag = fmt::format("cube-{:016x}-{}", random_.Next(), ++reader_last_);
+  reader_tags_[tag] = id;
+  const auto [it, fresh] =
+      readers_.try_emplace(id, id, std::move(stream), from_seq, std::move(tag), random_.Next());
+  if (!up_ || !fresh) return;
+  ReaderActions actions;
+  it->second.Up(clock_.now().mono, actions);
+  Carry(id, std::move(actions));
+}
+
+void NatsCore::CloseReader(SubId id) {
+  const Locked locked(*this);
+  const auto it = readers_.find(id);
+  if (it == readers_.end()) return;
+  ReaderActions actions;
+  it->second.Close(actions);
+  actions.closed = true;
+  Carry(id, std::move(actions));
+}
+
+void NatsCore::Pull(SubId id, std::uint32_t messages) {
+  const Locked locked(*this);
+  const auto it = readers_.find(id);
+  if (it == readers_.end()) return;
+  ReaderActions actions;
+  it->second.Credit(messages, clock_.now().mono, actions);
+  Carry(id, std::move(actions));
+}
+
+void NatsCore::Carry(SubId id, ReaderActions&& actions) {
+  for (auto& action : actions.list) {
+    if (auto* event = std::get_if<Event>(&action)) {
+      Emit(std::move(*event));
+    } else if (const auto* pull = std::get_if<ReaderActions::SendPull>(&action)) {
+      const auto it = readers_.find(id);
+      if (it == readers_.end()) continue;
+      outbox_.push_back(
+          {kBulk,
+           fmt::format("$JS.API.CONSUMER.MSG.NEXT.{}.{}", it->second.stream(), pull->consumer),
+           fmt::format("{}r.{}.{}", inbox_, pull->consumer, pull->token),
+           {},
+           PullJson(pull->batch, kPullExpires, kPullHeartbeat)});
+    } else if (std::get_if<ReaderActions::AskStream>(&action) != nullptr) {
+      AskStream(id);
+    } else if (const auto* make = std::get_if<ReaderActions::MakeConsumer>(&action)) {
+      MakeConsumer(id, make->spec);
+    } else if (const auto* drop = std::get_if<ReaderActions::DropConsumer>(&action)) {
+      const auto it = readers_.find(id);
+      if (it == readers_.end() || !up_) continue;
+      // Whether it worked does not matter: the server forgets idle consumers by itself.
+      Api(fmt::format("CONSUMER.DELETE.{}.{}", it->second.stream(), drop->name), "",
+          [](Result<std::string>&&) {});
+    }
+  }
+  const auto it = readers_.find(id);
+  if (it == readers_.end()) return;
+  if (actions.closed) {
+    std::erase_if(reader_tags_, [id](const auto& tag) { return tag.second == id; });
+    readers_.erase(it);
+  } else {
+    Due(it->second.deadline());
+  }
+}
+
+void NatsCore::AskStream(SubId id) {
+  const NatsReader& reader = readers_.at(id);
+  const std::string what = "reading stream " + reader.stream();
+  Api("STREAM.INFO." + reader.stream(), "",
+      [this, id, what, generation = reader.generation(),
+       tag = reader.tag()](Result<std::string>&& json) {
+        const auto it = readers_.find(id);
+        if (it == readers_.end() || it->second.tag() != tag) return;  // closed, or opened anew
+        Result<StreamAnswer> answer = Fail(Code::kInternal, what);
+        if (!json) {
+          answer = std::unexpected(std::move(json).error());
+        } else if (auto error = ApiError(*json, what)) {
+          answer = std::unexpected(std::move(*error));
+        } else {
+          answer = ParseStreamInfo(*json);
+        }
+        ReaderActions actions;
+        it->second.StreamKnown(generation, answer, clock_.now().mono, actions);
+        Carry(id, std::move(actions));
+      });
+}
+
+void NatsCore::MakeConsumer(SubId id, const ConsumerSpec& spec) {
+  const NatsReader& reader = readers_.at(id);
+  const std::string what = "reading stream " + spec.stream;
+  Api(fmt::format("CONSUMER.CREATE.{}.{}", spec.stream, spec.name), CreateConsumerJson(spec),
+      [this, id, what, generation = reader.generation(),
+       tag = reader.tag()](Result<std::string>&& json) {
+        const auto it = readers_.find(id);
+        if (it == readers_.end() || it->second.tag() != tag) return;
+        Result<void> made;
+        if (!json) {
+          made = std::unexpected(std::move(json).error());
+        } else if (auto error = ApiError(*json, what)) {
+          made = std::unexpected(std::move(*error));
+        }
+        ReaderActions actions;
+        it->second.ConsumerMade(generation, made, clock_.now().mono, actions);
+        Carry(id, std::move(actions));
+      });
+}
+
+// A message of a consumer keeps the stream's subject and names the consumer in its reply; what the
+// server says of a pull comes to "<inbox>r.<consumer>.<token>". Consumers are "<tag>-<generation>".
+void NatsCore::OnReaderMessage(natsMsg* message) {
+  const char* const reply = natsMsg_GetReply(message);
+  const auto delivery = reply == nullptr ? std::nullopt : ParseDelivery(std::string_view(reply));
+  std::string_view consumer;
+  std::uint64_t token = 0;
+  if (delivery) {
+    consumer = delivery->consumer;
+  } else {
+    std::string_view subject = natsMsg_GetSubject(message);
+    if (!subject.starts_with(inbox_)) return;
+    subject.remove_prefix(inbox_.size() + 2);  // "r."
+    const std::size_t dot = subject.rfind('.');
+    if (dot == std::string_view::npos) return;
+    consumer = subject.substr(0, dot);
+    std::from_chars(subject.data() + dot + 1, subject.data() + subject.size(), token);
+  }
+  const std::string_view tag = consumer.substr(0, consumer.rfind('-'));
+  Incoming in = TakeMessage(message);
+  const MonoTime now = clock_.now().mono;
+
+  const Locked locked(*this);
+  const auto found = reader_tags_.find(tag);
+  if (found == reader_tags_.end()) return;
+  const SubId id = found->second;
+  NatsReader& reader = readers_.at(id);
+  ReaderActions actions;
+  if (delivery) {
+    reader.Delivered(*delivery, now, actions, [&] {
+      return StreamMessage{std::string(delivery->stream),
+                           delivery->stream_seq,
+                           WallFromNanos(delivery->time_ns),
+                           in.subject,
+                           in.headers,
+                           in.payload};
+    });
+  } else if (consumer == reader.consumer()) {
+    std::int64_t pending = -1;
+    if (const auto it = in.headers.find("Nats-Pending-Messages"); it != in.headers.end()) {
+      const std::string& text = it->second;
+      std::from_chars(text.data(), text.data() + text.size(), pending);
+    }
+    reader.PullStatus(token, in.status, pending, now, actions);
+  }
+  Carry(id, std::move(actions));
+}
+
+}  // namespace cube::bus

@@ -1,0 +1,238 @@
+#include "shared/base/check.h"
+#include "shared/cluster/fold.h"
+#include "shared/cluster/fold_support.h"
+
+namespace cube {
+namespace {
+
+// Folds one item; `batch` gives stamp and time, `seq` the position for the nodes concerned.
+class Folder {
+ public:
+  Folder(View& view, std::uint64_t seq, const DecisionBatch& batch)
+      : view_(view), seq_(seq), batch_(batch) {}
+
+  void operator()(const StartAttempt& start) {
+    Task* task = view_.Find(start.task);
+    Node* node = FindNode(start.node);
+    if (task == nullptr || node == nullptr || !IsPending(*task)) return;
+    fold::ChangeTask(view_, *task, [&](Task& t) {
+      t.attempt = start.attempt;
+      t.placed = Placed::kThere;
+      t.node = start.node;
+      t.placement = batch_.stamp();
+      t.placed_at = batch_.decided_at;
+      t.stop_told = false;
+      t.lost_reason.clear();
+      t.explanation = std::make_shared<const Explanation>(start.explanation);
+      t.observed.reset();
+    });
+    view_.last_node = start.node;
+    Concern(*node);
+  }
+
+  void operator()(const StopAttempt& stop) {
+    Task* task = view_.Find(stop.task);
+    if (task == nullptr || !NeedsStop(*task)) return;
+    if (stop.attempt == 0) {
+      if (!IsLive(*task)) fold::ChangeTask(view_, *task, [](Task& t) { t.over = true; });
+      return;
+    }
+    Node* node = FindNode(stop.node);
+    if (node == nullptr || !IsLive(*task) || task->attempt != stop.attempt) return;
+    fold::ChangeTask(view_, *task, [](Task& t) { t.stop_told = true; });
+    Concern(*node);
+  }
+
+  void operator()(const RefuseIntent& refuse) {
+    std::erase_if(view_.refusals, [&refuse](const RefuseIntent& due) {
+      return due.intent == refuse.intent && due.index == refuse.index;
+    });
+    Transition told;
+    told.task = std::to_string(refuse.intent);
+    told.name = "-refused";
+    told.status = "refused";
+    told.reason = (refuse.task.empty() ? "" : refuse.task + ": ") + refuse.error.Text();
+    view_.untold.push_back(std::move(told));
+  }
+
+  void operator()(const NodeDown& down) {
+    Node* node = FindNode(down.node);
+    if (node == nullptr || node->down) return;
+    node->down = true;
+    node->down_reason = down.reason;
+    node->reported = false;
+    Concern(*node);
+    const std::set<TaskNumber> attempts = node->attempts;
+    for (const TaskNumber& number : attempts) {
+      fold::ChangeTask(view_, view_.tasks.at(number), [&down](Task& t) {
+        t.placed = Placed::kLost;
+        t.stop_told = false;  // a wanted stop is carried on by ending the task itself
+        t.lost_reason = "node " + down.node.str() + " is down: " + down.reason;
+      });
+    }
+  }
+
+  void operator()(const NodeUp& up) {
+    Node* node = FindNode(up.node);
+    if (node == nullptr || !node->down) return;
+    node->down = false;
+    node->down_reason.clear();
+    node->up = batch_.stamp();
+    node->reported = false;
+    Concern(*node);
+  }
+
+  void operator()(const WelcomeNode& welcome) {
+    Node& node = view_.nodes[welcome.node];
+    node.name = welcome.node;
+    if (node.joining_instance == welcome.instance) node.description = node.joining;
+    EndJoining(node);
+    node.instance = welcome.instance;
+    node.incarnation = welcome.incarnation;
+    node.down = false;
+    node.down_reason.clear();
+    node.up = batch_.stamp();
+    node.reported = false;
+    node.last_fact = 0;
+    if (!IsSet(node.joined_at)) node.joined_at = batch_.decided_at;
+    Concern(node);
+  }
+
+  void operator()(const RefuseNode& refuse) {
+    Node* node = FindNode(refuse.node);
+    if (node == nullptr || node->joining_instance != refuse.instance) return;
+    EndJoining(*node);
+    view_.dirty_nodes.insert(node->name);
+  }
+
+  void operator()(const ForgetTask& forget) {
+    const Task* task = view_.Find(forget.task);
+    if (task == nullptr || !IsFinished(*task)) return;
+    const TaskNumber number = task->number;
+    index::Leave(view_, *task);
+    view_.numbers.erase(task->id);
+    view_.tasks.erase(number);
+    view_.dirty_tasks.insert(number);
+  }
+
+ private:
+  Node* FindNode(const NodeName& name) {
+    const auto it = view_.nodes.find(name);
+    return it == view_.nodes.end() ? nullptr : &it->second;
+  }
+
+  void EndJoining(Node& node) {
+    node.joining_instance = 0;
+    node.joining = {};
+    view_.joining.erase(node.name);
+  }
+
+  void Concern(Node& node) {
+    node.last_decision = seq_;
+    view_.dirty_nodes.insert(node.name);
+  }
+
+  View& view_;
+  std::uint64_t seq_;
+  const DecisionBatch& batch_;
+};
+
+// Tasks that have come to their end since the last decision now have a time for it.
+void SetEnds(View& view, WallTime now) {
+  const std::vector<TaskNumber> ended = std::exchange(view.ended_now, {});
+  for (const TaskNumber& number : ended) {
+    const auto it = view.tasks.find(number);
+    if (it == view.tasks.end()) continue;
+    it->second.ended_at = now;
+    view.finished.insert({now, number});
+    view.dirty_tasks.insert(number);
+  }
+}
+
+// Drops what has been told, and stamps what this message makes valid.
+void SetTransitions(View& view, const DecisionBatch& batch, std::size_t known_before) {
+  for (std::size_t i = known_before; i < view.untold.size(); ++i) {
+    view.untold[i].stamp = batch.stamp();
+    view.untold[i].time = batch.decided_at;
+  }
+  if (batch.told == Stamp{}) return;
+  // Transitions are in the order of their messages, so what was told is a prefix. A leader that
+  // has told a message of its own term has told all of the terms before.
+  const bool own_term = batch.told.term_id == batch.term.id;
+  std::size_t told = 0;
+  for (std::size_t i = 0; i < known_before; ++i) {
+    const Stamp& stamp = view.untold[i].stamp;
+    const bool same_term = stamp.term_id == batch.told.term_id;
+    if (same_term ? stamp.cycle <= batch.told.cycle : own_term) told = i + 1;
+  }
+  view.untold.erase(view.untold.begin(), view.untold.begin() + static_cast<std::ptrdiff_t>(told));
+}
+
+}  // namespace
+
+namespace fold {
+
+void NoteTransition(View& view, const Task& task) {
+  Transition step;
+  step.task = task.id.str();
+  step.name = task.spec->name.str();
+  step.status = StatusName(StatusOf(task));
+  step.node = task.node;
+  step.attempt = task.attempt;
+  step.reason = ReasonOf(task);
+  step.healthy = IsHealthy(task);
+  if (task.observed) {
+    step.launch = task.observed->key.launch;
+    step.ports = task.observed->ports;
+    const ExitCause cause = task.observed->cause;
+    if (cause == ExitCause::kExited || cause == ExitCause::kSignaled) {
+      step.exit_code = task.observed->exit_code;
+    }
+  }
+  view.untold.push_back(std::move(step));
+}
+
+}  // namespace fold
+
+bool MayFollow(const View& view, const DecisionBatch& batch) {
+  if (batch.prev != view.stamp || batch.intents.seq < view.intents.seq ||
+      batch.facts.generation < view.facts.generation ||
+      (batch.facts.generation == view.facts.generation && batch.facts.seq < view.facts.seq)) {
+    return false;
+  }
+  if (batch.term_start) {
+    return batch.term.epoch > view.term.epoch && batch.term.id != 0 && batch.cycle == 1;
+  }
+  return batch.term == view.term && batch.cycle == view.stamp.cycle + 1;
+}
+
+bool IsNext(const View& view, const DecisionBatch& batch) {
+  return MayFollow(view, batch) && batch.intents == view.intents && batch.facts == view.facts;
+}
+
+void FoldDecisions(View& view, std::uint64_t seq, const DecisionBatch& batch) {
+  CUBE_CHECK(IsNext(view, batch));
+  if (batch.term_start) {
+    view.term = batch.term;
+    view.term_start = batch.term_start;
+  }
+  // What the intents and facts of this cycle added carries no stamp yet.
+  std::size_t known_before = view.untold.size();
+  while (known_before > 0 && view.untold[known_before - 1].stamp == Stamp{}) --known_before;
+  Folder folder(view, seq, batch);
+  for (const DecisionItem& item : batch.items) std::visit(folder, item);
+  SetEnds(view, batch.decided_at);
+  SetTransitions(view, batch, known_before);
+  view.decision_seq = seq;
+  view.valid_seq = seq;
+  view.stamp = batch.stamp();
+  view.decided_at = batch.decided_at;
+  view.told = batch.told;
+}
+
+void SkipDecisions(View& view, std::uint64_t seq) {
+  view.decision_seq = seq;
+  ++view.foreign_messages;
+}
+
+}  // namespace cube

@@ -1,0 +1,76 @@
+#include "shared/cluster/fold.h"
+#include "shared/cluster/fold_support.h"
+
+namespace cube {
+namespace {
+
+void FoldJoined(View& view, const FactBatch& batch, const NodeJoined& joined) {
+  const auto [it, is_new] = view.nodes.try_emplace(batch.node);
+  Node& node = it->second;
+  if (is_new) node.name = batch.node;
+  if (node.incarnation > 0 && node.instance == batch.instance) return;  // said again
+  if (node.joining_instance == batch.instance && node.joining == joined.description) return;
+  node.joining_instance = batch.instance;
+  node.joining = joined.description;
+  view.joining.insert(batch.node);
+  view.dirty_nodes.insert(batch.node);
+}
+
+void FoldLaunch(View& view, const Node& node, const LaunchFact& fact) {
+  Task* task = view.Find(fact.key.task);
+  const bool counts = task != nullptr && IsLive(*task) && task->node == node.name &&
+                      task->attempt == fact.key.attempt && task->placement == fact.placement &&
+                      (!task->observed || MovesForward(*task->observed, fact));
+  if (!counts) {
+    ++view.stale_facts;
+    return;
+  }
+  fold::ChangeTask(view, *task, [&fact](Task& t) { t.observed = fact; });
+}
+
+void FoldOne(View& view, Node& node, const Fact& fact) {
+  if (const auto* launch = std::get_if<LaunchFact>(&fact.what)) {
+    FoldLaunch(view, node, *launch);
+  } else if (const auto* described = std::get_if<NodeDescribed>(&fact.what)) {
+    node.description = described->description;
+    ++view.room_version;
+  } else if (const auto* reported = std::get_if<NodeReported>(&fact.what)) {
+    if (reported->up != node.up) return;  // the answer to an older welcome
+    node.reported = true;
+    ++view.room_version;
+  }
+  // NodeLeft tells people only: that the node is down is for the leader to decide.
+}
+
+}  // namespace
+
+void FoldFacts(View& view, const Position& at, const FactBatch& batch) {
+  if (at.generation == view.facts.generation && at.seq <= view.facts.seq) return;
+  view.facts = at;
+  std::uint64_t number = batch.first_number;
+  for (const Fact& fact : batch.facts) {
+    const std::uint64_t this_number = number++;
+    if (const auto* joined = std::get_if<NodeJoined>(&fact.what)) {
+      FoldJoined(view, batch, *joined);
+      continue;
+    }
+    const auto it = view.nodes.find(batch.node);
+    if (it == view.nodes.end() || it->second.incarnation == 0 ||
+        it->second.instance != batch.instance || it->second.incarnation != batch.incarnation ||
+        this_number <= it->second.last_fact) {
+      ++view.stale_facts;  // another instance's, or repeated
+      continue;
+    }
+    it->second.last_fact = this_number;
+    view.dirty_nodes.insert(batch.node);
+    FoldOne(view, it->second, fact);
+  }
+}
+
+void SkipFacts(View& view, const Position& at) {
+  if (at.generation == view.facts.generation && at.seq <= view.facts.seq) return;
+  view.facts = at;
+  ++view.stale_facts;
+}
+
+}  // namespace cube

@@ -1,0 +1,28 @@
+// What the three fold_*.cc share.
+#pragma once
+
+#include "shared/cluster/index.h"
+#include "shared/cluster/status.h"
+#include "shared/cluster/view.h"
+
+namespace cube::fold {
+
+// Puts the task's present status at the end of what is to be told. Stamp and time are set when the
+// decision message that makes it valid is folded.
+void NoteTransition(View& view, const Task& task);
+
+// Changes a task's record, keeps the indexes true, marks it dirty and notes its transition.
+template <class Change>
+void ChangeTask(View& view, Task& task, const Change& change) {
+  const Status before = StatusOf(task);
+  const std::uint32_t attempt_before = task.attempt;
+  index::Leave(view, task);
+  change(task);
+  index::Enter(view, task);
+  view.dirty_tasks.insert(task.number);
+  if (StatusOf(task) != before || task.attempt != attempt_before) {
+    NoteTransition(view, task);
+  }
+}
+
+}  // namespace cube::fold

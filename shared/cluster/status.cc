@@ -1,0 +1,70 @@
+#include "shared/cluster/status.h"
+
+namespace cube {
+namespace {
+
+Status EndedStatus(const Task& task) {
+  if (task.over) return Status::kStopped;
+  if (!task.observed || !task.observed->final) return Status::kLost;
+  const LaunchFact& end = *task.observed;
+  if (end.stop_asked) return Status::kStopped;
+  const bool clean = end.cause == ExitCause::kExited && end.exit_code == 0;
+  return clean ? Status::kCompleted : Status::kFailed;
+}
+
+Status PlacedStatus(const Task& task) {
+  if (task.stop_wanted) return Status::kStopping;
+  if (!task.observed) return Status::kScheduled;
+  switch (task.observed->state) {
+    case LaunchState::kPulling: return Status::kPulling;
+    case LaunchState::kStarting: return Status::kStarting;
+    case LaunchState::kRunning: return Status::kRunning;
+    case LaunchState::kExited: return Status::kRestarting;
+  }
+  return Status::kScheduled;
+}
+
+}  // namespace
+
+std::string_view StatusName(Status status) {
+  switch (status) {
+    case Status::kPending: return "pending";
+    case Status::kScheduled: return "scheduled";
+    case Status::kPulling: return "pulling";
+    case Status::kStarting: return "starting";
+    case Status::kRunning: return "running";
+    case Status::kRestarting: return "restarting";
+    case Status::kStopping: return "stopping";
+    case Status::kCompleted: return "completed";
+    case Status::kFailed: return "failed";
+    case Status::kStopped: return "stopped";
+    case Status::kLost: return "lost";
+  }
+  return "unknown";
+}
+
+Status StatusOf(const Task& task) {
+  if (IsFinished(task)) return EndedStatus(task);
+  if (IsLive(task)) return PlacedStatus(task);
+  return task.stop_wanted ? Status::kStopping : Status::kPending;
+}
+
+std::string ReasonOf(const Task& task) {
+  switch (StatusOf(task)) {
+    case Status::kPending:
+    case Status::kLost: return task.lost_reason;
+    case Status::kStopped: {
+      if (task.over) return "stopped before it ran";
+      return "stop asked; " + DescribeEnd(*task.observed);
+    }
+    case Status::kRestarting:
+    case Status::kFailed: return DescribeEnd(*task.observed);
+    case Status::kPulling:
+    case Status::kStarting: return task.observed->detail;
+    default: return {};
+  }
+}
+
+bool IsHealthy(const Task& task) { return StatusOf(task) == Status::kRunning; }
+
+}  // namespace cube

@@ -1,0 +1,82 @@
+#include "shared/cluster/view.h"
+
+#include "shared/base/check.h"
+#include "shared/cluster/index.h"
+
+namespace cube {
+
+bool IsLive(const Task& task) {
+  return task.placed == Placed::kThere && !(task.observed && task.observed->final);
+}
+
+bool IsFinished(const Task& task) {
+  if (task.over) return true;
+  switch (task.placed) {
+    case Placed::kNever: return false;
+    case Placed::kThere: return task.observed && task.observed->final;
+    case Placed::kLost: return !task.spec->reschedule;
+  }
+  return false;
+}
+
+bool IsPending(const Task& task) {
+  return !IsFinished(task) && !IsLive(task) && !task.stop_wanted;
+}
+
+bool NeedsStop(const Task& task) {
+  return task.stop_wanted && !task.stop_told && !IsFinished(task);
+}
+
+bool IsReady(const Node& node) { return node.incarnation > 0 && !node.down && node.reported; }
+
+std::string ShapeOf(const TaskSpec& spec) {
+  std::string shape = EngineOf(spec);
+  auto add = [&shape](std::string_view text) {
+    shape += '\n';
+    shape += text;
+  };
+  add(std::to_string(spec.resources.cpu_millis));
+  add(std::to_string(spec.resources.memory_bytes));
+  add(std::to_string(spec.resources.disk_bytes));
+  for (const PortSpec& port : spec.ports) {
+    if (port.host_port == 0) continue;
+    add((port.protocol == Protocol::kTcp ? "t" : "u") + std::to_string(port.host_port));
+  }
+  for (const Constraint& constraint : spec.constraints) {
+    add(constraint.label);
+    shape += static_cast<char>('0' + static_cast<int>(constraint.op));
+    for (const std::string& value : constraint.values) add(value);
+  }
+  return shape;
+}
+
+Task* View::Find(const TaskId& id) {
+  const auto it = numbers.find(id);
+  return it == numbers.end() ? nullptr : &tasks.at(it->second);
+}
+
+const Task* View::Find(const TaskId& id) const {
+  const auto it = numbers.find(id);
+  return it == numbers.end() ? nullptr : &tasks.at(it->second);
+}
+
+void RebuildIndexes(View& view) {
+  view.numbers.clear();
+  view.pending.clear();
+  view.stops_due.clear();
+  view.finished.clear();
+  view.ended_now.clear();
+  view.joining.clear();
+  for (auto& [name, node] : view.nodes) {
+    node.allocated = {};
+    node.attempts.clear();
+    node.static_ports.clear();
+    if (node.joining_instance != 0) view.joining.insert(name);
+  }
+  for (const auto& [number, task] : view.tasks) {
+    view.numbers.emplace(task.id, number);
+    index::Enter(view, task);
+  }
+}
+
+}  // namespace cube

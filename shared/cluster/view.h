@@ -1,0 +1,168 @@
+// The view: all that the log says, folded. Built by fold.h alone, in the order of the decisions
+// stream, so that every reader of the log has the same one byte for byte. Pure values; nothing
+// here is thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "shared/base/time.h"
+#include "shared/domain/decision.h"
+#include "shared/domain/ids.h"
+#include "shared/domain/launch.h"
+#include "shared/domain/node.h"
+#include "shared/domain/task_spec.h"
+
+namespace cube {
+
+// Where the last attempt of a task stands, as decisions have it.
+enum class Placed : std::uint8_t {
+  kNever,  // no attempt yet
+  kThere,  // the attempt is the node's to run
+  kLost,   // its node went down
+};
+
+// A task's record. Each field has one writer: intents write desired, decisions placement, facts
+// observed. What people read (status.h) is computed from the three.
+struct Task {
+  TaskId id;
+  TaskNumber number;
+
+  // Desired.
+  TaskSpecPtr spec;
+  WallTime submitted_at;  // the server's stamp of the intent
+  bool stop_wanted = false;
+  Duration stop_grace{0};
+
+  // Placement.
+  std::uint32_t attempt = 0;
+  Placed placed = Placed::kNever;
+  NodeName node;
+  Stamp placement;
+  WallTime placed_at;  // cluster time
+  bool stop_told = false;
+  bool over = false;  // a stop ended the task while no node had it
+  std::string lost_reason;
+  std::shared_ptr<const Explanation> explanation;
+  WallTime ended_at;  // cluster time; unset while it has not ended
+
+  // Observed.
+  std::optional<LaunchFact> observed;  // newest fact of this attempt
+};
+
+// Whether the last attempt holds resources of its node.
+[[nodiscard]] bool IsLive(const Task& task);
+// Whether the task has come to its end; nothing but forgetting follows.
+[[nodiscard]] bool IsFinished(const Task& task);
+// Whether it should be placed.
+[[nodiscard]] bool IsPending(const Task& task);
+// Whether a stop was asked for that no decision has carried on yet.
+[[nodiscard]] bool NeedsStop(const Task& task);
+
+using HostPort = std::pair<std::uint16_t, Protocol>;
+
+struct Node {
+  NodeName name;
+
+  // Written by decisions.
+  std::uint64_t instance = 0;     // the worker that is welcome
+  std::uint32_t incarnation = 0;  // 0 = never welcomed
+  bool down = false;
+  std::string down_reason;
+  Stamp up;                         // the welcome or node_up that the next report must name
+  std::uint64_t last_decision = 0;  // sequence of the last decision that concerned this node
+  WallTime joined_at;               // cluster time of the first welcome
+
+  // Written by facts.
+  NodeDescription description;
+  bool reported = false;
+  std::uint64_t last_fact = 0;
+  std::uint64_t joining_instance = 0;  // a worker that asks to be this node; 0 = none
+  NodeDescription joining;
+
+  // Sums over its live attempts; follow from the tasks.
+  Resources allocated;
+  std::set<TaskNumber> attempts;
+  std::map<HostPort, TaskNumber> static_ports;
+};
+
+// Welcomed, up, and looked over: new tasks may be placed here.
+[[nodiscard]] bool IsReady(const Node& node);
+
+// One step of a task's life, as the readable feed tells it.
+struct Transition {
+  Stamp stamp;  // of the decision message with which it became valid
+  WallTime time;
+  std::string task;  // id; for a refusal the intent's sequence
+  std::string name;  // for a refusal "-refused"
+  std::string status;
+  NodeName node;
+  std::uint32_t attempt = 0;
+  std::uint32_t launch = 0;
+  std::string reason;
+  std::optional<std::int32_t> exit_code;
+  std::vector<BoundPort> ports;
+  bool healthy = false;
+  friend bool operator==(const Transition&, const Transition&) = default;
+};
+
+// Tasks of one shape are alike to every filter; the key says what filters look at.
+[[nodiscard]] std::string ShapeOf(const TaskSpec& spec);
+
+// Higher priority first, then the order of acceptance.
+struct PendingKey {
+  std::int32_t negated_priority = 0;
+  TaskNumber number;
+  friend auto operator<=>(const PendingKey&, const PendingKey&) = default;
+};
+
+struct View {
+  // Where it stands.
+  Position intents;
+  Position facts;
+  std::uint64_t decision_seq = 0;  // last message read, valid or not
+  std::uint64_t valid_seq = 0;     // last valid one
+  Stamp stamp;                     // of the last valid one
+  Term term;
+  WallTime decided_at;
+  std::optional<TermStart> term_start;  // of the current term
+  Stamp told;
+
+  std::map<TaskNumber, Task> tasks;
+  std::unordered_map<TaskId, TaskNumber> numbers;  // by id; never iterated
+  std::map<NodeName, Node> nodes;
+  NodeName last_node;                  // of the last placement: round robin goes on behind it
+  std::vector<RefuseIntent> refusals;  // that no decision has named yet
+  std::vector<Transition> untold;      // not known to have been told
+
+  // Indexes; follow from the above.
+  std::map<std::string, std::set<PendingKey>> pending;  // by shape
+  std::set<TaskNumber> stops_due;                       // NeedsStop
+  std::set<std::pair<WallTime, TaskNumber>> finished;   // by ended_at
+  std::vector<TaskNumber> ended_now;  // ended by what was folded since the last decision
+  std::set<NodeName> joining;           // nodes that a worker asks to be
+  std::uint64_t room_version = 0;     // grows whenever a waiting task might fit better
+
+  // What changed since the last commit of the view.
+  std::set<TaskNumber> dirty_tasks;  // also forgotten ones
+  std::set<NodeName> dirty_nodes;
+
+  // Counted since this process started; not part of the state.
+  std::uint64_t foreign_messages = 0;
+  std::uint64_t stale_facts = 0;
+
+  [[nodiscard]] Task* Find(const TaskId& id);
+  [[nodiscard]] const Task* Find(const TaskId& id) const;
+};
+
+// Rebuilds everything that follows from tasks and nodes (after loading the records).
+void RebuildIndexes(View& view);
+
+}  // namespace cube

@@ -1,0 +1,82 @@
+// What a worker is told to run (messages/cube/v1/desired.proto, decoded and checked).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "shared/base/time.h"
+#include "shared/domain/ids.h"
+#include "shared/domain/task_spec.h"
+
+namespace cube {
+
+struct Assignment {
+  TaskId task;
+  std::uint32_t attempt = 0;
+  Stamp placement;
+  TaskSpecPtr spec;
+  bool stop = false;   // it should end
+  Duration grace{0};   // with stop
+  std::uint32_t launches = 0;  // that facts have told of; the next one's number is not below it
+};
+struct StopAssignment {
+  TaskId task;
+  std::uint32_t attempt = 0;
+  Duration grace{0};
+};
+struct Welcomed {
+  std::uint64_t instance = 0;
+  std::uint32_t incarnation = 0;
+};
+struct JoinRefused {
+  std::uint64_t instance = 0;
+  std::string reason;
+};
+struct UpToDate {};
+using AssignItem = std::variant<Assignment, StopAssignment, Welcomed, JoinRefused, UpToDate>;
+
+// The part of one decision message that concerns one node.
+struct AssignBatch {
+  Term term;
+  NodeName node;
+  std::uint64_t instance = 0;
+  std::uint32_t incarnation = 0;
+  std::uint64_t seq = 0;   // position after applying
+  std::uint64_t prev = 0;  // the message before it that concerned this node
+  Stamp stamp;             // placement stamp of the attempts that it starts
+  std::vector<AssignItem> items;
+  std::string cluster;
+};
+
+// One page of the complete set.
+struct DesiredPage {
+  Term term;
+  NodeName node;
+  std::uint64_t instance = 0;
+  std::uint32_t incarnation = 0;
+  std::uint64_t seq = 0;
+  std::uint32_t page = 0;
+  std::uint32_t pages = 1;
+  Stamp report;  // the full report that is due; {0,0} = none
+  std::vector<Assignment> assignments;
+  std::string cluster;
+  std::uint64_t last_fact = 0;
+};
+
+// A sign of life.
+struct Heartbeat {
+  std::string node;  // a node's name, or kLeaderHeartbeat
+  std::uint64_t instance = 0;
+  std::uint32_t incarnation = 0;
+  std::uint64_t number = 0;
+  std::uint64_t position = 0;  // 0 = what is desired is unknown
+  Term term;
+  bool hello = false;
+  WallTime sent_at;
+};
+// No node can have this name: tokens do not begin with '-'.
+inline constexpr std::string_view kLeaderHeartbeat = "-leader";
+
+}  // namespace cube

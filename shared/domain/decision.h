@@ -1,0 +1,116 @@
+// Decisions: what the leading manager decides (messages/cube/v1/decisions.proto, decoded).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "shared/base/time.h"
+#include "shared/domain/ids.h"
+#include "shared/domain/task_spec.h"
+
+namespace cube {
+
+// Where a reader stands in a stream. Sequences can come back; together with the server's time
+// stamp they name one message.
+struct Position {
+  std::uint64_t seq = 0;  // 0 = nothing read yet
+  WallTime time;
+  std::uint32_t generation = 0;  // which stream of a rotated family (facts)
+  friend auto operator<=>(const Position&, const Position&) = default;
+};
+
+struct FilterCount {
+  std::string filter;
+  std::uint32_t nodes = 0;
+  friend bool operator==(const FilterCount&, const FilterCount&) = default;
+};
+
+// Why a task went where it went, or (with no winner) why it waits.
+struct Explanation {
+  std::string scheduler;
+  std::uint32_t nodes = 0;            // nodes that were known
+  std::vector<FilterCount> filtered;  // ruled out, by the first filter that did
+  std::int64_t score = 0;             // of the winner, in units of 2^-32; lower is better
+  std::int64_t runner_up_score = 0;
+  NodeName runner_up;  // empty = there was none
+  friend bool operator==(const Explanation&, const Explanation&) = default;
+};
+
+struct StartAttempt {
+  TaskId task;
+  std::uint32_t attempt = 0;
+  NodeName node;
+  TaskSpecPtr spec;
+  Explanation explanation;
+};
+struct StopAttempt {
+  TaskId task;
+  std::uint32_t attempt = 0;  // 0 = never placed: the task is over
+  NodeName node;              // empty with attempt 0
+  Duration grace{0};
+};
+struct RefuseIntent {
+  std::uint64_t intent = 0;
+  std::uint32_t index = 0;
+  std::string task;  // as it was named; may be no valid id
+  Error error;
+  friend bool operator==(const RefuseIntent&, const RefuseIntent&) = default;
+};
+struct NodeDown {
+  NodeName node;
+  std::string reason;
+};
+struct NodeUp {
+  NodeName node;
+};
+struct WelcomeNode {
+  NodeName node;
+  std::uint64_t instance = 0;
+  std::uint32_t incarnation = 0;
+};
+struct RefuseNode {
+  NodeName node;
+  std::uint64_t instance = 0;
+  std::string reason;
+};
+struct ForgetTask {
+  TaskId task;
+};
+using DecisionItem = std::variant<StartAttempt, StopAttempt, RefuseIntent, NodeDown, NodeUp,
+                                  WelcomeNode, RefuseNode, ForgetTask>;
+
+// All that deciding depends on besides the view; a term fixes it in the log.
+struct Settings {
+  std::string scheduler = "round-robin";
+  Duration finished_age_max = std::chrono::hours(24);
+  std::uint32_t finished_count_max = 100'000;
+  friend bool operator==(const Settings&, const Settings&) = default;
+};
+
+struct TermStart {
+  std::string cluster;  // random name, chosen in the first decision ever
+  std::string manager;  // for people
+  std::uint32_t validation_version = 0;
+  Settings settings;
+  friend bool operator==(const TermStart&, const TermStart&) = default;
+};
+
+// One message of the decisions stream.
+struct DecisionBatch {
+  Term term;
+  std::uint64_t cycle = 0;
+  Stamp prev;         // {0,0} in the first message ever
+  Position intents;   // as_of
+  Position facts;     // as_of
+  WallTime decided_at;
+  Stamp told;
+  std::optional<TermStart> term_start;
+  std::vector<DecisionItem> items;
+
+  [[nodiscard]] Stamp stamp() const { return {term.id, cycle}; }
+};
+
+}  // namespace cube

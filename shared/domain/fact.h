@@ -1,0 +1,47 @@
+// Facts: what workers have seen happen (messages/cube/v1/facts.proto, decoded and checked).
+#pragma once
+
+#include <cstdint>
+#include <variant>
+#include <vector>
+
+#include "shared/base/time.h"
+#include "shared/domain/ids.h"
+#include "shared/domain/launch.h"
+#include "shared/domain/node.h"
+
+namespace cube {
+
+struct NodeJoined {
+  NodeDescription description;
+  friend bool operator==(const NodeJoined&, const NodeJoined&) = default;
+};
+struct NodeDescribed {
+  NodeDescription description;
+  friend bool operator==(const NodeDescribed&, const NodeDescribed&) = default;
+};
+struct NodeReported {
+  Stamp up;
+  friend bool operator==(const NodeReported&, const NodeReported&) = default;
+};
+struct NodeLeft {
+  friend bool operator==(const NodeLeft&, const NodeLeft&) = default;
+};
+
+struct Fact {
+  WallTime at;  // the worker's clock; for people only
+  std::variant<NodeJoined, NodeDescribed, NodeReported, LaunchFact, NodeLeft> what;
+  friend bool operator==(const Fact&, const Fact&) = default;
+};
+
+// A batch of one node, as one message carries it.
+struct FactBatch {
+  NodeName node;
+  std::uint64_t instance = 0;
+  std::uint32_t incarnation = 0;   // 0 = before the welcome
+  std::uint64_t first_number = 0;  // the facts are numbered from here without gaps
+  std::vector<Fact> facts;
+  friend bool operator==(const FactBatch&, const FactBatch&) = default;
+};
+
+}  // namespace cube

@@ -1,0 +1,57 @@
+// The life of one launch, as workers report it and everybody reads it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "shared/base/time.h"
+#include "shared/domain/ids.h"
+#include "shared/domain/task_spec.h"
+
+namespace cube {
+
+// Only moves forward (docs/STATE_MACHINES.md).
+enum class LaunchState : std::uint8_t {
+  kPulling,   // the image is being fetched
+  kStarting,  // created, not yet started
+  kRunning,
+  kExited,
+};
+
+// How a launch ended; kNone while it has not.
+enum class ExitCause : std::uint8_t {
+  kNone,
+  kExited,       // exit_code says
+  kSignaled,     // exit_code = 128 + signal
+  kOutOfMemory,
+  kVanished,     // somebody else removed it
+  kStartFailed,  // it never ran: image, command, port or engine (detail says)
+};
+
+// What became of a launch: the worker's words, and the newest of them in a task's record.
+struct LaunchFact {
+  LaunchKey key;
+  Stamp placement;  // the decision that placed the attempt
+  LaunchState state = LaunchState::kPulling;
+  ExitCause cause = ExitCause::kNone;
+  std::int32_t exit_code = -1;  // kExited and kSignaled; -1 = unknown
+  std::string detail;           // one sentence: the engine's error or progress
+  std::string container_id;
+  std::vector<BoundPort> ports;
+  WallTime started_at;
+  WallTime finished_at;
+  bool final = false;       // kExited: no further launch of this attempt follows
+  bool stop_asked = false;  // kExited: a stop had been asked for
+  WallTime restart_at;      // kExited and not final: when the next launch is due
+  friend bool operator==(const LaunchFact&, const LaunchFact&) = default;
+};
+
+// "exit code 1", "killed by signal 9 (SIGKILL)", "out of memory", ...; empty while it has not ended.
+[[nodiscard]] std::string DescribeEnd(const LaunchFact& fact);
+
+// True if `next` is later in the life of the same attempt than `last`: (launch, state) grows.
+[[nodiscard]] bool MovesForward(const LaunchFact& last, const LaunchFact& next);
+
+}  // namespace cube

@@ -1,0 +1,44 @@
+// The flags that cube-manager and cube-worker share, each with its twin in the environment
+// (CUBE_<FLAG>) and in the configuration file.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
+
+#include "shared/base/error.h"
+#include "shared/bus/nats_options.h"
+#include "shared/wire/subjects.h"
+
+namespace cube::service {
+
+struct ServiceFlags {
+  std::vector<std::string> servers;  // CUBE_SERVER, then NATS_URL, then the local default
+  std::string creds;
+  std::string user;
+  std::string password;
+  std::string token;
+  std::string tls_ca;
+  std::string tls_cert;
+  std::string tls_key;
+  bool allow_unsafe_tls = false;
+  std::string root = "cube";
+  std::string state_dir;  // empty = the default of this user
+  std::string store = "lmdb";
+  std::string log_format = "text";
+  std::string log_level = "info";
+};
+
+// Adds them to `app`, with --config (default `default_config`, if it is there) and --version.
+void AddServiceFlags(CLI::App& app, ServiceFlags& flags, const std::string& default_config);
+
+// Sets up logging; kInvalid names the flag.
+[[nodiscard]] Result<void> ConfigureLogging(const ServiceFlags& flags);
+// `client_name` is shown by the server's monitoring.
+[[nodiscard]] bus::NatsBusOptions BusOptions(const ServiceFlags& flags,
+                                             const std::string& client_name);
+[[nodiscard]] Result<wire::Subjects> SubjectsOf(const ServiceFlags& flags);
+// --state-dir or the default; created if missing.
+[[nodiscard]] Result<std::string> StateDirOf(const ServiceFlags& flags);
+
+}  // namespace cube::service

@@ -1,0 +1,51 @@
+// Bytes <-> domain values: the door through which everything from outside comes in. Decoders
+// accept any bytes, never throw, and give either valid values or an error with the field's path.
+// Thread-safe: pure functions.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "shared/base/error.h"
+#include "shared/bus/bus.h"
+#include "shared/domain/assign.h"
+#include "shared/domain/decision.h"
+#include "shared/domain/fact.h"
+#include "shared/domain/intent.h"
+
+namespace cube::wire {
+
+// ---- intents ------------------------------------------------------------------------------
+
+// What CLI and tests send. Equal specs (by pointer or value) are encoded once.
+[[nodiscard]] std::string EncodeSubmit(const std::vector<SubmitTask>& tasks);
+[[nodiscard]] std::string EncodeStop(const std::vector<StopTask>& tasks);
+// Protobuf, or the human form if the payload begins with '{' or '[' (after white space). Never
+// fails: what cannot be accepted becomes an InvalidItem (index 0 if the whole is unreadable).
+// Ids of submissions that named none stay empty. `subject` tells submit from stop; an unknown
+// subject gives one InvalidItem.
+[[nodiscard]] IntentBatch DecodeIntents(std::string_view subject, const bus::Headers& headers,
+                                        std::string_view payload);
+
+// ---- between managers and workers -----------------------------------------------------------
+
+[[nodiscard]] std::string EncodeDecisions(const DecisionBatch& batch);
+[[nodiscard]] Result<DecisionBatch> DecodeDecisions(std::string_view payload);
+// A bound above what the item adds to EncodeDecisions' size (specs counted as if not shared).
+[[nodiscard]] std::size_t EncodedSizeMax(const DecisionItem& item);
+
+[[nodiscard]] std::string EncodeFacts(const FactBatch& batch);
+// `node_token` is the subject's last token; another name inside is kInvalid.
+[[nodiscard]] Result<FactBatch> DecodeFacts(std::string_view node_token, std::string_view payload);
+
+[[nodiscard]] std::string EncodeAssign(const AssignBatch& batch);
+[[nodiscard]] Result<AssignBatch> DecodeAssign(std::string_view payload);
+
+[[nodiscard]] std::string EncodeDesired(const DesiredPage& page);
+[[nodiscard]] Result<DesiredPage> DecodeDesired(std::string_view payload);
+
+[[nodiscard]] std::string EncodeHeartbeat(const Heartbeat& beat);
+[[nodiscard]] Result<Heartbeat> DecodeHeartbeat(std::string_view payload);
+
+}  // namespace cube::wire

@@ -1,0 +1,111 @@
+#include <cube/v1/facts.pb.h>
+
+#include <limits>
+
+#include "shared/domain/text.h"
+#include "shared/wire/codec.h"
+#include "shared/wire/internal.h"
+
+namespace cube::wire {
+namespace {
+
+using internal::At;
+
+void Write(const NodeJoined& from, v1::Fact& to) {
+  ToProto(from.description, *to.mutable_joined()->mutable_description());
+}
+void Write(const NodeDescribed& from, v1::Fact& to) {
+  ToProto(from.description, *to.mutable_described());
+}
+void Write(const NodeReported& from, v1::Fact& to) {
+  ToProto(from.up, *to.mutable_reported()->mutable_up());
+}
+void Write(const LaunchFact& from, v1::Fact& to) { ToProto(from, *to.mutable_launch()); }
+void Write(const NodeLeft&, v1::Fact& to) { to.mutable_left(); }
+
+Result<Fact> ReadFact(const v1::Fact& from) {
+  Fact fact;
+  fact.at = WallFromNanos(from.at_ns());
+  switch (from.fact_case()) {
+    case v1::Fact::kJoined: {
+      auto description = FromProto(from.joined().description());
+      if (!description) return At(std::move(description).error(), "joined.description");
+      fact.what = NodeJoined{*std::move(description)};
+      return fact;
+    }
+    case v1::Fact::kDescribed: {
+      auto description = FromProto(from.described());
+      if (!description) return At(std::move(description).error(), "described");
+      fact.what = NodeDescribed{*std::move(description)};
+      return fact;
+    }
+    case v1::Fact::kReported: {
+      const Stamp up = FromProto(from.reported().up());
+      CUBE_TRY_VOID(internal::CheckStamp(up, "reported.up"));
+      fact.what = NodeReported{up};
+      return fact;
+    }
+    case v1::Fact::kLaunch: {
+      auto launch = FromProto(from.launch());
+      if (!launch) return At(std::move(launch).error(), "launch");
+      fact.what = *std::move(launch);
+      return fact;
+    }
+    case v1::Fact::kLeft:
+      fact.what = NodeLeft{};
+      return fact;
+    case v1::Fact::FACT_NOT_SET:
+      break;
+  }
+  return Fail(Code::kUnsupported, "is no fact that this version knows");
+}
+
+}  // namespace
+
+std::string EncodeFacts(const FactBatch& batch) {
+  v1::Facts message;
+  message.set_node(batch.node.str());
+  message.set_instance(batch.instance);
+  message.set_incarnation(batch.incarnation);
+  message.set_first_number(batch.first_number);
+  message.mutable_facts()->Reserve(static_cast<int>(batch.facts.size()));
+  for (const Fact& fact : batch.facts) {
+    v1::Fact* proto = message.add_facts();
+    proto->set_at_ns(ToNanos(fact.at));
+    std::visit([proto](const auto& what) { Write(what, *proto); }, fact.what);
+  }
+  return internal::Serialize(message);
+}
+
+Result<FactBatch> DecodeFacts(std::string_view node_token, std::string_view payload) {
+  v1::Facts message;
+  CUBE_TRY_VOID(internal::Parse(payload, "a Facts message", message));
+  FactBatch batch;
+  CUBE_TRY(batch.node, NodeName::Parse(message.node(), "node"));
+  if (batch.node.str() != node_token) {
+    return Fail(Code::kInvalid,
+                "is '" + batch.node.str() + "', but the subject names '" +
+                    CleanText(node_token, kTokenLengthMax) + "'",
+                "node");
+  }
+  if (message.instance() == 0) return Fail(Code::kInvalid, "is required", "instance");
+  batch.instance = message.instance();
+  batch.incarnation = message.incarnation();
+  const auto count = static_cast<std::size_t>(message.facts_size());
+  CUBE_TRY_VOID(internal::CheckCount(count, kItemsMax, "facts"));
+  if (message.first_number() == 0 ||
+      message.first_number() > std::numeric_limits<std::uint64_t>::max() - kItemsMax) {
+    return Fail(Code::kInvalid, "must be at least 1 and leave room for what follows",
+                "first_number");
+  }
+  batch.first_number = message.first_number();
+  batch.facts.reserve(count);
+  for (const v1::Fact& proto : message.facts()) {
+    auto fact = ReadFact(proto);
+    if (!fact) return At(std::move(fact).error(), "facts", batch.facts.size());
+    batch.facts.push_back(*std::move(fact));
+  }
+  return batch;
+}
+
+}  // namespace cube::wire

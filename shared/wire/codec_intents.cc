@@ -1,0 +1,251 @@
+#include <cube/v1/intents.pb.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "shared/domain/rules.h"
+#include "shared/domain/text.h"
+#include "shared/wire/codec.h"
+#include "shared/wire/human.h"
+#include "shared/wire/internal.h"
+#include "shared/wire/subjects.h"
+
+namespace cube::wire {
+namespace {
+
+using internal::CheckCount;
+
+enum class Verb : std::uint8_t { kSubmit, kStop };
+
+std::optional<Verb> VerbOf(std::string_view subject) {
+  if (subject.ends_with(".tasks.submit")) return Verb::kSubmit;
+  if (subject.ends_with(".tasks.stop")) return Verb::kStop;
+  return std::nullopt;
+}
+
+InvalidItem Invalid(Error error, std::string_view task = {}, std::string_view name = {}) {
+  return {CleanText(task, kTokenLengthMax), CleanText(name, kTokenLengthMax), std::move(error)};
+}
+
+Error TooLarge(std::size_t size) {
+  return {Code::kInvalid,
+          "one task has " + std::to_string(size) + " bytes encoded; at most 64 KiB are allowed",
+          {}};
+}
+static_assert(kIntentItemBytesMax == 64u << 10);  // the text above
+
+// ---- submit -----------------------------------------------------------------------------------
+
+// A specification of the table: decoded once, however many tasks refer to it.
+struct TableEntry {
+  TaskSpecPtr spec;  // empty: error says why
+  Error error;
+};
+
+TableEntry ReadTableEntry(const v1::TaskSpec& proto) {
+  const std::size_t size = proto.ByteSizeLong();
+  if (size > kIntentItemBytesMax) return {nullptr, TooLarge(size)};
+  auto spec = FromProto(proto);
+  if (!spec) return {nullptr, std::move(spec).error()};
+  return {std::make_shared<const TaskSpec>(*std::move(spec)), {}};
+}
+
+IntentItem ReadSubmit(const v1::SubmitTask& task, const v1::SubmitTasks& message,
+                      const std::vector<TableEntry>& table) {
+  if (task.spec() >= table.size()) {
+    return Invalid(internal::OutOfTable("spec", task.spec(), table.size()).error(), task.id());
+  }
+  const std::string& name = message.specs(static_cast<int>(task.spec())).name();
+  SubmitTask submit;
+  if (!task.id().empty()) {
+    if (auto good = CheckPlainTaskId(task.id(), "id"); !good) {
+      return Invalid(std::move(good).error(), task.id(), name);
+    }
+    submit.id = TaskId::Trusted(task.id());
+  }
+  const TableEntry& entry = table[task.spec()];
+  if (entry.spec == nullptr) return Invalid(entry.error, task.id(), name);
+  submit.spec = entry.spec;
+  return submit;
+}
+
+Result<std::vector<IntentItem>> ReadSubmits(std::string_view payload) {
+  v1::SubmitTasks message;
+  CUBE_TRY_VOID(internal::Parse(payload, "a SubmitTasks message", message));
+  const auto count = static_cast<std::size_t>(message.tasks_size());
+  CUBE_TRY_VOID(CheckCount(count, kIntentItemsMax, "tasks"));
+  CUBE_TRY_VOID(
+      CheckCount(static_cast<std::size_t>(message.specs_size()), kIntentItemsMax, "specs"));
+  std::vector<TableEntry> table;
+  table.reserve(static_cast<std::size_t>(message.specs_size()));
+  for (const v1::TaskSpec& proto : message.specs()) table.push_back(ReadTableEntry(proto));
+  std::vector<IntentItem> items;
+  items.reserve(count);
+  for (const v1::SubmitTask& task : message.tasks()) {
+    items.push_back(ReadSubmit(task, message, table));
+  }
+  return items;
+}
+
+// ---- stop -------------------------------------------------------------------------------------
+
+IntentItem CheckedStop(std::string_view id, std::optional<Duration> grace) {
+  if (auto good = CheckPlainTaskId(id, "id"); !good) return Invalid(std::move(good).error(), id);
+  if (grace) {
+    if (auto good = CheckGrace(*grace, "grace"); !good) {
+      return Invalid(std::move(good).error(), id);
+    }
+  }
+  return StopTask{TaskId::Trusted(std::string(id)), grace};
+}
+
+Result<std::vector<IntentItem>> ReadStops(std::string_view payload) {
+  v1::StopTasks message;
+  CUBE_TRY_VOID(internal::Parse(payload, "a StopTasks message", message));
+  const auto count = static_cast<std::size_t>(message.tasks_size());
+  CUBE_TRY_VOID(CheckCount(count, kIntentItemsMax, "tasks"));
+  std::vector<IntentItem> items;
+  items.reserve(count);
+  for (const v1::StopTask& task : message.tasks()) {
+    std::optional<Duration> grace;
+    if (task.has_grace_ns()) grace = Duration(task.grace_ns());
+    items.push_back(CheckedStop(task.id(), grace));
+  }
+  return items;
+}
+
+// ---- human form -------------------------------------------------------------------------------
+
+std::string TextMember(const nlohmann::json& value, const char* key) {
+  const auto member = value.is_object() ? value.find(key) : value.end();
+  if (!value.is_object() || member == value.end() || !member->is_string()) return {};
+  return member->get<std::string>();
+}
+
+IntentItem ReadHumanSubmit(const nlohmann::json& value) {
+  const std::string id = TextMember(value, "id");
+  const std::string name = TextMember(value, "name");
+  auto task = TaskFromHuman(value);
+  if (!task) return Invalid(std::move(task).error(), id, name);
+  v1::TaskSpec proto;
+  ToProto(*task->spec, proto);
+  const std::size_t size = proto.ByteSizeLong();
+  if (size > kIntentItemBytesMax) return Invalid(TooLarge(size), id, name);
+  return *std::move(task);
+}
+
+IntentItem ReadHumanStop(const nlohmann::json& value) {
+  const std::string id = value.is_string() ? value.get<std::string>() : TextMember(value, "id");
+  auto stop = StopFromHuman(value);
+  if (!stop) return Invalid(std::move(stop).error(), id);
+  return CheckedStop(stop->id, stop->grace);
+}
+
+// One item, a list of items, or {"tasks": [...]}.
+Result<std::vector<IntentItem>> ReadHuman(Verb verb, std::string_view payload) {
+  CUBE_TRY(const nlohmann::json document, ParseJson(payload));
+  const nlohmann::json* list = document.is_array() ? &document : nullptr;
+  if (document.is_object() && document.size() == 1 && document.contains("tasks")) {
+    list = &document["tasks"];
+    if (!list->is_array()) return Fail(Code::kInvalid, "must be a list", "tasks");
+  }
+  std::vector<IntentItem> items;
+  const auto add = [&](const nlohmann::json& value) {
+    items.push_back(verb == Verb::kSubmit ? ReadHumanSubmit(value) : ReadHumanStop(value));
+  };
+  if (list == nullptr) {
+    add(document);
+    return items;
+  }
+  CUBE_TRY_VOID(CheckCount(list->size(), kIntentItemsMax, "tasks"));
+  items.reserve(list->size());
+  for (const nlohmann::json& value : *list) add(value);
+  return items;
+}
+
+bool LooksHuman(Verb verb, std::string_view payload) {
+  const std::size_t start = payload.find_first_not_of(" \t\r\n");
+  if (start == std::string_view::npos) return false;
+  const char first = payload[start];
+  return first == '{' || first == '[' || (verb == Verb::kStop && first == '"');
+}
+
+// The first byte of our protobuf messages is the key of field 1 or 2: '\n' or 0x12. So a text that
+// begins with a line feed may be either: "\n{" is also a first field of 123 bytes. It is the human
+// form if it is JSON, which a message never is: its bytes below 0x20 stand within quotes, if any.
+Result<std::vector<IntentItem>> ReadEither(Verb verb, std::string_view payload) {
+  const auto read = [&] {
+    return verb == Verb::kSubmit ? ReadSubmits(payload) : ReadStops(payload);
+  };
+  if (!LooksHuman(verb, payload)) return read();
+  if (payload.front() != '\n') return ReadHuman(verb, payload);
+  if (auto human = ReadHuman(verb, payload)) return human;
+  return read();
+}
+
+Result<std::vector<IntentItem>> ReadItems(std::string_view subject, std::string_view payload) {
+  const std::optional<Verb> verb = VerbOf(subject);
+  if (!verb) {
+    return Fail(Code::kUnsupported,
+                "'" + CleanText(subject, kTokenLengthMax) +
+                    "' is not supported by this version; it knows tasks.submit and tasks.stop");
+  }
+  if (payload.empty()) return Fail(Code::kInvalid, "the message is empty");
+  return ReadEither(*verb, payload);
+}
+
+// The token becomes part of a subject: nothing may sneak dots or wildcards in.
+std::string OutcomeToken(const bus::Headers& headers) {
+  const auto header = headers.find(std::string(kHeaderOutcome));
+  if (header == headers.end()) return {};
+  const std::string& token = header->second;
+  const bool good = !token.empty() && token.size() <= kOutcomeTokenBytesMax &&
+                    std::all_of(token.begin(), token.end(), [](char c) {
+                      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                             (c >= '0' && c <= '9') || c == '-' || c == '_';
+                    });
+  return good ? token : std::string();
+}
+
+}  // namespace
+
+std::string EncodeSubmit(const std::vector<SubmitTask>& tasks) {
+  v1::SubmitTasks message;
+  internal::SpecTable table;
+  message.mutable_tasks()->Reserve(static_cast<int>(tasks.size()));
+  for (const SubmitTask& task : tasks) {
+    v1::SubmitTask* proto = message.add_tasks();
+    proto->set_id(task.id.str());
+    proto->set_spec(table.Index(task.spec));
+  }
+  internal::WriteSpecs(table, message.mutable_specs());
+  return internal::Serialize(message);
+}
+
+std::string EncodeStop(const std::vector<StopTask>& tasks) {
+  v1::StopTasks message;
+  for (const StopTask& task : tasks) {
+    v1::StopTask* proto = message.add_tasks();
+    proto->set_id(task.id.str());
+    if (task.grace) proto->set_grace_ns(task.grace->count());
+  }
+  return internal::Serialize(message);
+}
+
+IntentBatch DecodeIntents(std::string_view subject, const bus::Headers& headers,
+                          std::string_view payload) {
+  IntentBatch batch;
+  batch.outcome_token = OutcomeToken(headers);
+  auto items = ReadItems(subject, payload);
+  if (items && items->empty()) {
+    items = Fail(Code::kInvalid, "names no task; name at least one", "tasks");
+  }
+  if (items) {
+    batch.items = *std::move(items);
+  } else {
+    batch.items.emplace_back(Invalid(std::move(items).error()));
+  }
+  return batch;
+}
+
+}  // namespace cube::wire

@@ -1,0 +1,85 @@
+// Upper bounds of encoded sizes: a manager asks for each decision while it fills a message, so
+// they are sums over the values, without encoding anything.
+#include "shared/wire/codec.h"
+#include "shared/wire/limits.h"
+
+namespace cube::wire {
+namespace {
+
+// A field's key (1 or 2 bytes) and a varint of any length (10), rounded up.
+constexpr std::size_t kScalarMax = 12;
+// A field's key and the length of what follows.
+constexpr std::size_t kFramingMax = 7;
+
+std::size_t Text(std::string_view text) { return kFramingMax + text.size(); }
+
+std::size_t Texts(const std::vector<std::string>& texts) {
+  std::size_t size = 0;
+  for (const std::string& text : texts) size += Text(text);
+  return size;
+}
+
+std::size_t Map(const std::map<std::string, std::string>& map) {
+  std::size_t size = 0;
+  for (const auto& [key, value] : map) size += kFramingMax + Text(key) + Text(value);
+  return size;
+}
+
+std::size_t Spec(const TaskSpec& spec) {
+  std::size_t size = kFramingMax + Text(spec.name.str()) + Text(spec.image) + Texts(spec.command) +
+                     Texts(spec.entrypoint) + Map(spec.env) + Map(spec.labels) + Text(spec.user) +
+                     Text(spec.workdir) + Text(spec.stop_signal) + Text(spec.engine);
+  for (const PortSpec& port : spec.ports) size += kFramingMax + 3 * kScalarMax + Text(port.name);
+  size += kFramingMax + 3 * kScalarMax;  // resources
+  size += kFramingMax + 2 * kScalarMax;  // restart
+  if (spec.health) {
+    size += kFramingMax + 6 * kScalarMax + Text(spec.health->http_path) +
+            Text(spec.health->port_name) + Texts(spec.health->command);
+  }
+  size += 4 * kScalarMax;  // stop_grace, priority, pull, reschedule
+  for (const Constraint& constraint : spec.constraints) {
+    size += kFramingMax + Text(constraint.label) + kScalarMax + Texts(constraint.values);
+  }
+  return size;
+}
+
+// A sentence is cleaned on its way: a malformed byte becomes three, but never above the limit.
+std::size_t Sentence(std::string_view text) {
+  return kFramingMax + std::min(text.size() * 3, kSentenceBytesMax);
+}
+
+std::size_t Of(const StartAttempt& item) {
+  const Explanation& why = item.explanation;
+  std::size_t size = Text(item.task.str()) + 4 * kScalarMax + Text(item.node.str()) +
+                     Spec(*item.spec) + kFramingMax + Text(why.scheduler) + 4 * kScalarMax +
+                     Text(why.runner_up.str());
+  for (const FilterCount& count : why.filtered) {
+    size += kFramingMax + Text(count.filter) + kScalarMax;
+  }
+  return size;
+}
+std::size_t Of(const StopAttempt& item) {
+  return Text(item.task.str()) + 3 * kScalarMax + Text(item.node.str());
+}
+std::size_t Of(const RefuseIntent& item) {
+  return 2 * kScalarMax + kFramingMax + std::min(item.task.size() * 3, kWordBytesMax) +
+         kFramingMax + Text(CodeName(item.error.code)) + Sentence(item.error.message) +
+         Sentence(item.error.field);
+}
+std::size_t Of(const NodeDown& item) {
+  return Text(item.node.str()) + kScalarMax + Sentence(item.reason);
+}
+std::size_t Of(const NodeUp& item) { return Text(item.node.str()) + kScalarMax; }
+std::size_t Of(const WelcomeNode& item) { return Text(item.node.str()) + 3 * kScalarMax; }
+std::size_t Of(const RefuseNode& item) {
+  return Text(item.node.str()) + 2 * kScalarMax + Sentence(item.reason);
+}
+std::size_t Of(const ForgetTask& item) { return Text(item.task.str()); }
+
+}  // namespace
+
+std::size_t EncodedSizeMax(const DecisionItem& item) {
+  return 2 * kFramingMax + std::visit([](const auto& what) { return Of(what); }, item);
+}
+
+}  // namespace cube::wire

@@ -1,0 +1,275 @@
+#include "test/simulation/actors.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "services/manager/view_store.h"
+#include "services/worker/log_service.h"
+#include "services/worker/worker_store.h"
+#include "shared/base/check.h"
+#include "shared/wire/codec.h"
+
+namespace cube::sim {
+namespace {
+// Inputs a process takes in one step, as its shell does.
+constexpr std::size_t kInputsPerStep = 16;
+constexpr Duration kRetryAfter = std::chrono::milliseconds(100);
+}  // namespace
+
+bool Actor::DiesHere() {
+  if (stage_.crash_rate == 0 || !stage_.random.Chance(stage_.crash_rate)) return false;
+  stage_.Note(name_ + " dies in the middle of a step");
+  return true;
+}
+
+// ---- manager ----------------------------------------------------------------------------------
+
+ManagerActor::ManagerActor(Stage& stage, std::string name)
+    : Actor(stage, std::move(name)),
+      store_(std::make_unique<store::FaultyStore>(manager::ViewSchema(),
+                                                  store::FaultyStore::Durability::kRelaxed)) {}
+
+void ManagerActor::Start() {
+  manager::ManagerOptions options;
+  options.name = name_;
+  options.owner = name_;
+  options.seed = stage_.random.Next();
+  auto loop =
+      manager::ManagerLoop::Make(options, [this] { return manager::LoadView(*store_); });
+  CUBE_CHECK(loop.has_value());
+  loop_ = std::move(*loop);
+  bus_ = std::make_unique<bus::SimBus>(
+      stage_.server, name_, [this](bus::Event event) { inbox_.push_back(std::move(event)); });
+  alive_ = true;
+  stage_.Note(name_ + " starts");
+}
+
+void ManagerActor::Kill() {
+  alive_ = false;
+  bus_.reset();
+  loop_.reset();
+  inbox_.clear();
+  stage_.Note(name_ + " is gone");
+}
+
+void ManagerActor::LoseView() {
+  CUBE_CHECK(!alive_);
+  store_ = std::make_unique<store::FaultyStore>(manager::ViewSchema(),
+                                                store::FaultyStore::Durability::kRelaxed);
+  stage_.Note(name_ + " loses its view");
+}
+
+MonoTime ManagerActor::WakeAt() const {
+  if (!alive_) return MonoTime::max();
+  return inbox_.empty() ? loop_->NextDeadline() : MonoTime{};
+}
+
+void ManagerActor::Run() {
+  std::vector<manager::Input> inputs;
+  while (!inbox_.empty() && inputs.size() < kInputsPerStep) {
+    inputs.push_back({std::move(inbox_.front())});
+    inbox_.pop_front();
+  }
+  for (manager::Operation& operation :
+       loop_->Step(inputs, stage_.clock.now(), !inbox_.empty())) {
+    if (DiesHere()) {
+      Kill();
+      return;
+    }
+    if (auto* call = std::get_if<bus::Operation>(&operation)) {
+      bus::Execute(*bus_, std::move(*call));
+    } else if (const auto* commit = std::get_if<manager::Commit>(&operation)) {
+      CUBE_CHECK(store_->Commit(commit->batch).has_value());
+    } else if (const auto* line = std::get_if<manager::LogLine>(&operation)) {
+      stage_.Note(name_ + ": " + line->text);
+    } else if (const auto* exit = std::get_if<manager::Exit>(&operation)) {
+      stage_.Note(name_ + " ends: " + exit->reason);
+      Kill();
+      return;
+    }
+  }
+}
+
+// ---- worker -----------------------------------------------------------------------------------
+
+WorkerActor::WorkerActor(Stage& stage, std::string node, Resources capacity)
+    : Actor(stage, std::move(node)),
+      capacity_(capacity),
+      store_(std::make_unique<store::FaultyStore>(worker::WorkerSchema(),
+                                                  store::FaultyStore::Durability::kFull)),
+      machine_(std::make_shared<engine::SimMachine>()) {}
+
+void WorkerActor::Start() {
+  const NodeName node = NodeName::Trusted(name_);
+  auto stored = worker::LoadState(*store_, node);
+  CUBE_CHECK(stored.has_value());
+  if (stored->meta.instance == 0) stored->meta.instance = stage_.random.Next() | 1;
+  worker::LoopOptions options;
+  options.node = node;
+  options.engines = {"sim"};
+  options.description.capacity = capacity_;
+  options.description.tasks_max = 500;
+  options.description.version = "sim";
+  options.metrics = false;
+  options.seed = stage_.random.Next();
+  const Now now = stage_.clock.now();
+  loop_ = std::make_unique<worker::WorkerLoop>(std::move(options), std::move(*stored), now);
+  engine_ = std::make_unique<engine::SimEngine>(machine_, [this](engine::Event event) {
+    inbox_.emplace_back(worker::FromEngine{"sim", std::move(event)});
+  });
+  bus_ = std::make_unique<bus::SimBus>(stage_.server, name_, [this](bus::Event event) {
+    inbox_.emplace_back(worker::FromBus{std::move(event)});
+  });
+  beats_ =
+      std::make_unique<bus::SimBus>(stage_.server, name_ + "-beats", [this](bus::Event event) {
+        if (std::holds_alternative<bus::Connected>(event)) {
+          inbox_.emplace_back(worker::BeatsConnected{});
+        }
+      });
+  alive_ = true;
+  stage_.Note(name_ + " starts");
+}
+
+void WorkerActor::Kill() {
+  alive_ = false;
+  beats_.reset();
+  bus_.reset();
+  engine_.reset();
+  loop_.reset();
+  inbox_.clear();
+  stage_.Note(name_ + " is gone");
+}
+
+void WorkerActor::LoseView() {
+  CUBE_CHECK(!alive_);
+  store_ = std::make_unique<store::FaultyStore>(worker::WorkerSchema(),
+                                                store::FaultyStore::Durability::kFull);
+  stage_.Note(name_ + " loses its view");
+}
+
+MonoTime WorkerActor::WakeAt() const {
+  const std::optional<MonoTime> due = machine_->NextDue();
+  MonoTime wake = due.value_or(MonoTime::max());
+  if (alive_) wake = std::min(wake, inbox_.empty() ? loop_->NextDeadline() : MonoTime{});
+  return wake;
+}
+
+void WorkerActor::Run() {
+  machine_->Advance(stage_.clock.now());
+  if (!alive_) return;
+  std::vector<worker::Input> inputs;
+  while (!inbox_.empty() && inputs.size() < kInputsPerStep) {
+    inputs.push_back(std::move(inbox_.front()));
+    inbox_.pop_front();
+  }
+  for (worker::Operation& operation : loop_->Step(inputs, stage_.clock.now())) {
+    if (DiesHere()) {
+      Kill();
+      return;
+    }
+    if (!Execute(operation)) return;
+  }
+}
+
+bool WorkerActor::Execute(worker::Operation& operation) {
+  const NodeName node = NodeName::Trusted(name_);
+  if (auto* call = std::get_if<bus::Operation>(&operation)) {
+    bus::Execute(*bus_, std::move(*call));
+  } else if (const auto* commit = std::get_if<worker::Commit>(&operation)) {
+    CUBE_CHECK(store_->Commit(commit->batch).has_value());
+  } else if (auto* beat = std::get_if<worker::Beat>(&operation)) {
+    beats_->Publish(std::move(beat->subject), {}, std::move(beat->payload));
+  } else if (auto* engine_call = std::get_if<worker::EngineCall>(&operation)) {
+    if (auto* start = std::get_if<worker::StartEngine>(engine_call)) {
+      engine_->Start(std::move(start->owner));
+    } else if (auto* launch = std::get_if<worker::LaunchCall>(engine_call)) {
+      engine_->Launch(std::move(launch->request));
+    } else if (auto* stop = std::get_if<worker::StopCall>(engine_call)) {
+      engine_->Stop(stop->key, stop->signal, stop->grace);
+    } else if (auto* remove = std::get_if<worker::RemoveCall>(engine_call)) {
+      engine_->Remove(remove->key, "", 0);
+    } else {
+      engine_->List();
+    }
+  } else if (const auto* read = std::get_if<worker::ReadOutbox>(&operation)) {
+    auto facts = worker::ReadOutboxFrom(*store_, node, read->from, read->facts_max);
+    CUBE_CHECK(facts.has_value());
+    inbox_.emplace_back(worker::OutboxRead{std::move(*facts)});
+  } else if (const auto* line = std::get_if<worker::LogLine>(&operation)) {
+    stage_.Note(name_ + ": " + line->text);
+  } else if (const auto* exit = std::get_if<worker::Exit>(&operation)) {
+    stage_.Note(name_ + " ends: " + exit->reason);
+    const bool again = exit->again;
+    Kill();
+    if (again) Start();
+    return false;
+  }
+  return true;
+}
+
+// ---- client -----------------------------------------------------------------------------------
+
+ClientActor::ClientActor(Stage& stage) : Actor(stage, "client") {}
+
+void ClientActor::Start() {
+  alive_ = true;
+  bus_ = std::make_unique<bus::SimBus>(stage_.server, name_,
+                                       [this](bus::Event event) { OnEvent(event); });
+}
+
+MonoTime ClientActor::WakeAt() const {
+  return alive_ && connected_ && !waiting_.empty() ? retry_at_ : MonoTime::max();
+}
+
+void ClientActor::Run() {
+  std::deque<Request> waiting = std::exchange(waiting_, {});
+  for (const Request& request : waiting) Send(request);
+}
+
+void ClientActor::Kill() {
+  alive_ = false;
+  bus_.reset();
+}
+
+void ClientActor::Submit(const std::string& id, TaskSpecPtr spec) {
+  Send({false, id, wire::EncodeSubmit({{TaskId::Trusted(id), std::move(spec)}})});
+}
+
+void ClientActor::Stop(const std::string& id) {
+  Send({true, id, wire::EncodeStop({{TaskId::Trusted(id), std::nullopt}})});
+}
+
+void ClientActor::Send(const Request& request) {
+  if (!connected_) {
+    waiting_.push_back(request);
+    return;
+  }
+  bus::AppendRequest append;
+  append.op = next_op_++;
+  append.subject = request.is_stop ? wire::Subjects().TasksStop() : wire::Subjects().TasksSubmit();
+  append.payload = request.payload;
+  pending_[append.op] = request;
+  bus_->Append(std::move(append));
+}
+
+void ClientActor::OnEvent(const bus::Event& event) {
+  if (std::holds_alternative<bus::Connected>(event)) {
+    connected_ = true;
+    retry_at_ = {};
+  } else if (std::holds_alternative<bus::Disconnected>(event)) {
+    connected_ = false;
+  } else if (const auto* done = std::get_if<bus::Appended>(&event)) {
+    const auto it = pending_.find(done->op);
+    if (it == pending_.end()) return;
+    (it->second.is_stop ? stopped_ : submitted_).insert(it->second.id);
+    pending_.erase(it);
+  } else if (const auto* failed = std::get_if<bus::AppendFailed>(&event)) {
+    const auto it = pending_.find(failed->op);
+    if (it == pending_.end()) return;
+    waiting_.push_back(std::move(it->second));
+    pending_.erase(it);
+    retry_at_ = stage_.clock.now().mono + kRetryAfter;  // the stream may not be there yet
+  }
+}
+
+}  // namespace cube::sim

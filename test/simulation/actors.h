@@ -1,0 +1,144 @@
+// The processes of a simulated cluster: the real loops on in-memory ports. A process may die
+// before any operation of a step; its store, and the machine's containers, outlive it.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "services/manager/manager_loop.h"
+#include "services/worker/engine/sim/sim_engine.h"
+#include "services/worker/worker_loop.h"
+#include "shared/base/random.h"
+#include "test/support/bus/sim_bus.h"
+#include "test/support/bus/sim_clock.h"
+#include "test/support/store/faulty_store.h"
+
+namespace cube::sim {
+
+// What all actors share.
+struct Stage {
+  SimClock clock;
+  Random random;
+  bus::SimServer server;
+  // Deaths per million operations.
+  std::uint32_t crash_rate = 0;
+  // A line of the trace; empty function = nobody reads it.
+  std::function<void(const std::string&)> trace;
+
+  explicit Stage(std::uint64_t seed) : random(seed), server(clock, Random(seed ^ 0x5eed)) {}
+  void Note(const std::string& line) const {
+    if (trace) trace(line);
+  }
+};
+
+class Actor {
+ public:
+  explicit Actor(Stage& stage, std::string name) : stage_(stage), name_(std::move(name)) {}
+  virtual ~Actor() = default;
+  Actor(const Actor&) = delete;
+  Actor& operator=(const Actor&) = delete;
+
+  [[nodiscard]] const std::string& name() const { return name_; }
+  [[nodiscard]] bool alive() const { return alive_; }
+  // When Run has something to do; MonoTime::max() = nothing.
+  [[nodiscard]] virtual MonoTime WakeAt() const = 0;
+  virtual void Run() = 0;
+  virtual void Start() = 0;
+  // kill -9.
+  virtual void Kill() = 0;
+
+ protected:
+  // Whether the process dies here.
+  [[nodiscard]] bool DiesHere();
+
+  Stage& stage_;
+  std::string name_;
+  bool alive_ = false;
+};
+
+class ManagerActor final : public Actor {
+ public:
+  ManagerActor(Stage& stage, std::string name);
+  [[nodiscard]] MonoTime WakeAt() const override;
+  void Run() override;
+  void Start() override;
+  void Kill() override;
+  // Deletes the view while the process is down.
+  void LoseView();
+  [[nodiscard]] const manager::ManagerLoop* loop() const { return loop_.get(); }
+  [[nodiscard]] bus::SimClientId client() const { return bus_->client(); }
+
+ private:
+  std::unique_ptr<store::FaultyStore> store_;
+  std::unique_ptr<bus::SimBus> bus_;
+  std::unique_ptr<manager::ManagerLoop> loop_;
+  std::deque<bus::Event> inbox_;
+};
+
+class WorkerActor final : public Actor {
+ public:
+  WorkerActor(Stage& stage, std::string node, Resources capacity);
+  [[nodiscard]] MonoTime WakeAt() const override;
+  void Run() override;
+  void Start() override;
+  void Kill() override;
+  void LoseView();
+  [[nodiscard]] engine::SimMachine& machine() { return *machine_; }
+  [[nodiscard]] const worker::WorkerLoop* loop() const { return loop_.get(); }
+  [[nodiscard]] bus::SimClientId client() const { return bus_->client(); }
+
+ private:
+  bool Execute(worker::Operation& operation);
+
+  Resources capacity_;
+  std::unique_ptr<store::FaultyStore> store_;
+  std::shared_ptr<engine::SimMachine> machine_;
+  std::unique_ptr<engine::SimEngine> engine_;
+  std::unique_ptr<bus::SimBus> bus_;
+  std::unique_ptr<bus::SimBus> beats_;
+  std::unique_ptr<worker::WorkerLoop> loop_;
+  std::deque<worker::Input> inbox_;
+};
+
+// Submits and stops like the command line: repeats what was not acknowledged, with the same id.
+class ClientActor final : public Actor {
+ public:
+  explicit ClientActor(Stage& stage);
+  [[nodiscard]] MonoTime WakeAt() const override;
+  void Run() override;
+  void Start() override;
+  void Kill() override;
+
+  void Submit(const std::string& id, TaskSpecPtr spec);
+  void Stop(const std::string& id);
+  // Ids whose submission, or whose stop, the log has acknowledged.
+  [[nodiscard]] const std::set<std::string>& submitted() const { return submitted_; }
+  [[nodiscard]] const std::set<std::string>& stopped() const { return stopped_; }
+  [[nodiscard]] bool idle() const { return pending_.empty() && waiting_.empty(); }
+  [[nodiscard]] bus::SimClientId client() const { return bus_->client(); }
+
+ private:
+  struct Request {
+    bool is_stop = false;
+    std::string id;
+    std::string payload;
+  };
+  void Send(const Request& request);
+  void OnEvent(const bus::Event& event);
+
+  std::unique_ptr<bus::SimBus> bus_;
+  bus::OpId next_op_ = 1;
+  bool connected_ = false;
+  MonoTime retry_at_{};
+  std::map<bus::OpId, Request> pending_;
+  std::deque<Request> waiting_;
+  std::set<std::string> submitted_;
+  std::set<std::string> stopped_;
+};
+
+}  // namespace cube::sim

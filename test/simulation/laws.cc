@@ -1,0 +1,153 @@
+#include "test/simulation/laws.h"
+
+#include <algorithm>
+
+#include "services/manager/view_store.h"
+#include "shared/cluster/fold.h"
+#include "shared/wire/codec.h"
+#include "shared/wire/subjects.h"
+
+namespace cube::sim {
+namespace {
+
+const bus::StreamMessage* At(bus::SimServer& server, const std::string& stream,
+                             std::uint64_t seq) {
+  const bus::SimStream* found = server.FindStream(stream);
+  return found == nullptr ? nullptr : found->Find(seq);
+}
+
+}  // namespace
+
+std::string Laws::Check() {
+  const wire::Subjects names;
+  while (const bus::StreamMessage* message = At(server_, names.DecisionsStream(), seq_ + 1)) {
+    ++seq_;
+    const Result<DecisionBatch> batch = wire::DecodeDecisions(message->payload);
+    if (!batch) return "decision " + std::to_string(seq_) + " cannot be read: " + batch.error().Text();
+    const bool valid = batch->prev == view_.stamp &&
+                       (batch->term_start ? batch->term.epoch > view_.term.epoch
+                                          : batch->term == view_.term);
+    if (!valid) {
+      return "law 5: a decision that does not continue the log got in at " + std::to_string(seq_);
+    }
+    if (std::string broken = CheckBatch(*batch); !broken.empty()) {
+      return broken + " (decision " + std::to_string(seq_) + ")";
+    }
+    FoldAll(seq_, *batch);
+    if (view_.valid_seq != seq_) {
+      return "law 1: the fold did not take decision " + std::to_string(seq_);
+    }
+  }
+  return {};
+}
+
+void Laws::End(Life& life) {
+  if (!life.alive) return;
+  life.alive = false;
+  promised_[life.node] -= life.resources;
+}
+
+void Laws::ModelFacts(std::uint64_t until) {
+  const wire::Subjects names;
+  while (facts_ < until) {
+    const bus::StreamMessage* message = At(server_, names.FactsStream(), ++facts_);
+    if (message == nullptr) continue;
+    const Result<FactBatch> batch =
+        wire::DecodeFacts(wire::Subjects::LastToken(message->subject), message->payload);
+    if (!batch) continue;
+    const std::string node = batch->node.str();
+    std::uint64_t number = batch->first_number;
+    for (const Fact& fact : batch->facts) {
+      const std::uint64_t this_number = number++;
+      if (const auto* joined = std::get_if<NodeJoined>(&fact.what)) {
+        asked_to_join_[node + "/" + std::to_string(batch->instance)] =
+            joined->description.capacity;
+        continue;
+      }
+      if (speaks_[node] != std::pair(batch->instance, batch->incarnation)) continue;
+      if (this_number <= fact_numbers_[node]) continue;
+      fact_numbers_[node] = this_number;
+      const auto* launch = std::get_if<LaunchFact>(&fact.what);
+      if (launch == nullptr || !launch->final) continue;
+      const auto life = lives_.find(launch->key.task.str());
+      if (life != lives_.end() && life->second.attempt == launch->key.attempt &&
+          life->second.node == node) {
+        End(life->second);
+      }
+    }
+  }
+}
+
+std::string Laws::CheckBatch(const DecisionBatch& batch) {
+  ModelFacts(batch.facts.seq);
+  for (const DecisionItem& item : batch.items) {
+    if (const auto* start = std::get_if<StartAttempt>(&item)) {
+      Life& life = lives_[start->task.str()];
+      if (life.alive) return "law 5: two attempts of " + start->task.str() + " are alive";
+      if (start->attempt != life.attempt + 1) {
+        return "law 7: attempt " + std::to_string(start->attempt) + " of " + start->task.str() +
+               " follows attempt " + std::to_string(life.attempt);
+      }
+      const std::string node = start->node.str();
+      life = {start->attempt, true, node, start->spec->resources};
+      promised_[node] += life.resources;
+      if (promised_[node].cpu_millis > capacity_[node].cpu_millis ||
+          promised_[node].memory_bytes > capacity_[node].memory_bytes) {
+        return "law 6: more is promised than " + node + " has";
+      }
+    } else if (const auto* refuse = std::get_if<RefuseIntent>(&item)) {
+      refused_.emplace(refuse->task, refuse->error.Text());
+    } else if (const auto* down = std::get_if<NodeDown>(&item)) {
+      for (auto& [id, life] : lives_) {
+        if (life.alive && life.node == down->node.str()) End(life);
+      }
+    } else if (const auto* welcome = std::get_if<WelcomeNode>(&item)) {
+      const std::string node = welcome->node.str();
+      speaks_[node] = {welcome->instance, welcome->incarnation};
+      fact_numbers_[node] = 0;
+      capacity_[node] = asked_to_join_[node + "/" + std::to_string(welcome->instance)];
+    }
+  }
+  return {};
+}
+
+void Laws::FoldAll(std::uint64_t seq, const DecisionBatch& batch) {
+  const wire::Subjects names;
+  // What is new, then the newest of it once more: folding twice must change nothing (law 2).
+  const std::uint64_t intents_from[] = {view_.intents.seq + 1, batch.intents.seq};
+  const std::uint64_t facts_from[] = {view_.facts.seq + 1, batch.facts.seq};
+  for (int pass = 0; pass < 2; ++pass) {
+    for (std::uint64_t i = std::max<std::uint64_t>(intents_from[pass], 1); i <= batch.intents.seq;
+         ++i) {
+      const bus::StreamMessage* message = At(server_, names.IntentsStream(), i);
+      if (message == nullptr) continue;
+      FoldIntents(view_, {i, message->time, 0},
+                  wire::DecodeIntents(message->subject, message->headers, message->payload));
+    }
+    for (std::uint64_t i = std::max<std::uint64_t>(facts_from[pass], 1); i <= batch.facts.seq;
+         ++i) {
+      const bus::StreamMessage* message = At(server_, names.FactsStream(), i);
+      if (message == nullptr) continue;
+      const Result<FactBatch> facts =
+          wire::DecodeFacts(wire::Subjects::LastToken(message->subject), message->payload);
+      if (facts) {
+        FoldFacts(view_, {i, message->time, 0}, *facts);
+      } else {
+        SkipFacts(view_, {i, message->time, 0});
+      }
+    }
+  }
+  if (IsNext(view_, batch)) FoldDecisions(view_, seq, batch);
+}
+
+std::string Laws::CompareView(const std::string& who, const View& view) const {
+  if (view.valid_seq != view_.valid_seq || view.intents != view_.intents ||
+      view.facts != view_.facts) {
+    return {};  // in the middle of a cycle, or behind
+  }
+  if (manager::ViewBytes(view) == manager::ViewBytes(view_)) return {};
+  return "law 1: the view of " + who + " is not the one that the log gives at decision " +
+         std::to_string(view.valid_seq);
+}
+
+}  // namespace cube::sim

@@ -1,0 +1,57 @@
+// The laws of docs/ARCHITECTURE.md, checked against the streams by a reader of its own.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+
+#include "shared/cluster/view.h"
+#include "test/support/bus/sim_server.h"
+
+namespace cube::sim {
+
+// Follows the decisions stream with a model of its own that knows nothing but which attempts are
+// alive (laws 5 and 7), and with the real fold, each message twice (laws 1 and 2).
+class Laws {
+ public:
+  explicit Laws(bus::SimServer& server) : server_(server) {}
+
+  // Reads what the streams have gained. -> the broken law as a sentence, or empty.
+  [[nodiscard]] std::string Check();
+  // A manager's view, at rest, against a view folded from nothing. Empty = equal, or not
+  // comparable since one of them is further on.
+  [[nodiscard]] std::string CompareView(const std::string& who, const View& view) const;
+
+  [[nodiscard]] const View& view() const { return view_; }
+  [[nodiscard]] std::uint64_t decisions() const { return seq_; }
+  // Ids whose intent a decision refused, and why.
+  [[nodiscard]] const std::map<std::string, std::string>& refused() const { return refused_; }
+
+ private:
+  // The independent model of one task.
+  struct Life {
+    std::uint32_t attempt = 0;
+    bool alive = false;
+    std::string node;
+    Resources resources;
+  };
+  [[nodiscard]] std::string CheckBatch(const DecisionBatch& batch);
+  void ModelFacts(std::uint64_t until);
+  void FoldAll(std::uint64_t seq, const DecisionBatch& batch);
+  void End(Life& life);
+
+  bus::SimServer& server_;
+  std::uint64_t seq_ = 0;      // of the decisions stream
+  std::uint64_t facts_ = 0;    // of the facts stream, as the model has read it
+  std::map<std::string, std::string> refused_;
+  std::map<std::string, Life> lives_;
+  std::map<std::string, Resources> promised_;   // by node
+  std::map<std::string, Resources> capacity_;   // by node, of the welcomed instance
+  std::map<std::string, Resources> asked_to_join_;
+  std::map<std::string, std::uint64_t> fact_numbers_;  // by node, in its incarnation
+  std::map<std::string, std::pair<std::uint64_t, std::uint32_t>> speaks_;  // instance, incarnation
+  View view_;                  // the real fold
+};
+
+}  // namespace cube::sim

@@ -1,0 +1,324 @@
+#include "test/simulation/world.h"
+
+#include <algorithm>
+
+#include "shared/base/check.h"
+#include "shared/cluster/status.h"
+
+namespace cube::sim {
+namespace {
+
+constexpr std::uint64_t kStepsMax = 3'000'000;  // far beyond what any plan needs: a livelock
+constexpr Duration kReviveMin = std::chrono::milliseconds(50);
+constexpr Duration kSettleLook = std::chrono::seconds(1);
+
+Duration Millis(std::uint64_t n) { return std::chrono::milliseconds(n); }
+
+}  // namespace
+
+Plan Plan::FromSeed(std::uint64_t seed) {
+  Random random(seed * 0x9e3779b97f4a7c15ULL + 1);
+  Plan plan;
+  plan.seed = seed;
+  plan.managers = 1 + static_cast<int>(random.Below(3));
+  plan.workers = 1 + static_cast<int>(random.Below(4));
+  plan.tasks = 5 + static_cast<int>(random.Below(40));
+  plan.faults_last = std::chrono::seconds(20 + random.Below(60));
+  // Each kind of fault is absent in half of the runs: combinations, not always everything.
+  auto maybe = [&random](std::uint64_t bound) {
+    return static_cast<std::uint32_t>(random.Below(2) == 0 ? 0 : random.Below(bound));
+  };
+  plan.crash_rate = maybe(3000);
+  plan.faults.message_lost = maybe(100'000);
+  plan.faults.message_doubled = maybe(100'000);
+  plan.faults.ack_lost = maybe(20'000);
+  plan.faults.connection_lost = maybe(3'000);
+  plan.faults.delayed = maybe(20'000);
+  plan.kills = maybe(12);
+  plan.views_lost = maybe(4);
+  plan.server_stops = maybe(4);
+  plan.vanishing = maybe(6);
+  plan.engine_outages = maybe(3);
+  return plan;
+}
+
+std::string Plan::Text() const {
+  auto n = [](auto v) { return std::to_string(v); };
+  return n(managers) + " managers, " + n(workers) + " workers, " + n(tasks) + " tasks, " +
+         FormatDuration(faults_last) + "; deaths/M " + n(crash_rate) + ", kills " + n(kills) +
+         ", views lost " + n(views_lost) + ", server stops " + n(server_stops) + ", vanishing " +
+         n(vanishing) + ", engine outages " + n(engine_outages) + "; per M: lost " +
+         n(faults.message_lost) + ", doubled " + n(faults.message_doubled) + ", acks lost " +
+         n(faults.ack_lost) + ", connections lost " + n(faults.connection_lost) + ", delayed " +
+         n(faults.delayed);
+}
+
+World::World(const Plan& plan, std::function<void(const std::string&)> trace)
+    : plan_(plan), stage_(plan.seed), laws_(stage_.server) {
+  stage_.trace = [this, trace = std::move(trace)](const std::string& line) {
+    const std::string stamped =
+        FormatDuration(Millis(static_cast<std::uint64_t>(
+            ToNanos(stage_.clock.now().mono) / 1'000'000 - 3'600'000))) +
+        " " + line;
+    Hash(stamped);
+    if (trace) trace(stamped);
+  };
+  for (int i = 0; i < plan_.managers; ++i) {
+    managers_.push_back(std::make_unique<ManagerActor>(stage_, "m" + std::to_string(i)));
+    actors_.push_back(managers_.back().get());
+  }
+  for (int i = 0; i < plan_.workers; ++i) {
+    const Resources capacity{4000, std::int64_t{4} << 30, 0};
+    workers_.push_back(std::make_unique<WorkerActor>(stage_, "n" + std::to_string(i), capacity));
+    actors_.push_back(workers_.back().get());
+  }
+  client_ = std::make_unique<ClientActor>(stage_);
+  actors_.push_back(client_.get());
+}
+
+void World::Hash(const std::string& line) {
+  for (const char c : line) {  // FNV-1a
+    outcome_.trace_hash = (outcome_.trace_hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
+  }
+}
+
+void World::At(Duration after, std::function<void()> act) {
+  planned_.push_back({stage_.clock.now().mono + after, std::move(act)});
+}
+
+void World::DrawTasks() {
+  Random& random = stage_.random;
+  for (int i = 0; i < plan_.tasks; ++i) {
+    TaskSpec spec;
+    spec.name = TaskName::Trusted("t" + std::to_string(i));
+    spec.command = {"sim"};
+    spec.engine = "sim";
+    spec.resources.cpu_millis = static_cast<std::int64_t>(random.Below(4) * 250);
+    spec.stop_grace = Millis(random.Below(3000));
+    spec.labels["sim.start"] = std::to_string(random.Below(500)) + "ms";
+    if (random.Below(3) == 0) {
+      spec.labels["sim.run"] = std::to_string(random.Below(20'000)) + "ms";
+      spec.labels["sim.exit"] = std::to_string(random.Below(2));
+    }
+    if (random.Below(8) == 0) spec.labels["sim.fail"] = "no such image";
+    if (random.Below(8) == 0) spec.labels["sim.stop"] = "never";
+    if (random.Below(4) == 0) spec.restart = {RestartMode::kNo, 0};
+    const std::string id = "t" + std::to_string(i) + "-x";
+    ids_.push_back(id);
+    const auto lasts = static_cast<std::uint64_t>(plan_.faults_last / Millis(1));
+    const Duration at = Millis(random.Below(lasts));
+    auto shared = std::make_shared<const TaskSpec>(std::move(spec));
+    At(at, [this, id, shared] { client_->Submit(id, shared); });
+    if (random.Below(3) == 0) {
+      At(at + Millis(random.Below(10'000)), [this, id] {
+        if (client_->submitted().contains(id)) client_->Stop(id);
+      });
+    }
+  }
+}
+
+void World::ReviveLater(Actor& actor) {
+  At(kReviveMin + Millis(stage_.random.Below(8000)), [&actor] {
+    if (!actor.alive()) actor.Start();
+  });
+}
+
+Actor& World::AnyProcess() {
+  // The client is not a part of the cluster.
+  return *actors_[stage_.random.Below(actors_.size() - 1)];
+}
+
+void World::Kill(Actor& actor, bool lose_view) {
+  if (!actor.alive()) return;
+  actor.Kill();
+  ++outcome_.deaths;
+  ReviveLater(actor);
+  if (lose_view) {
+    if (auto* manager = dynamic_cast<ManagerActor*>(&actor)) manager->LoseView();
+    if (auto* worker = dynamic_cast<WorkerActor*>(&actor)) worker->LoseView();
+  }
+}
+
+void World::DrawFaults() {
+  Random& random = stage_.random;
+  const auto lasts = static_cast<std::uint64_t>(plan_.faults_last / Millis(1));
+  auto sometime = [&random, lasts] { return Millis(random.Below(lasts)); };
+  for (std::uint32_t i = 0; i < plan_.kills; ++i) {
+    At(sometime(), [this] { Kill(AnyProcess(), false); });
+  }
+  for (std::uint32_t i = 0; i < plan_.views_lost; ++i) {
+    At(sometime(), [this] { Kill(AnyProcess(), true); });
+  }
+  for (std::uint32_t i = 0; i < plan_.server_stops; ++i) {
+    At(sometime(), [this] {
+      if (!stage_.server.running()) return;
+      stage_.Note("server stops");
+      stage_.server.Stop();
+      At(Millis(100 + stage_.random.Below(6000)), [this] {
+        if (!stage_.server.running()) stage_.server.Start();
+      });
+    });
+  }
+  for (std::uint32_t i = 0; i < plan_.vanishing; ++i) {
+    At(sometime(), [this] {
+      engine::SimMachine& machine = workers_[stage_.random.Below(workers_.size())]->machine();
+      const auto all = machine.All();
+      if (all.empty()) return;
+      const LaunchKey key = all[stage_.random.Below(all.size())].status.key;
+      stage_.Note("somebody touches a launch of " + key.task.str());
+      if (stage_.random.Below(2) == 0) {
+        machine.Vanish(key);
+      } else {
+        machine.Exit(key, ExitCause::kSignaled, 137);
+      }
+    });
+  }
+  for (std::uint32_t i = 0; i < plan_.engine_outages; ++i) {
+    At(sometime(), [this] {
+      WorkerActor& worker = *workers_[stage_.random.Below(workers_.size())];
+      worker.machine().SetReachable(false);
+      stage_.Note("engine of " + worker.name() + " is unreachable");
+      At(Millis(stage_.random.Below(6000)), [&worker] { worker.machine().SetReachable(true); });
+    });
+  }
+}
+
+void World::Draw() {
+  for (Actor* actor : actors_) actor->Start();
+  DrawTasks();
+  DrawFaults();
+  stage_.server.set_faults(plan_.faults);
+  stage_.crash_rate = plan_.crash_rate;
+  calm_from_ = stage_.clock.now().mono + plan_.faults_last;
+  At(plan_.faults_last, [this] {
+    stage_.Note("the faults are over");
+    stage_.crash_rate = 0;
+    stage_.server.set_faults({});
+    if (!stage_.server.running()) stage_.server.Start();
+    for (const auto& worker : workers_) worker->machine().SetReachable(true);
+    for (Actor* actor : actors_) {
+      if (!actor->alive()) actor->Start();
+    }
+  });
+}
+
+// One thing happens: the earliest. -> false when nothing is left to happen.
+bool World::Step() {
+  const MonoTime now = stage_.clock.now().mono;
+  const auto planned =
+      std::min_element(planned_.begin(), planned_.end(),
+                       [](const Planned& a, const Planned& b) { return a.at < b.at; });
+  MonoTime next = planned == planned_.end() ? MonoTime::max() : planned->at;
+  const std::optional<MonoTime> server = stage_.server.NextEventAt();
+  if (server) next = std::min(next, *server);
+  Actor* actor = nullptr;
+  MonoTime actor_at = MonoTime::max();
+  // Ties go to another actor each time, as the seed has it.
+  const std::size_t first = stage_.random.Below(actors_.size());
+  for (std::size_t i = 0; i < actors_.size(); ++i) {
+    Actor* candidate = actors_[(first + i) % actors_.size()];
+    const MonoTime at = std::max(candidate->WakeAt(), now);
+    if (at < actor_at) {
+      actor_at = at;
+      actor = candidate;
+    }
+  }
+  next = std::max(std::min(next, actor_at), now);
+  if (next == MonoTime::max()) return false;
+  stage_.clock.AdvanceTo(next);
+  if (planned != planned_.end() && planned->at <= next) {
+    const auto act = std::move(planned->act);
+    planned_.erase(planned);
+    act();
+  } else if (server && *server <= next && (actor_at > next || stage_.random.Below(2) == 0)) {
+    stage_.server.Step();
+  } else {
+    const bool was_alive = actor->alive();
+    actor->Run();
+    if (was_alive && !actor->alive()) {
+      ++outcome_.deaths;
+      ReviveLater(*actor);
+    }
+  }
+  return true;
+}
+
+std::string World::CheckLaws() {
+  // Only a growing log can break what Check looks at.
+  return laws_.Check();
+}
+
+// What keeps the cluster from being at rest; empty = it has converged.
+std::string World::Unsettled() {
+  if (!client_->idle()) return "the client still waits for acknowledgements";
+  const View& view = laws_.view();
+  std::map<std::string, std::string> wanted;  // task -> node, of all that should run
+  for (const auto& [number, task] : view.tasks) {
+    const Status status = StatusOf(task);
+    if (status == Status::kRunning) {
+      wanted[task.id.str()] = task.node.str();
+    } else if (!IsFinished(task) && status != Status::kPending) {
+      return task.id.str() + " is " + std::string(StatusName(status));
+    } else if (status == Status::kPending) {
+      for (const auto& [name, node] : view.nodes) {
+        const Resources& used = node.allocated;
+        const bool fits = IsReady(node) && task.spec->resources.cpu_millis + used.cpu_millis <=
+                                               node.description.capacity.cpu_millis;
+        if (fits) return task.id.str() + " is pending though " + name.str() + " has room";
+        if (!IsReady(node)) return "node " + name.str() + " is not ready";
+      }
+    }
+  }
+  for (const std::string& id : client_->submitted()) {
+    if (view.Find(TaskId::Trusted(id)) != nullptr) continue;
+    const auto refused = laws_.refused().find(id);
+    return "law 4: " + id + " was accepted and is " +
+           (refused == laws_.refused().end() ? "lost" : "refused: " + refused->second);
+  }
+  for (const std::string& id : client_->stopped()) {
+    const Task* task = view.Find(TaskId::Trusted(id));
+    if (task == nullptr || !IsFinished(*task)) return "law 4: the stop of " + id + " is lost";
+  }
+  for (const auto& worker : workers_) {
+    for (const engine::SimMachine::Seen& seen : worker->machine().All()) {
+      const std::string id = seen.status.key.task.str();
+      if (seen.status.state == LaunchState::kExited) return "an exited launch of " + id + " is kept";
+      const auto it = wanted.find(id);
+      if (it == wanted.end() || it->second != worker->name()) {
+        return "law 8: a launch of " + id + " on " + worker->name() + " should not run";
+      }
+      wanted.erase(it);
+    }
+  }
+  if (!wanted.empty()) return "law 8: " + wanted.begin()->first + " has no container";
+  return {};
+}
+
+Outcome World::Run() {
+  Draw();
+  MonoTime look_at = calm_from_;
+  std::string unsettled = "nothing has happened yet";
+  while (outcome_.broken.empty() && Step()) {
+    ++outcome_.steps;
+    outcome_.broken = CheckLaws();
+    if (outcome_.broken.empty() && outcome_.steps % 64 == 0) {
+      for (const auto& manager : managers_) {
+        if (manager->loop() == nullptr) continue;
+        outcome_.broken = laws_.CompareView(manager->name(), manager->loop()->view());
+        if (!outcome_.broken.empty()) break;
+      }
+    }
+    const MonoTime now = stage_.clock.now().mono;
+    if (outcome_.steps > kStepsMax) outcome_.broken = "livelock: " + unsettled;
+    if (now < look_at) continue;
+    look_at = now + kSettleLook;
+    unsettled = Unsettled();
+    if (unsettled.empty()) break;
+    if (now > calm_from_ + plan_.calm_max) outcome_.broken = "not converged: " + unsettled;
+  }
+  outcome_.simulated = stage_.clock.now().mono - MonoTime(std::chrono::hours(1));
+  outcome_.decisions = laws_.decisions();
+  return outcome_;
+}
+
+}  // namespace cube::sim

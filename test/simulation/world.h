@@ -1,0 +1,80 @@
+// A whole cluster in one thread, from one seed: managers, workers, a client and a server, with
+// faults that the seed draws. Same seed, same run.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "test/simulation/actors.h"
+#include "test/simulation/laws.h"
+
+namespace cube::sim {
+
+// Drawn from the seed (FromSeed), or set by hand to look closer at one thing.
+struct Plan {
+  std::uint64_t seed = 1;
+  int managers = 1;
+  int workers = 2;
+  int tasks = 20;
+  Duration faults_last = std::chrono::seconds(60);
+  Duration calm_max = std::chrono::minutes(10);  // then it must have converged
+  std::uint32_t crash_rate = 0;                  // per million operations
+  bus::SimFaults faults;
+  std::uint32_t kills = 0;        // kill -9 of any process, in all
+  std::uint32_t views_lost = 0;   // with a kill: its view is deleted too
+  std::uint32_t server_stops = 0;
+  std::uint32_t vanishing = 0;    // containers removed or killed by somebody else
+  std::uint32_t engine_outages = 0;
+
+  [[nodiscard]] static Plan FromSeed(std::uint64_t seed);
+  [[nodiscard]] std::string Text() const;
+};
+
+struct Outcome {
+  std::string broken;  // empty = all laws held and it converged
+  std::uint64_t steps = 0;
+  std::uint64_t trace_hash = 0;
+  Duration simulated{0};
+  std::uint64_t deaths = 0;
+  std::uint64_t decisions = 0;
+};
+
+class World {
+ public:
+  World(const Plan& plan, std::function<void(const std::string&)> trace);
+  [[nodiscard]] Outcome Run();
+
+ private:
+  struct Planned {
+    MonoTime at;
+    std::function<void()> act;
+  };
+  void Draw();
+  void At(Duration after, std::function<void()> act);
+  void DrawTasks();
+  void DrawFaults();
+  void Kill(Actor& actor, bool lose_view);
+  void ReviveLater(Actor& actor);
+  bool Step();
+  void Hash(const std::string& line);
+  [[nodiscard]] std::string CheckLaws();
+  [[nodiscard]] std::string Unsettled();
+  [[nodiscard]] Actor& AnyProcess();
+
+  Plan plan_;
+  Stage stage_;
+  std::vector<std::unique_ptr<ManagerActor>> managers_;
+  std::vector<std::unique_ptr<WorkerActor>> workers_;
+  std::unique_ptr<ClientActor> client_;
+  std::vector<Actor*> actors_;
+  std::vector<Planned> planned_;  // sorted by time
+  Laws laws_;
+  std::vector<std::string> ids_;
+  Outcome outcome_;
+  MonoTime calm_from_{};
+};
+
+}  // namespace cube::sim

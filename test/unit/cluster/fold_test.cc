@@ -1,0 +1,225 @@
+#include "shared/cluster/fold.h"
+
+#include <gtest/gtest.h>
+
+#include "shared/cluster/status.h"
+#include "test/support/cluster/log_writer.h"
+
+namespace cube {
+namespace {
+
+using test::LogWriter;
+
+TEST(FoldTest, SubmittedTaskIsPendingUntilPlacedAndRunsWhenTheNodeSaysSo) {
+  LogWriter log;
+  log.Join("n1", {4000, 1 << 30, 0});
+  log.Submit("web-1", test::Spec("web"));
+  EXPECT_EQ(log.StatusOf("web-1"), Status::kPending);
+  log.Decide({log.Start("web-1", "n1")});
+  EXPECT_EQ(log.StatusOf("web-1"), Status::kScheduled);
+  log.Launch("web-1", LaunchState::kPulling);
+  EXPECT_EQ(log.StatusOf("web-1"), Status::kPulling);
+  log.Launch("web-1", LaunchState::kRunning);
+  EXPECT_EQ(log.StatusOf("web-1"), Status::kRunning);
+  log.Exit("web-1", 0, /*final=*/true);
+  EXPECT_EQ(log.StatusOf("web-1"), Status::kCompleted);
+  EXPECT_TRUE(log.view().nodes.at(NodeName::Trusted("n1")).attempts.empty());
+}
+
+TEST(FoldTest, TheSameSubmitAgainChangesNothingAndAnotherSpecIsAConflict) {
+  LogWriter log;
+  log.Submit("web-1", test::Spec("web"));
+  const auto again = log.Submit("web-1", test::Spec("web"));
+  ASSERT_EQ(again.size(), 1u);
+  EXPECT_EQ(again[0].kind, IntentResult::Kind::kUnchanged);
+  const auto other = log.Submit("web-1", test::Spec("other"));
+  ASSERT_EQ(other.size(), 1u);
+  EXPECT_EQ(other[0].kind, IntentResult::Kind::kRefused);
+  EXPECT_EQ(other[0].error.code, Code::kConflict);
+  EXPECT_EQ(log.view().refusals.size(), 1u);
+  EXPECT_EQ(log.view().tasks.size(), 1u);
+}
+
+TEST(FoldTest, ARefusalIsDueUntilADecisionNamesIt) {
+  LogWriter log;
+  log.Stop("nobody");
+  ASSERT_EQ(log.view().refusals.size(), 1u);
+  const RefuseIntent due = log.view().refusals.front();
+  EXPECT_EQ(due.error.code, Code::kNotFound);
+  log.Decide({due});
+  EXPECT_TRUE(log.view().refusals.empty());
+  ASSERT_FALSE(log.view().untold.empty());
+  EXPECT_EQ(log.view().untold.back().status, "refused");
+}
+
+TEST(FoldTest, FoldingAnyMessageTwiceChangesNothing) {
+  LogWriter log;
+  log.Join("n1", {4000, 1 << 30, 0});
+  log.Submit("web-1", test::Spec("web"));
+  log.Decide({log.Start("web-1", "n1")});
+  log.Launch("web-1", LaunchState::kRunning);
+  const std::size_t untold = log.view().untold.size();
+  const std::size_t stale = log.view().stale_facts;
+  log.RepeatEverything();
+  EXPECT_EQ(log.view().untold.size(), untold);
+  EXPECT_EQ(log.view().stale_facts, stale);
+  EXPECT_EQ(log.StatusOf("web-1"), Status::kRunning);
+}
+
+TEST(FoldTest, AFactOfAnotherPlacementOrAnOlderNumberIsStale) {
+  LogWriter log;
+  log.Join("n1", {4000, 1 << 30, 0});
+  log.Submit("web-1", test::Spec("web"));
+  log.Decide({log.Start("web-1", "n1")});
+  LaunchFact wrong = log.FactOf("web-1", LaunchState::kRunning);
+  wrong.placement.cycle += 1;
+  log.Fact("n1", wrong);
+  EXPECT_EQ(log.StatusOf("web-1"), Status::kScheduled);
+  log.FactNumbered("n1", 1, log.FactOf("web-1", LaunchState::kRunning));  // used by the report
+  EXPECT_EQ(log.StatusOf("web-1"), Status::kScheduled);
+  EXPECT_EQ(log.view().stale_facts, 2u);
+  log.Launch("web-1", LaunchState::kRunning);
+  EXPECT_EQ(log.StatusOf("web-1"), Status::kRunning);
+}
+
+TEST(FoldTest, StatesOnlyMoveForward) {
+  LogWriter log;
+  log.Join("n1", {4000, 1 << 30, 0});
+  log.Submit("web-1", test::Spec("web"));
+  log.Decide({log.Start("web-1", "n1")});
+  log.Launch("web-1", LaunchState::kRunning);
+  log.Launch("web-1", LaunchState::kPulling);
+  EXPECT_EQ(log.StatusOf("web-1"), Status::kRunning);
+  log.Exit("web-1", 1, /*final=*/false);
+  EXPECT_EQ(log.StatusOf("web-1"), Status::kRestarting);
+  log.Launch("web-1", LaunchState::kRunning, /*launch=*/1);
+  EXPECT_EQ(log.StatusOf("web-1"), Status::kRunning);
+}
+
+TEST(FoldTest, ANodeThatGoesDownLosesItsTasksAndTheyAreFreeToBePlacedAgain) {
+  LogWriter log;
+  log.Join("n1", {4000, 1 << 30, 0});
+  log.Join("n2", {4000, 1 << 30, 0});
+  log.Submit("web-1", test::Spec("web"));
+  TaskSpec pinned = test::Spec("pin");
+  pinned.reschedule = false;
+  log.Submit("pin-1", pinned);
+  log.Decide({log.Start("web-1", "n1"), log.Start("pin-1", "n1")});
+  log.Decide({NodeDown{NodeName::Trusted("n1"), "silent"}});
+  EXPECT_EQ(log.StatusOf("web-1"), Status::kPending);
+  EXPECT_EQ(log.StatusOf("pin-1"), Status::kLost);
+  log.Launch("web-1", LaunchState::kRunning);  // what the lost attempt says is history
+  EXPECT_EQ(log.StatusOf("web-1"), Status::kPending);
+  log.Decide({log.Start("web-1", "n2")});
+  EXPECT_EQ(log.view().Find(TaskId::Trusted("web-1"))->attempt, 2u);
+}
+
+TEST(FoldTest, AStopReachesATaskInEveryState) {
+  LogWriter log;
+  log.Join("n1", {4000, 1 << 30, 0});
+  log.Submit("a-1", test::Spec("a"));
+  log.Stop("a-1");
+  EXPECT_EQ(log.StatusOf("a-1"), Status::kStopping);
+  log.Decide({StopAttempt{TaskId::Trusted("a-1"), 0, {}, {}}});
+  EXPECT_EQ(log.StatusOf("a-1"), Status::kStopped);
+
+  log.Submit("b-1", test::Spec("b"));
+  log.Decide({log.Start("b-1", "n1")});
+  log.Stop("b-1");
+  log.Decide({StopAttempt{TaskId::Trusted("b-1"), 1, NodeName::Trusted("n1"), {}}});
+  EXPECT_EQ(log.StatusOf("b-1"), Status::kStopping);
+  EXPECT_TRUE(log.view().stops_due.empty());
+  log.Exit("b-1", 143, /*final=*/true, /*stop_asked=*/true);
+  EXPECT_EQ(log.StatusOf("b-1"), Status::kStopped);
+
+  // The node is lost while it stops: the task ends without it.
+  log.Submit("c-1", test::Spec("c"));
+  log.Decide({log.Start("c-1", "n1")});
+  log.Stop("c-1");
+  log.Decide({StopAttempt{TaskId::Trusted("c-1"), 1, NodeName::Trusted("n1"), {}}});
+  log.Decide({NodeDown{NodeName::Trusted("n1"), "silent"}});
+  EXPECT_EQ(log.view().stops_due.size(), 1u);
+  log.Decide({StopAttempt{TaskId::Trusted("c-1"), 0, {}, {}}});
+  EXPECT_EQ(log.StatusOf("c-1"), Status::kStopped);
+}
+
+TEST(FoldTest, AllocationFollowsTheLiveAttempts) {
+  LogWriter log;
+  log.Join("n1", {4000, 1 << 30, 0});
+  TaskSpec spec = test::Spec("web");
+  spec.resources = {500, 1 << 20, 0};
+  spec.ports = {{80, 8080, Protocol::kTcp, ""}};
+  log.Submit("web-1", spec);
+  log.Decide({log.Start("web-1", "n1")});
+  const Node& node = log.view().nodes.at(NodeName::Trusted("n1"));
+  EXPECT_EQ(node.allocated, spec.resources);
+  EXPECT_EQ(node.static_ports.size(), 1u);
+  log.Exit("web-1", 1, /*final=*/true);
+  EXPECT_EQ(node.allocated, Resources{});
+  EXPECT_TRUE(node.static_ports.empty());
+}
+
+TEST(FoldTest, OnlyTheNextMessageOfTheLogIsTaken) {
+  LogWriter log;
+  log.Submit("web-1", test::Spec("web"));
+  DecisionBatch next = log.Next({});
+  EXPECT_TRUE(IsNext(log.view(), next));
+  DecisionBatch other = next;
+  other.prev.cycle += 1;
+  EXPECT_FALSE(IsNext(log.view(), other)) << "another predecessor";
+  other = next;
+  other.cycle += 1;
+  EXPECT_FALSE(IsNext(log.view(), other)) << "a cycle was left out";
+  other = next;
+  other.term.id += 1;
+  EXPECT_FALSE(IsNext(log.view(), other)) << "another term that was never opened";
+  other = next;
+  other.intents.time += std::chrono::seconds(1);
+  EXPECT_FALSE(IsNext(log.view(), other)) << "decided on another message at that sequence";
+  other = next;
+  other.term = {log.view().term.epoch, 77};
+  other.cycle = 1;
+  other.term_start = log.view().term_start;
+  EXPECT_FALSE(IsNext(log.view(), other)) << "a new term with an old epoch";
+}
+
+TEST(FoldTest, JoiningIsADecisionAndOldInstancesAreDropped) {
+  LogWriter log;
+  log.Join("n1", {4000, 1 << 30, 0});
+  const Node& node = log.view().nodes.at(NodeName::Trusted("n1"));
+  EXPECT_TRUE(IsReady(node));
+  const std::uint64_t old_instance = node.instance;
+  log.SayJoined("n1", 999, {2000, 1 << 30, 0});
+  EXPECT_EQ(node.instance, old_instance) << "asking is not being welcome";
+  log.Decide({WelcomeNode{NodeName::Trusted("n1"), 999, node.incarnation + 1}});
+  EXPECT_EQ(node.instance, 999u);
+  EXPECT_FALSE(IsReady(node)) << "no work before the full report";
+  EXPECT_EQ(node.description.capacity.cpu_millis, 2000);
+  EXPECT_EQ(node.last_fact, 0u);
+}
+
+TEST(FoldTest, WhatWasToldLeavesTheView) {
+  LogWriter log;
+  log.Submit("web-1", test::Spec("web"));
+  log.Decide({});
+  ASSERT_EQ(log.view().untold.size(), 1u);
+  EXPECT_EQ(log.view().untold[0].stamp, log.view().stamp);
+  log.told = log.view().stamp;
+  log.Decide({});
+  EXPECT_TRUE(log.view().untold.empty());
+}
+
+TEST(FoldTest, FinishedTasksAreForgottenByDecision) {
+  LogWriter log;
+  log.Submit("web-1", test::Spec("web"));
+  log.Stop("web-1");
+  log.Decide({StopAttempt{TaskId::Trusted("web-1"), 0, {}, {}}});
+  ASSERT_EQ(log.view().finished.size(), 1u);
+  log.Decide({ForgetTask{TaskId::Trusted("web-1")}});
+  EXPECT_TRUE(log.view().tasks.empty());
+  EXPECT_TRUE(log.view().finished.empty());
+  EXPECT_EQ(log.view().Find(TaskId::Trusted("web-1")), nullptr);
+}
+
+}  // namespace
+}  // namespace cube

@@ -1,0 +1,224 @@
+#include "services/manager/core/decide.h"
+
+#include <gtest/gtest.h>
+
+#include "shared/base/random.h"
+#include "test/support/cluster/log_writer.h"
+
+namespace cube::manager {
+namespace {
+
+using test::LogWriter;
+
+constexpr std::int64_t kGi = std::int64_t{1} << 30;
+
+Planner MakePlanner(Settings settings = {}) { return std::move(*Planner::Make(settings)); }
+
+std::map<std::string, std::string> Placements(const std::vector<DecisionItem>& items) {
+  std::map<std::string, std::string> placed;
+  for (const DecisionItem& item : items) {
+    if (const auto* start = std::get_if<StartAttempt>(&item)) {
+      placed[start->task.str()] = start->node.str();
+    }
+  }
+  return placed;
+}
+
+TEST(DecideTest, RoundRobinGoesOverTheNodesInTheOrderOfTheirNames) {
+  LogWriter log;
+  for (const char* node : {"a", "b", "c"}) log.Join(node, {4000, kGi, 0});
+  for (const char* id : {"t-1", "t-2", "t-3", "t-4"}) log.Submit(id, test::Spec("t"));
+  Planner planner = MakePlanner();
+  const auto items = planner.Decide(log.view(), {}, WallFromNanos(1));
+  const std::map<std::string, std::string> want{
+      {"t-1", "a"}, {"t-2", "b"}, {"t-3", "c"}, {"t-4", "a"}};
+  EXPECT_EQ(Placements(items), want);
+  log.Decide(items);
+  log.Submit("t-5", test::Spec("t"));
+  EXPECT_EQ(Placements(planner.Decide(log.view(), {}, WallFromNanos(1))).at("t-5"), "b");
+}
+
+TEST(DecideTest, NeverPromisesMoreThanANodeHas) {
+  LogWriter log;
+  log.Join("a", {1000, kGi, 0});
+  log.Join("b", {1000, kGi, 0});
+  TaskSpec spec = test::Spec("t");
+  spec.resources = {600, 0, 0};
+  for (int i = 0; i < 5; ++i) log.Submit("t-" + std::to_string(i), spec);
+  Planner planner = MakePlanner();
+  EXPECT_EQ(Placements(planner.Decide(log.view(), {}, WallFromNanos(1))).size(), 2u);
+}
+
+TEST(DecideTest, AnExactFitIsPlacedAndOneMoreIsNot) {
+  LogWriter log;
+  log.Join("a", {1000, kGi, 5 * kGi});
+  TaskSpec spec = test::Spec("t");
+  spec.resources = {0, 0, 5 * kGi};
+  log.Submit("t-1", spec);
+  Planner planner = MakePlanner();
+  log.Decide(planner.Decide(log.view(), {}, WallFromNanos(1)));
+  EXPECT_EQ(log.StatusOf("t-1"), Status::kScheduled);
+  spec.resources = {0, 0, 1};
+  log.Submit("t-2", spec);
+  EXPECT_TRUE(planner.Decide(log.view(), {}, WallFromNanos(1)).empty());
+}
+
+TEST(DecideTest, WhoDoesNotFitWaitsWithTheReasonAndIsPlacedWhenRoomComes) {
+  LogWriter log;
+  TaskSpec spec = test::Spec("t");
+  spec.resources = {600, 0, 0};
+  spec.ports = {{80, 8080, Protocol::kTcp, ""}};
+  log.Submit("t-0", spec);
+  Planner planner = MakePlanner();
+  EXPECT_TRUE(planner.Decide(log.view(), {}, WallFromNanos(1)).empty());
+  const auto why = [&](const char* id) {
+    return planner.WhyPending(log.view(), *log.view().Find(TaskId::Trusted(id)));
+  };
+  EXPECT_EQ(why("t-0"), "no node has joined yet");
+  log.Join("a", {1000, kGi, 0});
+  log.Decide(planner.Decide(log.view(), {}, WallFromNanos(1)));
+  EXPECT_EQ(log.StatusOf("t-0"), Status::kScheduled);
+  spec.resources = {100, 0, 0};
+  log.Submit("t-1", spec);
+  EXPECT_TRUE(planner.Decide(log.view(), {}, WallFromNanos(1)).empty());
+  EXPECT_EQ(why("t-1"), "1 node: port 8080 taken 1");
+  spec.resources = {600, 0, 0};
+  log.Submit("t-2", spec);
+  EXPECT_TRUE(planner.Decide(log.view(), {}, WallFromNanos(1)).empty());
+  EXPECT_EQ(why("t-2"), "1 node: cpu 1");
+  log.Exit("t-0", 0, /*final=*/true);
+  const auto placed = Placements(planner.Decide(log.view(), {}, WallFromNanos(1)));
+  EXPECT_EQ(placed.size(), 1u) << "one of the two gets the port";
+}
+
+TEST(DecideTest, TheMemoryOfFullShapesChangesNoAnswer) {
+  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+    Random random(seed);
+    LogWriter log;
+    for (std::uint64_t i = 0, n = 1 + random.Below(4); i < n; ++i) {
+      log.Join("n" + std::to_string(i), {static_cast<std::int64_t>(500 + random.Below(2000)), kGi, 0});
+    }
+    Planner remembers = MakePlanner();
+    std::vector<std::string> live;
+    for (int round = 0; round < 12; ++round) {
+      for (std::uint64_t i = 0, n = random.Below(4); i < n; ++i) {
+        TaskSpec spec = test::Spec("t");
+        spec.resources.cpu_millis = static_cast<std::int64_t>(100 * (1 + random.Below(9)));
+        spec.priority = static_cast<std::int32_t>(random.Below(3));
+        const std::string id = "t-" + std::to_string(round) + "-" + std::to_string(i);
+        log.Submit(id, spec);
+        live.push_back(id);
+      }
+      if (!live.empty() && random.Below(2) == 0) {
+        const std::string& id = live[random.Below(live.size())];
+        const Task* task = log.view().Find(TaskId::Trusted(id));
+        if (IsLive(*task)) log.Exit(id, 0, /*final=*/true);
+      }
+      Planner forgets = MakePlanner();
+      const auto one = remembers.Decide(log.view(), {}, WallFromNanos(1));
+      const auto other = forgets.Decide(log.view(), {}, WallFromNanos(1));
+      ASSERT_EQ(Placements(one), Placements(other)) << "seed " << seed << " round " << round;
+      log.Decide(one);
+    }
+  }
+}
+
+TEST(DecideTest, HigherPriorityGoesFirst) {
+  LogWriter log;
+  log.Join("a", {1000, kGi, 0});
+  TaskSpec spec = test::Spec("t");
+  spec.resources = {1000, 0, 0};
+  log.Submit("low-1", spec);
+  spec.priority = 5;
+  log.Submit("high-1", spec);
+  Planner planner = MakePlanner();
+  const auto placed = Placements(planner.Decide(log.view(), {}, WallFromNanos(1)));
+  EXPECT_EQ(placed.size(), 1u);
+  EXPECT_TRUE(placed.contains("high-1"));
+}
+
+TEST(DecideTest, FiltersLookAtEngineLabelsAndLimits) {
+  LogWriter log;
+  log.Join("a", {1000, kGi, 0});
+  Node& node = log.view().nodes.at(NodeName::Trusted("a"));
+  const Overlay overlay(log.view());
+  TaskSpec spec = test::Spec("t");
+  EXPECT_EQ(RuledOutBy(overlay, node, spec), "");
+  spec.engine = "process";
+  EXPECT_EQ(RuledOutBy(overlay, node, spec), "no engine process");
+  spec.engine = "";
+  node.description.engines[0].up = false;
+  EXPECT_EQ(RuledOutBy(overlay, node, spec), "engine docker down");
+  node.description.engines[0].up = true;
+  spec.constraints = {{"disk", Constraint::Op::kEquals, {"ssd"}}};
+  EXPECT_EQ(RuledOutBy(overlay, node, spec), "constraint disk");
+  node.description.labels["disk"] = "ssd";
+  EXPECT_EQ(RuledOutBy(overlay, node, spec), "");
+  spec.constraints = {{"disk", Constraint::Op::kNotEquals, {"ssd"}}};
+  EXPECT_EQ(RuledOutBy(overlay, node, spec), "constraint disk");
+  spec.constraints = {{"zone", Constraint::Op::kNotEquals, {"b"}}};
+  EXPECT_EQ(RuledOutBy(overlay, node, spec), "");
+  spec.constraints = {{"disk", Constraint::Op::kIn, {"hdd", "ssd"}}};
+  EXPECT_EQ(RuledOutBy(overlay, node, spec), "");
+  spec.constraints = {{"gpu", Constraint::Op::kExists, {}}};
+  EXPECT_EQ(RuledOutBy(overlay, node, spec), "constraint gpu");
+  spec.constraints.clear();
+  node.description.tasks_max = 0;
+  EXPECT_EQ(RuledOutBy(overlay, node, spec), "task limit");
+  node.reported = false;
+  EXPECT_EQ(RuledOutBy(overlay, node, spec), "joining");
+  node.down = true;
+  EXPECT_EQ(RuledOutBy(overlay, node, spec), "down");
+}
+
+TEST(DecideTest, AMessageIsCutAndTheRestFollowsInTheNextCycle) {
+  LogWriter log;
+  log.Join("a", {4000, kGi, 0});
+  log.view().nodes.at(NodeName::Trusted("a")).description.tasks_max = 100'000;
+  TaskSpec spec = test::Spec("t");
+  spec.env["BIG"] = std::string(30'000, 'x');
+  for (int i = 0; i < 40; ++i) {
+    spec.env["N"] = std::to_string(i);  // forty specs of 30 kB do not fit one message
+    log.Submit("t-" + std::to_string(i), spec);
+  }
+  Planner planner = MakePlanner();
+  std::size_t placed = 0;
+  for (int cycle = 0; cycle < 40 && placed < 40; ++cycle) {
+    const auto items = planner.Decide(log.view(), {}, WallFromNanos(1));
+    EXPECT_LE(items.size(), 8u);
+    ASSERT_FALSE(items.empty());
+    placed += items.size();
+    log.Decide(items);
+  }
+  EXPECT_EQ(placed, 40u);
+}
+
+TEST(DecideTest, ForgetsOldAndSurplusFinishedTasks) {
+  LogWriter log;
+  for (int i = 0; i < 5; ++i) {
+    const std::string id = "t-" + std::to_string(i);
+    log.Submit(id, test::Spec("t"));
+    log.Stop(id);
+    log.Decide({StopAttempt{TaskId::Trusted(id), 0, {}, {}}});
+  }
+  Settings settings;
+  settings.finished_count_max = 3;
+  Planner by_count = MakePlanner(settings);
+  EXPECT_EQ(by_count.Decide(log.view(), {}, log.view().decided_at).size(), 2u);
+  settings = {};
+  Planner by_age = MakePlanner(settings);
+  EXPECT_TRUE(by_age.Decide(log.view(), {}, log.view().decided_at).empty());
+  EXPECT_EQ(by_age.Decide(log.view(), {}, log.view().decided_at + std::chrono::hours(25)).size(),
+            5u);
+}
+
+TEST(DecideTest, AnUnknownPolicyIsAnErrorThatNamesTheOnesThereAre) {
+  Settings settings;
+  settings.scheduler = "best";
+  const auto planner = Planner::Make(settings);
+  ASSERT_FALSE(planner.has_value());
+  EXPECT_EQ(planner.error().field, "scheduler");
+}
+
+}  // namespace
+}  // namespace cube::manager
