@@ -11,7 +11,7 @@ namespace cube::store {
 namespace {
 
 constexpr TableId kTasks = 0;
-constexpr LmdbOptions kNoOptions{};
+const LmdbOptions kNoOptions;
 
 class LmdbOpenTest : public testing::Test {
  protected:
