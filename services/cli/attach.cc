@@ -33,13 +33,13 @@ Result<int> AttachTask(Session& session, Client& client, const std::string& id,
   CUBE_TRY(auto task, client.Task(id));
   streams.Add(task);
   const auto ended = streams.Run([&] {
-    return !Interrupted() && terminal.out.good() &&
-           (streams.placed() || client.Mono() < placed_by);
+    return !Interrupted() && terminal.out.good() && (streams.placed() || client.Mono() < placed_by);
   });
   if (Interrupted()) {
-    terminal.Say(fmt::format("detached; {} goes on. 'cube logs -f {}' shows its output again, "
-                             "'cube stop {}' ends it",
-                             id, id, id));
+    terminal.Say(
+        fmt::format("detached; {} goes on. 'cube logs -f {}' shows its output again, "
+                    "'cube stop {}' ends it",
+                    id, id, id));
     return kExitInterrupted;
   }
   CUBE_TRY_VOID(ended);

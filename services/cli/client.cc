@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <random>
 #include <variant>
 
 #include "services/cli/interrupt.h"
@@ -11,6 +10,7 @@
 #include "shared/base/base32.h"
 #include "shared/bus/nats_bus.h"
 #include "shared/runtime/clock.h"
+#include "shared/runtime/entropy.h"
 #include "shared/runtime/inbox.h"
 #include "shared/wire/convert.h"
 
@@ -29,11 +29,6 @@ constexpr Duration kProbeTimeout = std::chrono::seconds(1);
 // Direct gets in flight: hides the round trip, far below the bus's own limit.
 constexpr std::uint64_t kGetsInFlight = 64;
 constexpr int kTokenDigits = 12;
-
-std::uint64_t RandomNumber() {
-  std::random_device device;
-  return (static_cast<std::uint64_t>(device()) << 32) | device();
-}
 
 std::vector<std::string> SplitUrls(const std::string& text) {
   std::vector<std::string> urls;
@@ -330,7 +325,7 @@ Result<std::uint64_t> Client::Append(const std::string& subject, std::string pay
   return std::unexpected(failed->error);
 }
 
-std::string Client::NewToken() { return Base32(RandomNumber(), kTokenDigits); }
+std::string Client::NewToken() { return Base32(runtime::RandomU64(), kTokenDigits); }
 
 // ---- core messages ----------------------------------------------------------------------------
 
@@ -349,7 +344,7 @@ void Client::Send(const std::string& subject, const std::string& reply_to, std::
   }
 }
 
-std::string Client::NewInbox() { return "_INBOX." + Base32(RandomNumber(), kTokenDigits); }
+std::string Client::NewInbox() { return "_INBOX." + Base32(runtime::RandomU64(), kTokenDigits); }
 
 // ---- streams ----------------------------------------------------------------------------------
 

@@ -11,8 +11,9 @@ namespace cube::cli {
 
 CommandSpec RootCommand() {
   return {.name = "cube",
-          .summary = "Run containers on many machines. The log is the control plane: every intent, "
-                     "decision and fact is a message in NATS JetStream.",
+          .summary =
+              "Run containers on many machines. The log is the control plane: every intent, "
+              "decision and fact is a message in NATS JetStream.",
           .examples = {{"a cluster on this machine, until Ctrl-C", "cube dev"},
                        {"a task on it", "cube run --name web -p 8080:80 nginx:1.25"}},
           .exit_codes = {kExitDone, kExitFailed, kExitNotConverged, kExitNotFound, kExitConflict,
@@ -23,8 +24,7 @@ CommandSpec RootCommand() {
                        CompleteCommand()}};
 }
 
-int Main(const std::vector<std::string>& words, const Terminal& terminal,
-         Environment environment) {
+int Main(const std::vector<std::string>& words, const Terminal& terminal, Environment environment) {
   const CommandSpec root = RootCommand();
   if (words.empty()) {
     terminal.err << RenderHelp({&root});

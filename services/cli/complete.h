@@ -22,8 +22,8 @@ struct Completions {
 
 // `words`: what stands after the program's name; the last one is being typed (perhaps empty).
 // `names` is asked for tasks and nodes, if those fit.
-[[nodiscard]] Completions CompleteWords(
-    const CommandSpec& root, const std::vector<std::string>& words,
-    const std::function<std::vector<Candidate>(Word)>& names);
+[[nodiscard]] Completions CompleteWords(const CommandSpec& root,
+                                        const std::vector<std::string>& words,
+                                        const std::function<std::vector<Candidate>(Word)>& names);
 
 }  // namespace cube::cli

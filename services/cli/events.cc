@@ -38,7 +38,7 @@ void Print(Session& session, const LogItem& item) {
 Result<int> Follow(Session& session, Client& client, History& history,
                    const std::function<void(const LogItem&)>& show) {
   const bus::SubId feed = client.Listen(client.subjects().EventsAll());
-  std::optional<MonoTime> waiting_since;
+  MonoTime waiting_since = MonoTime::max();  // max = nothing waits
   while (!Interrupted() && session.terminal().out.good()) {
     const auto woken = client.Next(client.In(kLookInterval));
     if (!woken && Interrupted()) break;
@@ -47,12 +47,12 @@ Result<int> Follow(Session& session, Client& client, History& history,
     if (!read && Interrupted()) break;
     CUBE_TRY_VOID(read);
     if (!history.waiting()) {
-      waiting_since.reset();
-    } else if (!waiting_since) {
+      waiting_since = MonoTime::max();
+    } else if (waiting_since == MonoTime::max()) {
       waiting_since = client.Mono();
-    } else if (client.Mono() - *waiting_since > kOrderWait) {
+    } else if (client.Mono() - waiting_since > kOrderWait) {
       history.Flush(show);
-      waiting_since.reset();
+      waiting_since = MonoTime::max();
     }
     session.terminal().out.flush();
   }
@@ -101,8 +101,7 @@ CommandSpec EventsCommand() {
       .name = "events",
       .summary = "Show the log: what was asked for, decided and seen, in the order that counts.",
       .operands = "[TASK|NODE]",
-      .flags = {{.name = "follow", .letter = 'f', .help = "go on with what comes"},
-                SinceFlag()},
+      .flags = {{.name = "follow", .letter = 'f', .help = "go on with what comes"}, SinceFlag()},
       .examples = {{"the story of one task", "cube events web-k3x7q2ab"},
                    {"what happens from now on, for a program",
                     "cube events -f --since 1s -o json"}},

@@ -31,9 +31,9 @@ struct FeedEvent {
 // What became of one item of an intent.
 struct OutcomeItem {
   std::uint32_t index = 0;
-  std::string id;
-  std::string status;  // accepted, unchanged, refused
-  Error error;         // refused: why
+  std::string id{};
+  std::string status{};  // accepted, unchanged, refused
+  Error error{};         // refused: why
 };
 struct Outcome {
   std::uint64_t intent = 0;  // sequence of the intent message

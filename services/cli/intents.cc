@@ -2,11 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <random>
 #include <set>
 
 #include "shared/base/base32.h"
 #include "shared/domain/validate.h"
+#include "shared/runtime/entropy.h"
 #include "shared/wire/codec.h"
 
 namespace cube::cli {
@@ -122,9 +122,7 @@ Result<IntentResult> StopTasks(Client& client, const std::vector<StopTask>& task
 }
 
 TaskId RandomTaskId(const TaskName& name) {
-  std::random_device device;  // the kernel's generator
-  const std::uint64_t high = device();
-  const std::uint64_t value = (high << 32) | device();
+  const std::uint64_t value = runtime::RandomU64();
   return TaskId::Trusted(fmt::format("{}-{}", name.str(), Base32(value, kIdDigits)));
 }
 

@@ -23,4 +23,9 @@ void WatchInterrupts() {
 
 bool Interrupted() { return interrupted.load(); }
 
+void ForgetInterrupt() {
+  interrupted.store(false);
+  WatchInterrupts();
+}
+
 }  // namespace cube::cli

@@ -6,5 +6,7 @@ namespace cube::cli {
 // From now on SIGINT and SIGTERM only set a flag; a second one ends the process at once.
 void WatchInterrupts();
 [[nodiscard]] bool Interrupted();
+// Ctrl-C has been answered by cleaning up: from now on it counts anew.
+void ForgetInterrupt();
 
 }  // namespace cube::cli

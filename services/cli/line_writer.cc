@@ -53,9 +53,9 @@ void LineWriter::WriteLine(const std::string& task, bool is_stderr, const Partia
     prefix += " | ";
     const auto known = tasks_.find(task);
     const bool colored = terminal_.color && known != tasks_.end();
-    to << (colored ? fmt::format("\x1b[{}m{}\x1b[0m", kColors[known->second % kColors.size()],
-                                 prefix)
-                   : prefix);
+    to << (colored
+               ? fmt::format("\x1b[{}m{}\x1b[0m", kColors[known->second % kColors.size()], prefix)
+               : prefix);
   }
   if (style_.times && line.time_ns != 0) {
     to << FormatRfc3339(WallFromNanos(line.time_ns)) << ' ';

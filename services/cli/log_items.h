@@ -45,10 +45,6 @@ struct LogFilter {
   std::string name{};             // or all tasks of this name
   std::string node{};             // or this node
   [[nodiscard]] bool Matches(const LogItem& item);
-};  // this id
-  std::string name{};  // or all tasks of this name
-  std::string node{};  // or this node
-  [[nodiscard]] bool Matches(const LogItem& item) const;
 };
 [[nodiscard]] Result<LogFilter> FilterFor(const std::string& text,
                                           const std::vector<LogItem>& items);

@@ -2,9 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <random>
+#include <algorithm>
 
 #include "services/cli/views.h"
+#include "shared/runtime/entropy.h"
 #include "shared/wire/convert.h"
 
 namespace cube::cli {
@@ -16,11 +17,6 @@ constexpr std::uint64_t kCreditStep = kCreditWindow / 2;
 static_assert(kCreditStep > 0 && kCreditStep < kCreditWindow);
 // When following, a task is looked at this often while nothing comes.
 constexpr Duration kLookInterval = std::chrono::seconds(1);
-
-std::uint64_t RandomNumber() {
-  std::random_device device;
-  return (static_cast<std::uint64_t>(device()) << 32) | device() | 1;  // never 0
-}
 
 bool IsNoResponders(const bus::Message& message) {
   const auto status = message.headers.find("Status");
@@ -49,7 +45,7 @@ void LogStreams::Open(Stream& stream, const v1::TaskView& task, bool first) {
   Close(stream);
   stream.node = task.node();
   stream.attempt = task.attempt();
-  stream.id = RandomNumber();
+  stream.id = runtime::RandomU64() | 1;  // never 0
   stream.number = 0;
   stream.unpaid = 0;
   stream.heard = false;
@@ -117,8 +113,8 @@ Result<void> LogStreams::OnMessage(Stream& stream, const bus::Message& message) 
   client_.StopListening(stream.inbox);
   stream.id = 0;
   if (reply.has_failure()) {
-    on_notice_(fmt::format("output of {}: {}", stream.task,
-                           wire::FromProto(reply.failure()).Text()));
+    on_notice_(
+        fmt::format("output of {}: {}", stream.task, wire::FromProto(reply.failure()).Text()));
   }
   if (!options_.follow) stream.done = true;
   return options_.follow ? Look(stream) : Result<void>{};
@@ -147,11 +143,11 @@ Result<void> LogStreams::CheckIdle(Stream& stream) {
     return now - stream.looked_at < kLookInterval ? Result<void>{} : Look(stream);
   }
   if (stream.heard || now - stream.opened_at < client_.settings().request_timeout) return {};
-  return Fail(Code::kUnavailable,
-              fmt::format("the worker of {} has not answered within {}, so the output of {} cannot "
-                          "be read now",
-                          stream.node, FormatDuration(client_.settings().request_timeout),
-                          stream.task));
+  return Fail(
+      Code::kUnavailable,
+      fmt::format("the worker of {} has not answered within {}, so the output of {} cannot "
+                  "be read now",
+                  stream.node, FormatDuration(client_.settings().request_timeout), stream.task));
 }
 
 bool LogStreams::placed() const {

@@ -61,8 +61,8 @@ HostPort HostPortOf(std::string_view url) {
   url = url.substr(0, url.find('/'));
   const std::size_t colon = url.rfind(':');
   const std::size_t bracket = url.rfind(']');
-  const bool has_port = colon != std::string_view::npos &&
-                        (bracket == std::string_view::npos || colon > bracket);
+  const bool has_port =
+      colon != std::string_view::npos && (bracket == std::string_view::npos || colon > bracket);
   HostPort result{std::string(has_port ? url.substr(0, colon) : url),
                   std::string(has_port ? url.substr(colon + 1) : kPortDefault)};
   if (result.host.starts_with('[') && result.host.ends_with(']')) {

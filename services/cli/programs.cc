@@ -70,8 +70,7 @@ Error Exec(const std::string& path, const std::vector<std::string>& args) {
 }
 
 Result<Child> Child::Start(const std::string& name, const std::string& path,
-                           const std::vector<std::string>& args,
-                           const std::string& output_file) {
+                           const std::vector<std::string>& args, const std::string& output_file) {
   auto argv = Argv(path, args);
   const int output =
       open(output_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, S_IRUSR | S_IWUSR);

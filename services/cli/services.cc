@@ -7,11 +7,16 @@
 namespace cube::cli {
 namespace {
 
+// Global flags that only this program knows.
+bool IsOnlyOurs(const std::string& flag) {
+  return flag == "context" || flag == "request-timeout" || flag == "no-color" || flag == "help";
+}
+
 // Global flags that stood before the command are the service's too.
 std::vector<std::string> ArgumentsFor(Session& session) {
   std::vector<std::string> args;
   for (const auto& flag : GlobalFlags()) {
-    if (!session.args().Has(flag.name)) continue;
+    if (!session.args().Has(flag.name) || IsOnlyOurs(flag.name)) continue;
     args.push_back("--" + flag.name);
     if (!flag.value.empty()) args.push_back(session.args().Text(flag.name));
   }
@@ -33,9 +38,7 @@ CommandSpec Service(const std::string& name, const std::string& summary,
           .examples = std::move(examples),
           .operands_max = kOperandsMany,
           .passes_through = true,
-          .run = [program = "cube-" + name](Session& session) {
-            return Become(session, program);
-          }};
+          .run = [program = "cube-" + name](Session& session) { return Become(session, program); }};
 }
 
 }  // namespace

@@ -80,10 +80,8 @@ class Resolver {
     settings_.tls_ca = Path(pick("tlsca", "CUBE_TLSCA", "ca"));
     settings_.tls_cert = Path(pick("tlscert", "CUBE_TLSCERT", "cert"));
     settings_.tls_key = Path(pick("tlskey", "CUBE_TLSKEY", "key"));
-    if (context_) {
-      settings_.token = context_->Text("token");
-      settings_.nkey_file = Path(context_->Text("nkey"));
-    }
+    settings_.token = pick("nats-token", "CUBE_NATS_TOKEN", "token");
+    if (context_) settings_.nkey_file = Path(context_->Text("nkey"));
     if (const auto root = Named("root", "CUBE_ROOT")) settings_.root = *root;
     CUBE_TRY_VOID(RequestTimeout());
     return std::move(settings_);

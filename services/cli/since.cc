@@ -5,9 +5,8 @@
 namespace cube::cli {
 
 FlagSpec SinceFlag() {
-  return {.name = "since",
-          .value = "TIME",
-          .help = "from then on: 10m, 2h, or 2026-01-31T12:00:00Z"};
+  return {
+      .name = "since", .value = "TIME", .help = "from then on: 10m, 2h, or 2026-01-31T12:00:00Z"};
 }
 
 Result<std::optional<WallTime>> SinceOf(const Args& args, WallTime now) {
