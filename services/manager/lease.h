@@ -34,8 +34,10 @@ class Lease {
   [[nodiscard]] bool Held(MonoTime now) const { return now < held_until_; }
   // The highest epoch seen in the lease.
   [[nodiscard]] std::uint64_t epoch_seen() const { return epoch_seen_; }
-  // When Step is due again.
-  [[nodiscard]] MonoTime NextDeadline() const { return next_try_; }
+  // When Step is due again; with an operation under way its completion comes first.
+  [[nodiscard]] MonoTime NextDeadline() const {
+    return pending_ != 0 ? MonoTime::max() : next_try_;
+  }
 
  private:
   [[nodiscard]] std::string Value(std::uint64_t epoch) const;

@@ -138,15 +138,13 @@ void ManagerLoop::MaybeTakeOver() {
   liveness_.Reset();
   lagging_.clear();
   next_beat_ = now_.mono;
-  // Cluster time stood still while nobody led.
+  // Cluster time stood still while nobody led; it never goes back.
   const WallTime known = ClusterNow();
-  if (now_.wall > known) {
-    if (IsSet(view_.decided_at) && now_.wall - known > kClockJumpNotice) {
-      out_.Warn("this machine's clock is " + FormatDuration(now_.wall - known) +
-                " ahead of the log's last decision; going on from this machine's time");
-    }
-    SetClusterTime(now_.wall);
+  if (IsSet(view_.decided_at) && now_.wall - known > kClockJumpNotice) {
+    out_.Warn("this machine's clock is " + FormatDuration(now_.wall - known) +
+              " ahead of the log's last decision; going on from this machine's time");
   }
+  SetClusterTime(std::max(known, now_.wall));
   out_.Info("leading: epoch " + std::to_string(epoch) + ", from decision " +
             std::to_string(view_.decision_seq));
 }
@@ -222,7 +220,6 @@ void ManagerLoop::OnAppended(const bus::Appended& done) {
   in_flight_.reset();
   const Teller::Before before = Teller::Remember(view_, sent.batch);
   FoldDecisions(view_, done.seq, sent.batch);
-  SetClusterTime(sent.batch.decided_at);
   teller_.TellNodes(view_, done.seq, sent.batch, before, next_op_, out_);
   teller_.TellOutcomes(sent.intents, out_);
   teller_.TellFeed(view_, now_.mono, out_);

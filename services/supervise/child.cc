@@ -127,7 +127,7 @@ Result<Child> ForkChild(const Command& command) {
   const pid_t pid = fork();
   if (pid < 0) return SystemFailure("starting a process", errno);
   if (pid == 0) {
-    go.write.Reset();
+    go.write.Close();
     RunChild(command, self, out.write.get(), err.write.get(), go.read.get(), failure.write.get());
   }
   setpgid(pid, pid);  // here too: whoever comes first
@@ -140,13 +140,13 @@ Result<Child> ForkChild(const Command& command) {
 Result<void> LetGo(Child& child, const Command& command) {
   // Fails only if the child has given up already; then `failure` says why.
   [[maybe_unused]] const auto put = write(child.go.get(), "g", 1);
-  child.go.Reset();
+  child.go.Close();
   Failure failure{};
   ssize_t got = 0;
   do {
     got = read(child.failure.get(), &failure, sizeof(failure));
   } while (got < 0 && errno == EINTR);
-  child.failure.Reset();
+  child.failure.Close();
   if (got == 0) return {};
   if (got != sizeof(failure)) return Fail(Code::kInternal, "the command's start was not reported");
   return SystemFailure(StepText(failure.step, command), failure.error_number);

@@ -11,6 +11,7 @@
 namespace cube::supervise {
 namespace {
 
+using engine::process::Fd;
 using engine::process::kOldOutputFile;
 using engine::process::kOutputBytesMax;
 using engine::process::kOutputFile;
@@ -23,14 +24,14 @@ OutputSink::OutputSink() : file_(OpenOutput()) {}
 
 void OutputSink::Rotate() {
   if (rename(kOutputFile, kOldOutputFile) != 0) return;
-  file_.Reset(OpenOutput());
+  file_ = Fd(OpenOutput());
   size_ = 0;
 }
 
 void OutputSink::Write(std::string_view frames) {
   if (frames.empty()) return;
   if (size_ >= kOutputBytesMax) Rotate();
-  if (!file_.valid()) file_.Reset(OpenOutput());
+  if (!file_.valid()) file_ = Fd(OpenOutput());
   if (lost_bytes_ > 0) {
     std::string note;
     engine::process::AppendFrame(
@@ -49,7 +50,7 @@ void OutputSink::Write(std::string_view frames) {
   }
   lost_bytes_ += frames.size();
   // Whatever part has been written is cut off, so that the next frame begins on a line of its own.
-  if (file_.valid() && ftruncate(file_.get(), static_cast<off_t>(size_)) != 0) file_.Reset();
+  if (file_.valid() && ftruncate(file_.get(), static_cast<off_t>(size_)) != 0) file_.Close();
 }
 
 }  // namespace cube::supervise

@@ -45,8 +45,14 @@ engine::process::ProcessIdentity IdentityOf(pid_t pid) {
 }
 
 Result<void> WriteStatus(const engine::process::StatusRecord& status, bool synced) {
-  return WriteFileAtomic(engine::process::kStatusFile, engine::process::EncodeStatus(status), 0600,
-                         synced);
+  const std::string bytes = engine::process::EncodeStatus(status);
+  auto written = WriteFileAtomic(engine::process::kStatusFile, bytes, 0600, synced);
+  if (written) return written;
+  // A full disk has no room for a new file, but the old one's block is ours. A later status is
+  // never the shorter one, so nothing of the old text stays.
+  const auto old = ReadFile(engine::process::kStatusFile, engine::process::kSmallFileBytesMax);
+  if (!old || old->size() > bytes.size()) return written;
+  return engine::process::WriteExisting(engine::process::kStatusFile, bytes);
 }
 
 }  // namespace
@@ -67,7 +73,7 @@ Result<void> Supervisor::Start() {
 
 Result<void> Supervisor::Run() {
   if (auto started = Start(); !started) {
-    child_.go.Reset();
+    child_.go.Close();
     if (child_.pid > 0) {
       kill(child_.pid, SIGKILL);
       while (waitpid(child_.pid, nullptr, 0) < 0 && errno == EINTR) {
@@ -191,7 +197,7 @@ bool Supervisor::Drain(engine::process::Fd* pipe, engine::process::LineFramer* f
     frames.clear();
     if (got == 0) {
       framer->Finish(WallNow(), &frames);
-      pipe->Reset();
+      pipe->Close();
     } else {
       framer->Add(WallNow(), std::string_view(piece.data(), static_cast<std::size_t>(got)),
                   &frames);

@@ -52,7 +52,7 @@ class Supervisor {
   bool all_ended_ = false;
   bool killing_ = false;
   bool killed_by_request_ = false;
-  std::int64_t kill_at_ms_ = -1;      // monotonic; -1 = no stop is under way
+  std::int64_t kill_at_ms_ = -1;  // monotonic; -1 = no stop is under way
   std::int64_t give_up_at_ms_ = -1;
 };
 

@@ -121,9 +121,9 @@ Result<MemoryMetrics> ParseMemInfo(std::string_view bytes) {
 
 Result<CpuMetrics> ParseCpuStat(std::string_view bytes) {
   constexpr std::array<std::uint64_t CpuMetrics::*, 10> kMembers{
-      &CpuMetrics::user,    &CpuMetrics::nice,    &CpuMetrics::system, &CpuMetrics::idle,
-      &CpuMetrics::iowait,  &CpuMetrics::irq,     &CpuMetrics::softirq, &CpuMetrics::steal,
-      &CpuMetrics::guest,   &CpuMetrics::guest_nice};
+      &CpuMetrics::user,   &CpuMetrics::nice,      &CpuMetrics::system,  &CpuMetrics::idle,
+      &CpuMetrics::iowait, &CpuMetrics::irq,       &CpuMetrics::softirq, &CpuMetrics::steal,
+      &CpuMetrics::guest,  &CpuMetrics::guest_nice};
   constexpr std::size_t kMembersMin = 4;  // as Linux 2.4 had; later ones have been added
   while (!bytes.empty()) {
     auto line = Take(&bytes, '\n');
@@ -165,7 +165,7 @@ std::uint32_t CpuUsedPermille(const CpuMetrics& before, const CpuMetrics& after)
 }
 
 Result<DiskMetrics> ReadDisk(const std::string& path) {
-  struct statfs found {};
+  struct statfs found{};
   if (statfs(path.c_str(), &found) != 0) {
     return runtime::FailErrno(errno, "statfs " + path);
   }

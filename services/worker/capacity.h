@@ -1,7 +1,8 @@
-// What this machine has, and how busy it is: capacity for the node's facts, counters for its metrics.
+// What this machine has, and how busy it is: capacity for the node's facts, counters for its
+// metrics.
 //
-// The parsers are pure (bytes of /proc in, values out) and take any bytes; the readers below them are
-// Linux's and block no longer than reading a few files of /proc takes.
+// The parsers are pure (bytes of /proc in, values out) and take any bytes; the readers below them
+// are Linux's and block no longer than reading a few files of /proc takes.
 #pragma once
 
 #include <array>
@@ -17,8 +18,8 @@ namespace cube::worker {
 
 // ---- metrics --------------------------------------------------------------------------------
 
-// /proc/meminfo in kB, as the file says (the counts of huge pages have no unit). 0 = the kernel does
-// not report it. kMemoryFields names them.
+// /proc/meminfo in kB, as the file says (the counts of huge pages have no unit). 0 = the kernel
+// does not report it. kMemoryFields names them.
 struct MemoryMetrics {
   std::uint64_t mem_total = 0;
   std::uint64_t mem_free = 0;
@@ -129,8 +130,8 @@ struct MachineMetrics {
   friend bool operator==(const MachineMetrics&, const MachineMetrics&) = default;
 };
 
-// kInternal where the one value is missing that nothing works without (MemTotal, the cpu line, three
-// averages).
+// kInternal where the one value is missing that nothing works without (MemTotal, the cpu line,
+// three averages).
 [[nodiscard]] Result<MemoryMetrics> ParseMemInfo(std::string_view bytes);
 [[nodiscard]] Result<CpuMetrics> ParseCpuStat(std::string_view bytes);
 [[nodiscard]] Result<LoadMetrics> ParseLoadAvg(std::string_view bytes);
@@ -146,12 +147,13 @@ struct MachineMetrics {
 
 // ---- capacity -------------------------------------------------------------------------------
 
-// Online cpus, total memory, and the space of `data_folder`'s file system that is free for everybody.
+// Online cpus, total memory, and the space of `data_folder`'s file system that is free for
+// everybody.
 [[nodiscard]] Result<Resources> MachineCapacity(const std::string& data_folder,
                                                 const std::string& proc = "/proc");
 
-// Lower-cased, with every character that a name may not have as '-', cut to a name's length. kInvalid
-// if nothing is left.
+// Lower-cased, with every character that a name may not have as '-', cut to a name's length.
+// kInvalid if nothing is left.
 [[nodiscard]] Result<NodeName> NodeNameFromHost(std::string_view host_name);
 // The same of this machine's host name.
 [[nodiscard]] Result<NodeName> HostNodeName();

@@ -4,13 +4,16 @@
 
 #include "services/worker/engine/docker/docker_engine.h"
 #include "services/worker/engine/process/process_engine.h"
+#include "services/worker/engine/sim/sim_driver.h"
 #include "services/worker/log_service.h"
 #include "shared/base/check.h"
 #include "shared/runtime/files.h"
 
 namespace cube::worker {
 
-struct Engines::Simulation {};
+struct Engines::Simulation {
+  engine::SimDriver driver;
+};
 
 Engines::Engines() = default;
 Engines::Engines(Engines&&) noexcept = default;
@@ -35,6 +38,11 @@ Result<Engines> Engines::Make(const std::vector<std::string>& kinds, const std::
       CUBE_TRY_VOID(runtime::MakeDirectories(options.state_dir));
       engines.engines_[kind] =
           std::make_unique<engine::ProcessEngine>(std::move(options), std::move(to));
+    } else if (kind == "sim") {
+      // Its launches live as long as this process: nothing really runs.
+      engines.simulation_ = std::make_unique<Simulation>();
+      engines.engines_[kind] = engines.simulation_->driver.MakeEngine(
+          std::make_shared<engine::SimMachine>(), std::move(to));
     } else {
       return Fail(Code::kUnsupported, "this build has no engine '" + kind + "'", "--engine");
     }

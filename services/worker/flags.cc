@@ -1,10 +1,6 @@
 #include "services/worker/flags.h"
 
-#include <sys/statvfs.h>
-#include <unistd.h>
-
-#include <cerrno>
-
+#include "services/worker/capacity.h"
 #include "shared/base/version.h"
 #include "shared/domain/rules.h"
 #include "shared/wire/human.h"
@@ -12,28 +8,9 @@
 namespace cube::worker {
 namespace {
 
-constexpr std::int64_t kMillisPerCpu = 1000;
-
 std::unexpected<Error> Named(Error error, const std::string& flag) {
   error.field = flag;
   return std::unexpected(std::move(error));
-}
-
-std::int64_t CpusOfMachine() {
-  const long online = ::sysconf(_SC_NPROCESSORS_ONLN);
-  return (online > 0 ? online : 1) * kMillisPerCpu;
-}
-
-std::int64_t MemoryOfMachine() {
-  const std::int64_t pages = ::sysconf(_SC_PHYS_PAGES);
-  const std::int64_t page_size = ::sysconf(_SC_PAGESIZE);
-  return pages > 0 && page_size > 0 ? pages * page_size : 0;
-}
-
-std::int64_t DiskOf(const std::string& dir) {
-  struct statvfs status{};
-  if (::statvfs(dir.c_str(), &status) != 0) return 0;
-  return static_cast<std::int64_t>(status.f_bavail) * static_cast<std::int64_t>(status.f_frsize);
 }
 
 Result<void> AddLabel(const std::string& text, std::map<std::string, std::string>& labels) {
@@ -82,7 +59,7 @@ void AddFlags(CLI::App& app, Flags& flags) {
 Result<NodeDescription> DescriptionOf(const Flags& flags, const std::string& data_dir) {
   NodeDescription description;
   Resources& capacity = description.capacity;
-  capacity = {CpusOfMachine(), MemoryOfMachine(), DiskOf(data_dir)};
+  CUBE_TRY(capacity, MachineCapacity(data_dir));
   if (!flags.cpus.empty()) {
     auto cpus = wire::ParseCpus(flags.cpus);
     if (!cpus) return Named(std::move(cpus).error(), "--cpus");

@@ -1,21 +1,19 @@
-// How busy the machine is: /proc and statvfs.
+// How busy the machine is, look by look.
 #pragma once
 
-#include <cstdint>
-#include <string>
-
+#include "services/worker/capacity.h"
 #include "services/worker/operation.h"
+#include "shared/base/error.h"
 
 namespace cube::worker {
 
 class Machine {
  public:
-  // What cannot be read is 0. The first look has no cpu share: that is the time between two.
-  [[nodiscard]] Sample Look(WallTime now);
+  // The first look has no cpu share: that is of the time between two.
+  [[nodiscard]] Result<Sample> Look(WallTime now);
 
  private:
-  std::uint64_t cpu_busy_ = 0;
-  std::uint64_t cpu_total_ = 0;
+  CpuMetrics cpu_;
 };
 
 }  // namespace cube::worker

@@ -1,12 +1,10 @@
 #include "services/worker/node_folder.h"
 
-#include <unistd.h>
-
-#include <array>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "services/worker/capacity.h"
 #include "shared/runtime/files.h"
 
 namespace cube::worker {
@@ -26,12 +24,6 @@ std::vector<std::string> KnownNames(const std::string& workers_dir) {
   return names;
 }
 
-std::string HostName() {
-  std::array<char, 256> name{};
-  if (::gethostname(name.data(), name.size() - 1) != 0) return {};
-  return name.data();
-}
-
 Result<void> CheckIdentity(const std::string& path, const NodeName& name) {
   CUBE_TRY(const std::string text, runtime::ReadFile(path, kIdentityBytesMax));
   const auto identity = nlohmann::json::parse(text, nullptr, false);
@@ -46,18 +38,6 @@ Result<void> CheckIdentity(const std::string& path, const NodeName& name) {
 
 }  // namespace
 
-std::string NodeNameFromHost(std::string_view host) {
-  std::string name;
-  for (char c : host.substr(0, kTokenLengthMax)) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    const bool allowed = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-    name.push_back(allowed ? c : '-');
-  }
-  while (!name.empty() && name.back() == '-') name.pop_back();
-  name.erase(0, std::min(name.find_first_not_of('-'), name.size()));
-  return name.empty() ? "node" : name;
-}
-
 Result<NodeFolder> OpenNodeFolder(const std::string& state_dir, const std::string& name_flag) {
   const std::string workers_dir = state_dir + "/worker";
   std::string name = name_flag;
@@ -65,7 +45,12 @@ Result<NodeFolder> OpenNodeFolder(const std::string& state_dir, const std::strin
   if (name.empty()) {
     const std::vector<std::string> known = KnownNames(workers_dir);
     how = known.size() == 1 ? "identity" : "host name";
-    name = known.size() == 1 ? known.front() : NodeNameFromHost(HostName());
+    if (known.size() == 1) {
+      name = known.front();
+    } else {
+      CUBE_TRY(const NodeName host, HostNodeName());
+      name = host.str();
+    }
   }
   CUBE_TRY(NodeName node, NodeName::Parse(name, "--name"));
   const std::string dir = workers_dir + "/" + node.str();

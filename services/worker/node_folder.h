@@ -26,7 +26,4 @@ struct NodeFolder {
 [[nodiscard]] Result<NodeFolder> OpenNodeFolder(const std::string& state_dir,
                                                 const std::string& name_flag);
 
-// A host's name as a node's: lower case, every other character is '-', cut to a token.
-[[nodiscard]] std::string NodeNameFromHost(std::string_view host);
-
 }  // namespace cube::worker

@@ -149,7 +149,8 @@ bool Process::ExecuteOne(Operation& operation) {
   } else if (const auto* saved = std::get_if<ReadOutput>(&operation)) {
     inputs_.emplace_back(OutputRead{saved->stream, saved->key, output_.Read(saved->key)});
   } else if (std::holds_alternative<TakeSample>(operation)) {
-    inputs_.emplace_back(Sampled{machine_.Look(clock_.now().wall)});
+    // A machine without /proc has no metrics; the node works all the same.
+    if (auto sample = machine_.Look(clock_.now().wall)) inputs_.emplace_back(Sampled{*sample});
   } else if (const auto* line = std::get_if<LogLine>(&operation)) {
     Write(*line);
   } else if (const auto* exit = std::get_if<Exit>(&operation)) {

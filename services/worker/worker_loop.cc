@@ -166,6 +166,7 @@ void WorkerLoop::OnApplied(Applied applied, Now now) {
     case Applied::kWelcomed:
       Log(LogLine::Level::kInfo, "joined as node " + options_.node.str());
       joined_at_ = now.mono + kJoinAfterSilence;
+      described_by_ = now.mono + kDescribeWait;  // the engines start only now
       hello_retry_ = kHelloRetryMin;
       hello_ = true;
       hello_at_ = now.mono + kHelloRetryMin;  // the set is on its way
@@ -236,7 +237,12 @@ void WorkerLoop::OnAppended(const bus::Appended& done, Now now) {
 void WorkerLoop::OnAppendFailed(const bus::AppendFailed& failed, Now now) {
   if (joined_op_ == failed.op) {
     joined_op_.reset();
-    joined_at_ = now.mono + joined_retry_;  // no stream yet: the first manager makes it
+    if (failed.error.code == Code::kTimedOut) {
+      joined_at_ = now.mono + joined_retry_;
+    } else {  // not stored, mostly since the first manager has not made the stream yet
+      joined_retry_ = kJoinRetryMin;
+      joined_at_ = now.mono + kJoinNotStoredRetry;
+    }
     return;
   }
   if (!facts_ || facts_->op != failed.op) return;

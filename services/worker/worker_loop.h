@@ -26,6 +26,7 @@ inline constexpr Duration kHelloRetryMin = std::chrono::seconds(1);
 inline constexpr Duration kHelloRetryMax = std::chrono::seconds(15);
 // Without any answer for so long the worker asks to join (again): the log may have been made anew.
 inline constexpr Duration kJoinAfterSilence = std::chrono::seconds(20);
+inline constexpr Duration kJoinNotStoredRetry = std::chrono::milliseconds(300);
 inline constexpr Duration kJoinRetryMin = std::chrono::seconds(2);
 inline constexpr Duration kJoinRetryMax = std::chrono::minutes(5);
 static_assert(kJoinAfterSilence > kHelloRetryMax);

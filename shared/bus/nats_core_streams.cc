@@ -248,7 +248,7 @@ void NatsCore::OnReaderMessage(natsMsg* message) {
     std::from_chars(subject.data() + dot + 1, subject.data() + subject.size(), token);
   }
   const std::string_view tag = consumer.substr(0, consumer.rfind('-'));
-  const Incoming in = TakeMessage(message);
+  Incoming in = TakeMessage(message);
   const MonoTime now = clock_.now().mono;
 
   const Locked locked(*this);

@@ -54,6 +54,9 @@ Result<std::unique_ptr<SignalWatch>> SignalWatch::Start(std::function<void(int)>
 SignalWatch::~SignalWatch() {
   if (int_installed_) ::sigaction(SIGINT, &old_int_, nullptr);
   if (term_installed_) ::sigaction(SIGTERM, &old_term_, nullptr);
+  // A handler that has just begun on another thread may still hold the old number, for the few
+  // instructions until it writes; the pipe stays open beyond the join below.
+  g_signal_fd.store(-1);
   if (!thread_.joinable()) return;
   // Room comes as the thread reads on, so this ends.
   while (::write(write_end_.get(), &kStopByte, 1) != 1) {
@@ -61,8 +64,6 @@ SignalWatch::~SignalWatch() {
     std::this_thread::yield();
   }
   thread_.join();
-  // A handler that had started on another thread writes to -1 from here on: harmless.
-  g_signal_fd.store(-1);
 }
 
 Result<void> SignalWatch::Install() {

@@ -149,7 +149,8 @@ Result<void> Checker::CheckNewestFreed(const Meta& meta) const {
   if (meta.transaction < 2) return {};
   std::uint64_t number = meta.free.root;
   for (unsigned level = 0; level < lmdb::kDepthMax; ++level) {
-    if (number < lmdb::kMetaPages || number >= file_pages_) break;
+    if (number >= file_pages_ && number <= meta.last_page) return Damaged("it ends too early");
+    if (number < lmdb::kMetaPages || number > meta.last_page) break;
     CUBE_TRY(const std::string page, ReadPages(number, 1));
     const auto flags = Load<PageHeader>(page).flags;
     if (flags != lmdb::kLeafPage && flags != lmdb::kBranchPage) break;

@@ -28,7 +28,8 @@ struct HumanStop {
   std::optional<Duration> grace;
 };
 [[nodiscard]] Result<HumanStop> StopFromHuman(const nlohmann::json& value);
-// The inverse of TaskFromHuman; absent where it is the default. Memory and disk as "512Mi", cpus as 0.5.
+// The inverse of TaskFromHuman; absent where it is the default. Memory and disk as "512Mi", cpus as
+// 0.5.
 [[nodiscard]] nlohmann::ordered_json SpecToHuman(const TaskSpec& spec);
 
 // "512Mi", "1.5Gi", "100k", "1073741824": bytes. Ki Mi Gi Ti are powers of 1024, k M G T of 1000;

@@ -82,7 +82,7 @@ std::optional<std::int64_t> UnitBytes(std::string_view name, bool docker_units) 
     }
   }
   // "MiB" and "MB" are "Mi" and "M".
-  if (name.size() > 1 && name.ends_with('B')) name.remove_suffix(1);
+  if (name.size() > 1 && name != "BB" && name.ends_with('B')) name.remove_suffix(1);
   for (const Unit& unit : kUnits) {
     if (unit.name == name) return unit.bytes;
   }

@@ -38,7 +38,7 @@ TEST_P(StoreProperty, IsAMap) {
   for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Random random(seed);
-    const test::TempDir dir;
+    const test::TempDir dir(test::FastTempParent());
     const LmdbOptions options{.durability = GetParam(), .map_bytes_start = 128u << 10};
     MemoryStore model(TestSchema());
     auto opened = MustOpen(dir.File("view"), options);

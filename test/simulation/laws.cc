@@ -28,7 +28,6 @@ std::string Laws::Check() {
                        (batch->term_start ? batch->term.epoch > view_.term.epoch
                                           : batch->term == view_.term);
     if (!valid) {
-      ++skipped_;
       return "law 5: a decision that does not continue the log got in at " + std::to_string(seq_);
     }
     if (std::string broken = CheckBatch(*batch); !broken.empty()) {
@@ -96,6 +95,8 @@ std::string Laws::CheckBatch(const DecisionBatch& batch) {
           promised_[node].memory_bytes > capacity_[node].memory_bytes) {
         return "law 6: more is promised than " + node + " has";
       }
+    } else if (const auto* refuse = std::get_if<RefuseIntent>(&item)) {
+      refused_.emplace(refuse->task, refuse->error.Text());
     } else if (const auto* down = std::get_if<NodeDown>(&item)) {
       for (auto& [id, life] : lives_) {
         if (life.alive && life.node == down->node.str()) End(life);

@@ -25,7 +25,8 @@ class Laws {
 
   [[nodiscard]] const View& view() const { return view_; }
   [[nodiscard]] std::uint64_t decisions() const { return seq_; }
-  [[nodiscard]] std::uint64_t skipped() const { return skipped_; }
+  // Ids whose intent a decision refused, and why.
+  [[nodiscard]] const std::map<std::string, std::string>& refused() const { return refused_; }
 
  private:
   // The independent model of one task.
@@ -43,7 +44,7 @@ class Laws {
   bus::SimServer& server_;
   std::uint64_t seq_ = 0;      // of the decisions stream
   std::uint64_t facts_ = 0;    // of the facts stream, as the model has read it
-  std::uint64_t skipped_ = 0;
+  std::map<std::string, std::string> refused_;
   std::map<std::string, Life> lives_;
   std::map<std::string, Resources> promised_;   // by node
   std::map<std::string, Resources> capacity_;   // by node, of the welcomed instance

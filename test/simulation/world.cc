@@ -102,7 +102,7 @@ void World::DrawTasks() {
     }
     if (random.Below(8) == 0) spec.labels["sim.fail"] = "no such image";
     if (random.Below(8) == 0) spec.labels["sim.stop"] = "never";
-    if (random.Below(4) == 0) spec.restart.mode = RestartMode::kNo;
+    if (random.Below(4) == 0) spec.restart = {RestartMode::kNo, 0};
     const std::string id = "t" + std::to_string(i) + "-x";
     ids_.push_back(id);
     const auto lasts = static_cast<std::uint64_t>(plan_.faults_last / Millis(1));
@@ -270,7 +270,10 @@ std::string World::Unsettled() {
     }
   }
   for (const std::string& id : client_->submitted()) {
-    if (view.Find(TaskId::Trusted(id)) == nullptr) return "law 4: " + id + " was accepted and is lost";
+    if (view.Find(TaskId::Trusted(id)) != nullptr) continue;
+    const auto refused = laws_.refused().find(id);
+    return "law 4: " + id + " was accepted and is " +
+           (refused == laws_.refused().end() ? "lost" : "refused: " + refused->second);
   }
   for (const std::string& id : client_->stopped()) {
     const Task* task = view.Find(TaskId::Trusted(id));

@@ -98,13 +98,14 @@ def error_text_compared(path, text):
 
 
 def test_sleeps(path, text):
-    """A test may pause only inside a loop that looks at a deadline, a few lines above."""
+    """A test may pause only in a loop that looks at a deadline, in code or words just above."""
     if not path.startswith("test/"):
         return
     code = cpp_text.blank(text).splitlines()
     for number, line in enumerate(code, 1):
         if re.search(r"\bsleep_(for|until)\s*\(|(?<!\w)u?sleep\s*\(", line):
-            if "deadline" not in " ".join(code[max(0, number - PAUSE_LINES):number]):
+            if "deadline" not in " ".join(
+                    text.splitlines()[max(0, number - PAUSE_LINES):number]):
                 yield number, "a test never sleeps: it waits for a condition, up to a deadline"
 
 

@@ -360,6 +360,9 @@ TEST(NatsBusTest, SubscribingAndEndingUnderFireIsSafe) {
   Recorder r(*fixture, "s");
   ASSERT_TRUE(publisher.UntilCount<Connected>(1) && r.UntilCount<Connected>(1));
   r->Subscribe(999, "x.>", "");
+  const OpId barrier = r.NextOp();
+  r->GetState(barrier, "NONE");  // the server knows of the subscription now
+  ASSERT_TRUE(r.UntilOp<OpFailed>(barrier));
   for (SubId i = 0; i < 300; ++i) {
     r->Subscribe(i, "x.>", "");
     for (int k = 0; k < 20; ++k) publisher->Publish("x.1", {}, "payload");

@@ -6,8 +6,19 @@
 namespace cube::engine {
 namespace {
 
-TEST_F(ProcessEngineTest, KilledSupervisorTakesItsProcessesAlong) {
-  StartEngine();
+// With control groups, and with only process numbers to go by.
+class SupervisorKilled : public ProcessEngineTest, public ::testing::WithParamInterface<bool> {
+ protected:
+  ProcessEngineOptions Options() {
+    auto options = fixture_.Options();
+    if (!GetParam()) options.cgroup_root = "/nowhere";
+    return options;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(ControlGroups, SupervisorKilled, ::testing::Bool());
+
+TEST_P(SupervisorKilled, TakesItsProcessesAlong) {
+  StartEngine(Options());
   const auto key = Key("orphaned");
   const auto running =
       RunUntil(key, ProcessFixture::Shell("sleep 1000 & echo $!; exec sleep 1000"), "\n");
@@ -23,14 +34,14 @@ TEST_F(ProcessEngineTest, KilledSupervisorTakesItsProcessesAlong) {
   EXPECT_TRUE(WaitGone(pids.command.pid));
   EXPECT_TRUE(WaitGone(child[0]));
   // The next engine says the same.
-  StartEngine();
+  StartEngine(Options());
   const auto listed = WaitListed(mark_);
   ASSERT_EQ(listed.launches.size(), 1u);
   EXPECT_EQ(listed.launches[0], exited);
 }
 
-TEST_F(ProcessEngineTest, SupervisorKilledWhileNobodyWatches) {
-  StartEngine();
+TEST_P(SupervisorKilled, WhileNobodyWatches) {
+  StartEngine(Options());
   const auto key = Key("unseen");
   RunUntil(key, ProcessFixture::Shell("sleep 1000 & echo $!; exec sleep 1000"), "\n");
   const auto child = PrintedPids(key);
@@ -39,7 +50,7 @@ TEST_F(ProcessEngineTest, SupervisorKilledWhileNobodyWatches) {
   engine_.reset();
   kill(pids.supervisor.pid, SIGKILL);
   ASSERT_TRUE(WaitGone(pids.supervisor.pid));
-  StartEngine();
+  StartEngine(Options());
   const auto listed = WaitListed(mark_);
   ASSERT_EQ(listed.launches.size(), 1u);
   EXPECT_EQ(listed.launches[0].cause, ExitCause::kVanished);
@@ -60,8 +71,9 @@ TEST_F(ProcessEngineTest, WorkerIsKilledAndTheNextOneTakesUp) {
     ProcessEngine engine(fixture_.Options(), recorder.MakeSink());
     engine.Start(owner);
     engine.Launch(Request(lasting, fixture_.LongRunning()));
-    engine.Launch(Request(ending, ProcessFixture::Shell("until test -e " + gate +
-                                                        "; do sleep 0.01; done; echo bye; exit 5")));
+    engine.Launch(
+        Request(ending, ProcessFixture::Shell("until test -e " + gate +
+                                              "; do sleep 0.01; done; echo bye; exit 5")));
     for (;;) pause();
   }
   ASSERT_GT(worker, 0);
@@ -153,6 +165,21 @@ TEST_F(ProcessEngineTest, DamagedPidFileOfARunningLaunch) {
   engine_->Stop(Key("found"), "SIGTERM", std::chrono::seconds(60));
   EXPECT_EQ(WaitExit(Key("found")).exit_code, 128 + SIGTERM);
   EXPECT_TRUE(WaitGone(pids.command.pid));
+}
+
+// No new file can be made (as on a full disk): the exit code arrives all the same.
+TEST_F(ProcessEngineTest, ExitCodeWithoutRoomForANewFile) {
+  StartEngine();
+  const auto key = Key("full-disk");
+  RunUntil(key,
+           ProcessFixture::Shell("trap 'exit 9' TERM; echo up; "
+                                 "while :; do sleep 1000 & wait; done"),
+           "up\n");
+  std::filesystem::create_directory(FolderOf(key) / (std::string(process::kStatusFile) + ".tmp"));
+  engine_->Stop(key, "", std::chrono::seconds(60));
+  const auto exited = WaitExit(key);
+  EXPECT_EQ(exited.cause, ExitCause::kExited);
+  EXPECT_EQ(exited.exit_code, 9);
 }
 
 // A restart of the machine, told by the boot id: nothing runs, whoever has the numbers now.

@@ -1,4 +1,5 @@
 // What only the process engine does, on real processes.
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
@@ -117,8 +118,9 @@ TEST_F(ProcessEngineTest, HundredLaunchesAndNothingLeft) {
   StartEngine();
   const auto begin = std::chrono::steady_clock::now();
   const auto ms = [&] {
-    return std::chrono::duration_cast<std::chrono::milliseconds>(
-               std::chrono::steady_clock::now() - begin).count();
+    return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() -
+                                                                 begin)
+        .count();
   };
   constexpr int kCount = 100;
   std::vector<LaunchKey> keys;
@@ -165,6 +167,33 @@ TEST_F(ProcessEngineTest, WithoutItsSupervisorItIsDownUntilThatIsThere) {
   engine_->List();
   ASSERT_TRUE(recorder_.WaitFor<Up>());
   EXPECT_EQ(WaitExit(Key("patient")).exit_code, 4);
+}
+
+// Files that the worker has open, even without O_CLOEXEC, are not the command's.
+TEST_F(ProcessEngineTest, DescriptorsAreNotPassedOn) {
+  StartEngine();
+  const std::string path = (fixture_.LaunchesFolder().parent_path() / "secret").string();
+  const process::Fd open_file(open(path.c_str(), O_RDWR | O_CREAT, 0600));
+  ASSERT_TRUE(open_file.valid());
+  engine_->Launch(Request(Key("files"), ProcessFixture::Shell("ls -l /proc/self/fd")));
+  EXPECT_EQ(WaitExit(Key("files")).exit_code, 0);
+  const std::string listing = AllOutput(Key("files"));
+  EXPECT_NE(listing.find(" 1 -> "), std::string::npos) << listing;
+  EXPECT_EQ(listing.find("secret"), std::string::npos) << listing;
+  EXPECT_EQ(listing.find("lock"), std::string::npos) << listing;
+}
+
+// A machine that shuts down sends SIGTERM to everybody: the command gets it, and its grace.
+TEST_F(ProcessEngineTest, SupervisorPassesOnAShutdown) {
+  StartEngine();
+  const auto key = Key("shutdown");
+  RunUntil(key,
+           ProcessFixture::Shell("trap 'echo bye; exit 9' TERM; echo up; "
+                                 "while :; do sleep 1000 & wait; done"),
+           "up\n");
+  kill(PidsOf(key).supervisor.pid, SIGTERM);
+  EXPECT_EQ(WaitExit(key).exit_code, 9);
+  EXPECT_EQ(AllOutput(key), "up\nbye\n");
 }
 
 TEST_F(ProcessEngineTest, UnknownStopSignalIsRefused) {

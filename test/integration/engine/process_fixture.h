@@ -106,8 +106,8 @@ class ProcessFixture : public EngineFixture {
     const auto pid_bytes = process::ReadFile(folder + '/' + process::kPidFile, 1u << 20);
     const auto pid = process::DecodePid(pid_bytes.value_or(""));
     if (pid && pid->boot_id == process::BootId()) {
-      const auto supervisor = process::SupervisorHandle::Open(
-          pid->supervisor.pid, pid->supervisor.start_ticks, true);
+      const auto supervisor =
+          process::SupervisorHandle::Open(pid->supervisor.pid, pid->supervisor.start_ticks, true);
       if (supervisor) (void)supervisor->Stop({SIGKILL, 0});
       while (supervisor && !supervisor->Ended()) usleep(1000);
     }

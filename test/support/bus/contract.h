@@ -2,7 +2,7 @@
 //
 //   INSTANTIATE_TEST_SUITE_P(Sim, BusContract, testing::Values(&MakeSimFixture));
 //
-// with contract.cc among the sources of that test.
+// with ${CUBE_BUS_CONTRACT} (contract*.cc) among the sources of that test.
 #pragma once
 
 #include <gtest/gtest.h>

@@ -23,39 +23,10 @@
 #include <vector>
 
 #include "services/worker/engine/engine.h"
+#include "test/support/engine/fixture.h"
 #include "test/support/engine/recorder.h"
 
 namespace cube::engine {
-
-class EngineFixture {
- public:
-  virtual ~EngineFixture() = default;
-
-  // A new engine on this machine. Its destructor leaves launches running.
-  virtual std::unique_ptr<Engine> MakeEngine(Sink sink) = 0;
-
-  // Lets simulated time pass and returns true; engines with a thread of their own return false.
-  virtual bool Pump() { return false; }
-
-  // Runs until stopped; ends at once on SIGTERM, by exit code or by signal.
-  virtual TaskSpec LongRunning() = 0;
-  // Runs until stopped; ignores SIGTERM.
-  virtual TaskSpec Stubborn() = 0;
-  // What Stubborn prints once it really ignores SIGTERM, since a program is killed by a signal that
-  // comes before it has said so. Empty = it prints nothing, and signals are that slow.
-  virtual std::string StubbornPrints() { return {}; }
-  // Prints `out` to stdout, then `err` to stderr, then exits with `code`. `out` and `err` are
-  // printable, without quotes; they may have newlines.
-  virtual TaskSpec ExitsWith(int code, std::string out, std::string err) = 0;
-  // Runs for about `run_time`, then exits with `code`.
-  virtual TaskSpec ExitsAfter(Duration run_time, int code) = 0;
-  // Prints the value of the environment variable, a newline, and exits with 0.
-  virtual TaskSpec PrintsEnv(const std::string& variable) = 0;
-  // Prints `out`, then runs until stopped (as LongRunning).
-  virtual TaskSpec PrintsAndRuns(std::string out) = 0;
-  // Cannot be started (no such program).
-  virtual TaskSpec FailsToStart() = 0;
-};
 
 template <class Fixture>
 class EngineContract : public ::testing::Test {
@@ -117,7 +88,8 @@ class EngineContract : public ::testing::Test {
     engine_->LogCredit(kStream, text.size());
     EXPECT_TRUE(recorder_.WaitUntil([&](const std::vector<Event>& events) {
       return Recorder::OutputOf(events, kStream).out == text;
-    })) << key.task.str() << " does not get ready";
+    })) << key.task.str()
+        << " does not get ready";
     engine_->CloseLogs(kStream);
   }
   LaunchStatus WaitExit(const LaunchKey& key) {

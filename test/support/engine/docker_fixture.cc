@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <gtest/gtest.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -121,7 +122,9 @@ std::unique_ptr<Engine> DockerFixture::MakeEngine(Sink sink) {
 TaskSpec DockerFixture::LongRunning() {
   return Script("trap 'exit 0' TERM; while :; do sleep 1000 & wait $!; done");
 }
-TaskSpec DockerFixture::Stubborn() { return Script("trap '' TERM; echo ready; while :; do sleep 1000; done"); }
+TaskSpec DockerFixture::Stubborn() {
+  return Script("trap '' TERM; echo ready; while :; do sleep 1000; done");
+}
 TaskSpec DockerFixture::ExitsWith(int code, std::string out, std::string err) {
   // The engine reads the two pipes on their own; the pause keeps their order.
   return Script(

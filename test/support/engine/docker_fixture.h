@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "services/worker/engine/docker/docker_config.h"
-#include "test/support/engine/contract.h"
+#include "test/support/engine/fixture.h"
 
 namespace cube::engine {
 

@@ -50,7 +50,7 @@ inline WriteBatch RandomBatch(Random& random, const Schema& schema = TestSchema(
     const auto table = static_cast<TableId>(random.Below(schema.table_names.size()));
     const std::string key = "key-" + std::to_string(random.Below(300)) +
                             std::string(random.Chance(50'000) ? 400 : 0, 'k');
-    if (random.Chance(10'000)) {
+    if (random.Chance(500)) {
       batch.Clear(table);
     } else if (random.Chance(300'000)) {
       batch.Delete(table, key);

@@ -1,8 +1,7 @@
 // The files of a launch: what is written is read back, and no bytes are too odd to be read.
-#include "services/worker/engine/process/launch_dir.h"
-
 #include <gtest/gtest.h>
 
+#include "services/worker/engine/process/launch_dir.h"
 #include "services/worker/engine/process/launch_record.h"
 #include "services/worker/engine/process/output_log.h"
 #include "shared/base/random.h"
@@ -71,8 +70,8 @@ TEST(LaunchDirTest, StatusIsReadBack) {
 }
 
 TEST(LaunchDirTest, StopIsReadBack) {
-  for (const StopRequest request : {StopRequest{15, 10'000}, StopRequest{64, 0},
-                                    StopRequest{1, kGraceMsMax - 1}}) {
+  for (const StopRequest request :
+       {StopRequest{15, 10'000}, StopRequest{64, 0}, StopRequest{1, kGraceMsMax - 1}}) {
     EXPECT_EQ(DecodeStop(EncodeStop(request)), request);
   }
   EXPECT_EQ(DecodeStop(EncodeStop({9, ~0ull}))->grace_ms, kGraceMsMax - 1);
@@ -148,13 +147,13 @@ TEST(LaunchRecordTest, RefusesWhatIsNotARecord) {
   EXPECT_FALSE(with("\"version\": 1", "\"version\": 2"));
 }
 
-// Random bytes, and right files with a few bytes changed or cut: an answer or an error, never a crash.
+// Random bytes, and right files with a few bytes changed or cut: an answer or an error, never a
+// crash.
 TEST(LaunchDirTest, AnyBytesMayBeDecoded) {
-  const std::vector<std::string> seeds{
-      EncodeCommand(ACommand()), EncodePid({"b", {2, 3}, {4, 5}}), EncodeStatus({}),
-      EncodeRecord(ARecord()),
-      "2026-01-31T12:00:00.123456789Z stdout F hello\n"
-      "2026-01-31T12:00:00.123456789Z stderr P part\n"};
+  const std::vector<std::string> seeds{EncodeCommand(ACommand()), EncodePid({"b", {2, 3}, {4, 5}}),
+                                       EncodeStatus({}), EncodeRecord(ARecord()),
+                                       "2026-01-31T12:00:00.123456789Z stdout F hello\n"
+                                       "2026-01-31T12:00:00.123456789Z stderr P part\n"};
   Random random(20260131);
   for (int i = 0; i < 20'000; ++i) {
     std::string bytes = seeds[random.Below(seeds.size())];

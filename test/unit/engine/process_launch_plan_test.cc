@@ -1,6 +1,4 @@
 // What is run, from a specification: checks, environment, signals, users, ports, groups.
-#include "services/worker/engine/process/launch_plan.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -8,6 +6,7 @@
 #include "services/worker/engine/process/control_groups.h"
 #include "services/worker/engine/process/host_ports.h"
 #include "services/worker/engine/process/host_user.h"
+#include "services/worker/engine/process/launch_plan.h"
 
 namespace cube::engine::process {
 namespace {
@@ -60,11 +59,10 @@ TEST(LaunchPlanTest, EnvironmentIsSmallAndTheSpecsOwn) {
   TaskSpec spec = ASpec();
   spec.env = {{"PATH", "/opt/bin"}, {"GREETING", "a=b"}, {"CUBE_TASK", "forged"}};
   const LaunchKey key{TaskId::Trusted("web"), 2, 5};
-  const auto environment = Environment(spec, key, NodeName::Trusted("n1"),
-                                       {{53, 1053, Protocol::kTcp},
-                                        {53, 2053, Protocol::kUdp},
-                                        {69, 2069, Protocol::kUdp}},
-                                       "/home/me");
+  const auto environment = Environment(
+      spec, key, NodeName::Trusted("n1"),
+      {{53, 1053, Protocol::kTcp}, {53, 2053, Protocol::kUdp}, {69, 2069, Protocol::kUdp}},
+      "/home/me");
   EXPECT_THAT(environment,
               ElementsAre("CUBE_ATTEMPT=2", "CUBE_LAUNCH=5", "CUBE_NODE=n1", "CUBE_PORT_53=1053",
                           "CUBE_PORT_53_UDP=2053", "CUBE_PORT_69=2069", "CUBE_PORT_69_UDP=2069",
@@ -110,9 +108,8 @@ TEST(LaunchPlanTest, Users) {
 }
 
 TEST(HostPortsTest, FreePortsDifferAndAreSorted) {
-  const std::vector<PortSpec> specs{{90, 0, Protocol::kTcp, ""},
-                                    {80, 0, Protocol::kTcp, ""},
-                                    {80, 0, Protocol::kUdp, ""}};
+  const std::vector<PortSpec> specs{
+      {90, 0, Protocol::kTcp, ""}, {80, 0, Protocol::kTcp, ""}, {80, 0, Protocol::kUdp, ""}};
   TakenPorts taken;
   for (int i = 0; i < 100; ++i) {
     const auto ports = ChoosePorts(specs, taken);

@@ -1,7 +1,6 @@
-#include "services/worker/engine/process/output_log.h"
-
 #include <gtest/gtest.h>
 
+#include "services/worker/engine/process/output_log.h"
 #include "shared/base/random.h"
 
 namespace cube::engine::process {
@@ -34,9 +33,9 @@ TEST(OutputLogTest, FrameIsReadBack) {
       EXPECT_EQ(frame->payload, "some \xff text ");
     }
   }
-  for (const char* bad :
-       {"", "hello", "2026-01-31T12:00:00.123456789Z stdout X hello",
-        "2026-01-31T12:00:00.123456789Z stdxxx F hello", "2026-99-31T12:00:00.123456789Z stdout F "}) {
+  for (const char* bad : {"", "hello", "2026-01-31T12:00:00.123456789Z stdout X hello",
+                          "2026-01-31T12:00:00.123456789Z stdxxx F hello",
+                          "2026-99-31T12:00:00.123456789Z stdout F "}) {
     EXPECT_FALSE(ParseFrame(bad)) << bad;
   }
 }

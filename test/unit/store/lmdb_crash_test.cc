@@ -38,7 +38,7 @@ class LmdbCrashTest : public testing::TestWithParam<Durability> {};
 
 TEST_P(LmdbCrashTest, NoAcknowledgedCommitIsLostAndNoneIsHalf) {
   constexpr std::uint64_t kSeed = 20'260'131;
-  const test::TempDir dir;
+  const test::TempDir dir(test::FastTempParent());
   // A small map, so that some kills fall into its growth.
   const LmdbOptions options{.durability = GetParam(), .map_bytes_start = 256u << 10};
   Random random(kSeed);

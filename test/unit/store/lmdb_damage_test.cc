@@ -97,7 +97,7 @@ int Judge(const std::string& dir, MemoryStore& model, Random& random) {
 }
 
 TEST(LmdbDamageTest, AnyDamageMeansFreshOrIntact) {
-  const test::TempDir dir;
+  const test::TempDir dir(test::FastTempParent());
   MemoryStore model(TestSchema());
   {
     const auto opened = MustOpen(dir.File("good"), kRelaxed);
@@ -116,7 +116,7 @@ TEST(LmdbDamageTest, AnyDamageMeansFreshOrIntact) {
     Random random(seed);
     std::string bytes = good;
     Damage(random, bytes);
-    const test::TempDir place;
+    const test::TempDir place(test::FastTempParent());
     std::filesystem::create_directory(place.File("view"));
     WriteBytes(place.File("view/data.mdb"), bytes);
     WriteBytes(place.File("view/mark"), mark);
@@ -133,7 +133,7 @@ TEST(LmdbDamageTest, AnyDamageMeansFreshOrIntact) {
 
 // Each byte of the meta pages, of which a wrong one would give an older or another state.
 TEST(LmdbDamageTest, EveryBitOfTheMetaPagesIsGuarded) {
-  const test::TempDir dir;
+  const test::TempDir dir(test::FastTempParent());
   MemoryStore::Contents contents;
   {
     const auto opened = MustOpen(dir.File("view"), kRelaxed);
@@ -162,7 +162,7 @@ TEST(LmdbDamageTest, EveryBitOfTheMetaPagesIsGuarded) {
 }
 
 TEST(LmdbDamageTest, ValuesThatRotWhileTheStoreIsOpenAreDataLoss) {
-  const test::TempDir dir;
+  const test::TempDir dir(test::FastTempParent());
   auto opened = MustOpen(dir.File("view"), kRelaxed);
   const std::string value(200, 'v');
   WriteBatch batch;

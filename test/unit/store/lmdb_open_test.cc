@@ -11,7 +11,7 @@ namespace cube::store {
 namespace {
 
 constexpr TableId kTasks = 0;
-constexpr LmdbOptions kNoOptions{};
+const LmdbOptions kNoOptions;
 
 class LmdbOpenTest : public testing::Test {
  protected:
@@ -62,7 +62,7 @@ class LmdbOpenTest : public testing::Test {
     EXPECT_EQ(again.store->Get(kTasks, "after"), "wards");
   }
 
-  test::TempDir temp_;
+  test::TempDir temp_{test::FastTempParent()};
 };
 
 TEST_F(LmdbOpenTest, AMissingFolderIsMadeAndFresh) {

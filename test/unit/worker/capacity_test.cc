@@ -55,7 +55,7 @@ TEST(CapacityTest, CpuLine) {
   ASSERT_TRUE(cpu);
   EXPECT_EQ(*cpu, (CpuMetrics{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}));
   EXPECT_EQ(cpu->IdleTicks(), 9u);
-  EXPECT_EQ(cpu->TotalTicks(), 36u);  // guest times are in user and nice already
+  EXPECT_EQ(cpu->TotalTicks(), 36u);                   // guest times are in user and nice already
   EXPECT_EQ(ParseCpuStat("cpu 1 2 3 4\n")->idle, 4u);  // an old kernel
   EXPECT_FALSE(ParseCpuStat(""));
   EXPECT_FALSE(ParseCpuStat("cpu0 1 2 3 4 5\n"));

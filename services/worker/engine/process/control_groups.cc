@@ -23,7 +23,7 @@ constexpr int kRemoveTries = 100;
 constexpr long kRemovePauseNs = 2'000'000;
 
 bool IsFolder(const std::string& path) {
-  struct stat found {};
+  struct stat found{};
   return stat(path.c_str(), &found) == 0 && S_ISDIR(found.st_mode);
 }
 
@@ -103,8 +103,7 @@ std::int64_t CpuQuotaUs(std::int64_t cpu_millis) {
   return std::max(kCpuQuotaUsMin, cpu_millis * (kCpuPeriodUs / 1000));
 }
 
-std::optional<ControlGroups> ControlGroups::Open(const std::string& root,
-                                                 const std::string& node) {
+std::optional<ControlGroups> ControlGroups::Open(const std::string& root, const std::string& node) {
   ControlGroups groups;
   if (access((root + "/cgroup.controllers").c_str(), R_OK) == 0) {
     std::string folder = root;

@@ -1,9 +1,9 @@
 // Control groups for cpu and memory limits, one for each launch, under `cube/<node>`.
 //
 // Version 2 (one tree): <root>/cube/<node>/, with the controllers cpu and memory handed down.
-// Version 1 (a tree for each controller): below the worker's own group of each tree, so that a limit
-// on the worker holds for its launches too.
-// Where the worker may not write them there are no limits, and the node says so.
+// Version 1 (a tree for each controller): below the worker's own group of each tree, so that a
+// limit on the worker holds for its launches too. Where the worker may not write them there are no
+// limits, and the node says so.
 #pragma once
 
 #include <map>

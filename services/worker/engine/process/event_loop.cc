@@ -19,8 +19,8 @@ constexpr int kEventsMax = 64;  // of one wait; the rest comes with the next
 
 Result<void> EventLoop::Run(std::function<int()> idle) {
   CUBE_CHECK(!thread_.joinable());
-  epoll_.Reset(epoll_create1(EPOLL_CLOEXEC));
-  wake_.Reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  epoll_ = Fd(epoll_create1(EPOLL_CLOEXEC));
+  wake_ = Fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!epoll_.valid() || !wake_.valid()) return SystemFailure("making an event loop", errno);
   epoll_event event{};
   event.events = EPOLLIN;
@@ -101,7 +101,7 @@ void EventLoop::Loop() {
         continue;
       }
       const auto it = watched_.find(id);
-      if (it == watched_.end()) continue;  // unwatched by a callback of this very round
+      if (it == watched_.end()) continue;         // unwatched by a callback of this very round
       const auto readable = it->second.readable;  // lives on if it unwatches itself
       (*readable)();
     }

@@ -12,7 +12,8 @@
 namespace cube::engine::process {
 namespace {
 
-// The kernel hands out random ports of its range; this often one that a launch of ours holds already.
+// The kernel hands out random ports of its range; this often one that a launch of ours holds
+// already.
 constexpr int kTriesMax = 64;
 
 Result<Fd> OpenSocket(Protocol protocol) {

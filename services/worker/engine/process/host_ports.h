@@ -1,5 +1,6 @@
-// Ports of this machine for a launch: the ones asked for, or free ones. A port is only looked at, not
-// held, since the command itself must bind it; another program may be faster, and then it fails.
+// Ports of this machine for a launch: the ones asked for, or free ones. A port is only looked at,
+// not held, since the command itself must bind it; another program may be faster, and then it
+// fails.
 #pragma once
 
 #include <set>

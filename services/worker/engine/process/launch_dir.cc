@@ -18,9 +18,9 @@ constexpr std::array<std::pair<Phase, std::string_view>, 6> kPhases{{
 }};
 
 // The failures that a start can end in; others are written and read as "internal".
-constexpr std::array<Code, 8> kFailures{Code::kInvalid,    Code::kNotFound,     Code::kConflict,
+constexpr std::array<Code, 8> kFailures{Code::kInvalid,     Code::kNotFound,     Code::kConflict,
                                         Code::kUnavailable, Code::kPrecondition, Code::kResource,
-                                        Code::kPermission, Code::kUnsupported};
+                                        Code::kPermission,  Code::kUnsupported};
 
 template <class T>
 bool ParseNumber(std::string_view text, T* value) {

@@ -2,25 +2,29 @@
 // other through files, so that either may be killed and started again.
 //
 //   <state>/launches/<task>-<attempt>-<launch>/     mode 0700
-//     launch.json     labels: cluster, node, task, attempt, launch, placement stamp; boot id, ports,
+//     launch.json     labels: cluster, node, task, attempt, launch, placement stamp; boot id,
+//     ports,
 //                     control groups. Written by the engine before anything else; a folder appears
 //                     under its final name only with a complete launch.json in it (made as
 //                     ".new-<name>", then renamed). Never changed. Not synced: a power cut ends the
 //                     launch anyway, and what is durable about it is the worker's store.
 //     command         what to run: arguments, environment, user, folder, control groups.
-//                     Mode 0600 (it may hold secrets); written by the engine, read by the supervisor.
-//     lock            flock: held by the supervisor as long as it lives. The engine takes it and the
-//                     supervisor inherits it, so there is no moment in which a started launch is not
-//                     locked. Free lock = no supervisor, whatever pid numbers say.
+//                     Mode 0600 (it may hold secrets); written by the engine, read by the
+//                     supervisor.
+//     lock            flock: held by the supervisor as long as it lives. The engine takes it and
+//     the
+//                     supervisor inherits it, so there is no moment in which a started launch is
+//                     not locked. Free lock = no supervisor, whatever pid numbers say.
 //     pid             the supervisor and the command: pid and start time (clock ticks since boot,
 //                     /proc/<pid>/stat field 22), with the boot id. Written before the command is
 //                     allowed to run: no pid file = it never ran.
-//     status          running | exited | signaled | out-of-memory | start-failed, with times. Replaced
+//     status          running | exited | signaled | out-of-memory | start-failed, with times.
+//     Replaced
 //                     atomically; a final one is synced first and is the supervisor's last act.
 //                     vanished: written by the engine for a supervisor that died without.
-//     output          what the command printed, framed line by line (output_log.h): stream and time.
-//     output.1        the 10 MiB before that.
-//     supervise.err   whatever the supervisor itself had to say (normally empty).
+//     output          what the command printed, framed line by line (output_log.h): stream and
+//     time. output.1        the 10 MiB before that. supervise.err   whatever the supervisor itself
+//     had to say (normally empty).
 //
 // command, pid and status share one format (Fields): lines of "key value", the first of which is
 // "cube-launch 1". All decoders here are pure and take any bytes.
@@ -72,10 +76,10 @@ struct Command {
     std::vector<std::uint32_t> groups;
     friend bool operator==(const Identity&, const Identity&) = default;
   };
-  std::optional<Identity> identity;   // unset: as the supervisor itself
-  std::vector<std::string> join;      // cgroup.procs files to write oneself to
-  std::string kill_file;              // cgroup.kill (version 2 only); empty = none
-  std::string oom_file;               // memory.events or memory.oom_control; empty = none
+  std::optional<Identity> identity;  // unset: as the supervisor itself
+  std::vector<std::string> join;     // cgroup.procs files to write oneself to
+  std::string kill_file;             // cgroup.kill (version 2 only); empty = none
+  std::string oom_file;              // memory.events or memory.oom_control; empty = none
   friend bool operator==(const Command&, const Command&) = default;
 };
 [[nodiscard]] std::string EncodeCommand(const Command& command);
@@ -96,7 +100,14 @@ struct PidRecord {
 [[nodiscard]] std::string EncodePid(const PidRecord& record);
 [[nodiscard]] Result<PidRecord> DecodePid(std::string_view bytes);
 
-enum class Phase : std::uint8_t { kRunning, kExited, kSignaled, kOutOfMemory, kStartFailed, kVanished };
+enum class Phase : std::uint8_t {
+  kRunning,
+  kExited,
+  kSignaled,
+  kOutOfMemory,
+  kStartFailed,
+  kVanished
+};
 struct StatusRecord {
   Phase phase = Phase::kRunning;
   std::int32_t value = 0;  // kExited: exit code; kSignaled, kOutOfMemory: 128 + signal or exit code
@@ -114,8 +125,8 @@ struct StatusRecord {
 // to pass on and the grace in ms. So the supervisor, not the worker, counts the grace.
 
 struct StopRequest {
-  std::int32_t signal = 0;         // 1 to 64
-  std::uint64_t grace_ms = 0;      // at most kGraceMsMax
+  std::int32_t signal = 0;     // 1 to 64
+  std::uint64_t grace_ms = 0;  // at most kGraceMsMax
   friend bool operator==(const StopRequest&, const StopRequest&) = default;
 };
 inline constexpr std::uint64_t kGraceMsMax = 1ull << 40;  // 34 years: "for ever", still fits

@@ -15,8 +15,8 @@ struct LaunchRecord {
   LaunchKey key;
   Stamp placement;
   std::string boot_id;
-  std::vector<std::string> arguments;      // for people
-  std::vector<BoundPort> ports;            // as chosen, sorted
+  std::vector<std::string> arguments;       // for people
+  std::vector<BoundPort> ports;             // as chosen, sorted
   std::vector<std::string> control_groups;  // folders to remove with the launch
 };
 

@@ -63,7 +63,7 @@ Result<void> Launches::ComeUp() {
   CUBE_TRY_VOID(OpenFolders());
   boot_id_ = BootId();
   if (!inotify_.valid()) {
-    inotify_.Reset(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+    inotify_ = Fd(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
     if (!inotify_.valid()) return SystemFailure("watching files (inotify)", errno);
     CUBE_TRY(inotify_watch_, loop_.Watch(inotify_.get(), [this] { FolderEvents(); }));
   }
@@ -145,7 +145,8 @@ void Launches::Stop(const LaunchKey& key, const std::string& signal, Duration gr
   }
   const Entry* entry = Find(key);
   if (entry == nullptr) {
-    sink_(OpFailed{key, Error{Code::kNotFound, "stop: no launch " + FolderName(key) + " here", {}}});
+    sink_(
+        OpFailed{key, Error{Code::kNotFound, "stop: no launch " + FolderName(key) + " here", {}}});
     return;
   }
   if (entry->status.state == LaunchState::kExited) return Emit(*entry);
@@ -172,7 +173,8 @@ void Launches::Remove(const LaunchKey& key, const std::string& save_output_to,
   }
   if (entry->status.state != LaunchState::kExited) {
     sink_(OpFailed{key, Error{Code::kPrecondition,
-                              "remove: " + FolderName(key) + " has not ended; stop it first", {}}});
+                              "remove: " + FolderName(key) + " has not ended; stop it first",
+                              {}}});
     return;
   }
   if (!save_output_to.empty()) {

@@ -1,5 +1,5 @@
-// The launches of one owner on this machine: starts, takes up, ends and removes them. All calls come
-// on the event loop's thread; the sink is called there too.
+// The launches of one owner on this machine: starts, takes up, ends and removes them. All calls
+// come on the event loop's thread; the sink is called there too.
 #pragma once
 
 #include <map>

@@ -159,8 +159,8 @@ void Launches::Conclude(Entry& entry, const std::string& how, bool seen) {
   } else {
     if (status->phase != Phase::kStartFailed) TakeRunning(entry, *status);
     entry.status.cause = CauseOf(status->phase);
-    const bool has_code = entry.status.cause != ExitCause::kStartFailed &&
-                          entry.status.cause != ExitCause::kVanished;
+    const bool has_code =
+        entry.status.cause != ExitCause::kStartFailed && entry.status.cause != ExitCause::kVanished;
     entry.status.exit_code = has_code ? status->value : -1;
     entry.status.detail = status->detail;
     entry.status.finished_at = status->finished_at;
@@ -173,7 +173,8 @@ void Launches::Conclude(Entry& entry, const std::string& how, bool seen) {
 // It has left no last word.
 void Launches::ConcludeWithout(Entry& entry, const std::string& how, bool seen) {
   const bool rebooted = entry.record.boot_id != boot_id_;
-  const bool may_have_run = rebooted || access((entry.folder + '/' + kPidFile).c_str(), F_OK) == 0 ||
+  const bool may_have_run = rebooted ||
+                            access((entry.folder + '/' + kPidFile).c_str(), F_OK) == 0 ||
                             access((entry.folder + '/' + kStatusFile).c_str(), F_OK) == 0;
   if (may_have_run) KillLeftOver(entry, seen);
   StatusRecord status;

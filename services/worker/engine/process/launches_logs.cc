@@ -7,7 +7,8 @@ void Launches::OpenLogs(std::uint64_t stream, const LaunchKey& key, LogOptions o
   CloseLogs(stream);
   const Entry* entry = Find(key);
   if (entry == nullptr) {
-    sink_(LogEnd{stream, Error{Code::kNotFound, "logs: no launch " + FolderName(key) + " here", {}}});
+    sink_(
+        LogEnd{stream, Error{Code::kNotFound, "logs: no launch " + FolderName(key) + " here", {}}});
     return;
   }
   // The watch first: what is written after the reader has looked is told.

@@ -15,7 +15,7 @@ namespace {
 
 Result<void> CheckWorkdir(const std::string& workdir) {
   if (workdir.empty()) return {};
-  struct stat found {};
+  struct stat found{};
   if (stat(workdir.c_str(), &found) == 0 && S_ISDIR(found.st_mode)) return {};
   return Fail(Code::kNotFound, workdir + " is not a folder of this node", "workdir");
 }
@@ -50,13 +50,12 @@ Result<void> Launches::TryLaunch(const LaunchRequest& request) {
 
   Command command;
   command.arguments = record.arguments;
-  command.environment =
-      Environment(spec, request.key, owner_.node, record.ports, user.home);
+  command.environment = Environment(spec, request.key, owner_.node, record.ports, user.home);
   command.workdir = spec.workdir;
   command.identity = user.identity;
   if (groups_) {
-    CUBE_TRY(auto group, groups_->Make(owner_.cluster + '.' + FolderName(request.key),
-                                       spec.resources));
+    CUBE_TRY(auto group,
+             groups_->Make(owner_.cluster + '.' + FolderName(request.key), spec.resources));
     record.control_groups = std::move(group.folders);
     command.join = std::move(group.join);
     command.kill_file = std::move(group.kill_file);
@@ -78,8 +77,8 @@ Result<void> Launches::TryLaunch(const LaunchRequest& request) {
   return {};
 }
 
-// A folder of that name that this engine does not know is somebody else's launch, or what a power cut
-// has left of one of ours.
+// A folder of that name that this engine does not know is somebody else's launch, or what a power
+// cut has left of one of ours.
 Result<void> Launches::ClearTheWay(const std::string& folder) {
   if (access(folder.c_str(), F_OK) != 0) return {};
   const auto bytes = ReadFile(folder + '/' + kLaunchFile, kSmallFileBytesMax);
@@ -124,9 +123,8 @@ Result<void> Launches::WatchFolder(Entry& entry, bool follow) {
 // Without a pidfd there is nothing to watch: Idle() looks.
 Result<void> Launches::WatchSupervisor(Entry& entry) {
   if (entry.supervisor->fd() < 0) return {};
-  CUBE_TRY(entry.watch, loop_.Watch(entry.supervisor->fd(), [this, key = entry.record.key] {
-    SupervisorEnded(key);
-  }));
+  CUBE_TRY(entry.watch, loop_.Watch(entry.supervisor->fd(),
+                                    [this, key = entry.record.key] { SupervisorEnded(key); }));
   return {};
 }
 

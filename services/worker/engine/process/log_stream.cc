@@ -21,7 +21,7 @@ constexpr std::uint64_t kTailWindowBytes = 64u << 10;
 constexpr std::uint64_t kTailWindowGrowth = 8;
 
 std::uint64_t InodeOf(const std::string& path) {
-  struct stat found {};
+  struct stat found{};
   return stat(path.c_str(), &found) == 0 ? found.st_ino : 0;
 }
 
@@ -54,8 +54,8 @@ LogStream::LogStream(std::uint64_t id, std::string folder, LogOptions options)
 
 LogStream::File LogStream::OpenFile(const std::string& path) {
   File file;
-  file.fd.Reset(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  struct stat found {};
+  file.fd = Fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  struct stat found{};
   if (file.fd.valid() && fstat(file.fd.get(), &found) == 0) file.inode = found.st_ino;
   return file;
 }
@@ -72,7 +72,7 @@ void LogStream::SeekTail() {
 }
 
 std::int64_t LogStream::SeekTail(File* file, std::int64_t lines) {
-  struct stat found {};
+  struct stat found{};
   if (fstat(file->fd.get(), &found) != 0) return lines;
   const auto size = static_cast<std::uint64_t>(found.st_size);
   for (std::uint64_t window = kTailWindowBytes;; window *= kTailWindowGrowth) {

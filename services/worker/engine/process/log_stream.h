@@ -1,5 +1,5 @@
-// One reader of a launch's output: from where its options say, over the rotation of the file, as far
-// as credit allows. Not thread-safe.
+// One reader of a launch's output: from where its options say, over the rotation of the file, as
+// far as credit allows. Not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -52,9 +52,9 @@ class LogStream {
   std::deque<File> files_;  // front: the one being read; empty: no output yet
   std::string unparsed_;    // bytes of frames, from parsed_ on
   std::size_t parsed_ = 0;
-  bool skipping_ = false;   // until the end of the line: it was cut by a change of file
-  std::string pending_;     // payload to send, all of one stream and time
-  std::size_t sent_ = 0;    // of pending_
+  bool skipping_ = false;  // until the end of the line: it was cut by a change of file
+  std::string pending_;    // payload to send, all of one stream and time
+  std::size_t sent_ = 0;   // of pending_
   bool pending_stderr_ = false;
   WallTime pending_time_;
   std::size_t credit_ = 0;

@@ -1,11 +1,11 @@
-// The format of a launch's output file, one frame a line, readable as it is (it is the log format of
-// the Kubernetes container runtime interface, so that tools exist for it):
+// The format of a launch's output file, one frame a line, readable as it is (it is the log format
+// of the Kubernetes container runtime interface, so that tools exist for it):
 //
 //   2026-01-31T12:00:00.123456789Z stdout F the line\n
 //
-// F = a full line; P = a part of a line that goes on in the next frame of that stream (a line longer
-// than kFrameBytesMax, or the end of the output without a line feed).
-// Frames read at once carry the same time. Pure; any bytes may be decoded.
+// F = a full line; P = a part of a line that goes on in the next frame of that stream (a line
+// longer than kFrameBytesMax, or the end of the output without a line feed). Frames read at once
+// carry the same time. Pure; any bytes may be decoded.
 #pragma once
 
 #include <cstdint>
@@ -38,15 +38,15 @@ struct Frame {
 // `line` is without its line feed. nullopt: not a frame.
 [[nodiscard]] std::optional<Frame> ParseFrame(std::string_view line);
 
-// Where the last `lines` lines of these frames begin; 0 if there are no more than that. A frame that
-// is still being written (no line feed yet) does not count and comes after all others.
-// Parts count with the line they belong to, as far as the next frame of whatever stream tells.
-// *missing is the number of lines that were not there.
+// Where the last `lines` lines of these frames begin; 0 if there are no more than that. A frame
+// that is still being written (no line feed yet) does not count and comes after all others. Parts
+// count with the line they belong to, as far as the next frame of whatever stream tells. *missing
+// is the number of lines that were not there.
 [[nodiscard]] std::size_t TailOffset(std::string_view bytes, std::int64_t lines,
                                      std::int64_t* missing);
 
-// The printed bytes alone: the last frames that together have at most `bytes_max`, or the end of the
-// last frame if it alone is larger.
+// The printed bytes alone: the last frames that together have at most `bytes_max`, or the end of
+// the last frame if it alone is larger.
 [[nodiscard]] std::string TailPayload(std::string_view frames, std::size_t bytes_max);
 
 // Cuts one stream into frames. Not thread-safe; one for each of stdout and stderr.

@@ -50,8 +50,8 @@ void ProcessEngine::Stop(LaunchKey key, std::string signal, Duration grace) {
 }
 
 void ProcessEngine::Remove(LaunchKey key, std::string save_output_to, std::size_t save_bytes) {
-  thread_->Post([key = std::move(key), path = std::move(save_output_to), save_bytes](
-                    process::Launches& l) { l.Remove(key, path, save_bytes); });
+  thread_->Post([key = std::move(key), path = std::move(save_output_to),
+                 save_bytes](process::Launches& l) { l.Remove(key, path, save_bytes); });
 }
 
 void ProcessEngine::List() {

@@ -1,16 +1,18 @@
 // Engine `process`: a launch is a plain process of this machine, run by a supervisor of its own
-// (cube-supervise) that outlives the worker. What is running, how it ended and what it printed are in
-// files (launch_dir.h), so a new engine on the same folder takes everything up.
+// (cube-supervise) that outlives the worker. What is running, how it ended and what it printed are
+// in files (launch_dir.h), so a new engine on the same folder takes everything up.
 //
 // One thread waits, without polling, for calls (eventfd), supervisors' ends (pidfd) and changes of
-// files (inotify). The folder belongs to one engine at a time: the worker holds a lock on its state.
-// Engines of other owners (cluster, node) may have used the folder before; their launches are left
-// alone.
+// files (inotify). The folder belongs to one engine at a time: the worker holds a lock on its
+// state. Engines of other owners (cluster, node) may have used the folder before; their launches
+// are left alone.
 //
-// What a spec means here: `entrypoint` and `command` are run as one argument list, in `workdir` (else
-// "/"), as `user` (root only), with the environment of launch_plan.h, without new privileges. `image`
-// is refused. Memory and cpu limits need writable control groups (control_groups.h); Up says whether.
-// A command has ended when its first process has; whatever that leaves behind is killed.
+// What a spec means here: `entrypoint` and `command` are run as one argument list, in `workdir`
+// (else
+// "/"), as `user` (root only), with the environment of launch_plan.h, without new privileges.
+// `image` is refused. Memory and cpu limits need writable control groups (control_groups.h); Up
+// says whether. A command has ended when its first process has; whatever that leaves behind is
+// killed.
 #pragma once
 
 #include <memory>

@@ -18,7 +18,8 @@
 namespace cube::engine::process {
 namespace {
 
-constexpr std::size_t kProcFileBytesMax = 4u << 20;  // environ and cmdline: the kernel's argument limit
+constexpr std::size_t kProcFileBytesMax =
+    4u << 20;  // environ and cmdline: the kernel's argument limit
 // A stopped process leaves orphans that fork while they are being killed.
 constexpr int kKillRoundsMax = 20;
 
@@ -86,8 +87,7 @@ Result<Fd> TakeLock(const std::string& folder) {
   return SystemFailure("locking " + path, errno);
 }
 
-Result<pid_t> SpawnSupervisor(const std::string& path, const std::string& folder,
-                              const Fd& lock) {
+Result<pid_t> SpawnSupervisor(const std::string& path, const std::string& folder, const Fd& lock) {
   SpawnAttributes spawn;
   sigset_t all;
   sigfillset(&all);
@@ -101,14 +101,16 @@ Result<pid_t> SpawnSupervisor(const std::string& path, const std::string& folder
   posix_spawn_file_actions_addopen(spawn.actions(), STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
   posix_spawn_file_actions_addopen(spawn.actions(), STDERR_FILENO, errors.c_str(),
                                    O_WRONLY | O_CREAT | O_APPEND, 0600);
+  // Whatever the worker's libraries have opened without O_CLOEXEC stays the worker's.
+  posix_spawn_file_actions_addclosefrom_np(spawn.actions(), kLockFd + 1);
   std::string name = "cube-supervise";
   std::string argument = folder;
   char* arguments[] = {name.data(), argument.data(), nullptr};
   // Nothing of the worker's environment, which may hold credentials.
   char* environment[] = {nullptr};
   pid_t pid = 0;
-  const int error = posix_spawn(&pid, path.c_str(), spawn.actions(), spawn.attributes(), arguments,
-                                environment);
+  const int error =
+      posix_spawn(&pid, path.c_str(), spawn.actions(), spawn.attributes(), arguments, environment);
   if (error != 0) return SystemFailure("starting " + path, error);
   return pid;
 }
@@ -131,7 +133,7 @@ std::optional<std::uint64_t> StartTicks(pid_t pid) {
 SupervisorHandle SupervisorHandle::OfChild(pid_t pid, bool use_pidfd) {
   SupervisorHandle handle;
   handle.pid_ = pid;
-  if (use_pidfd) handle.pidfd_.Reset(PidfdOpen(pid));
+  if (use_pidfd) handle.pidfd_ = Fd(PidfdOpen(pid));
   handle.start_ticks_ = StartTicks(pid).value_or(0);  // 0: it has ended already
   return handle;
 }
@@ -142,7 +144,7 @@ std::optional<SupervisorHandle> SupervisorHandle::Open(pid_t pid,
   SupervisorHandle handle;
   handle.pid_ = pid;
   // First the descriptor, then the look at who that is: from here on it cannot change.
-  if (use_pidfd) handle.pidfd_.Reset(PidfdOpen(pid));
+  if (use_pidfd) handle.pidfd_ = Fd(PidfdOpen(pid));
   const auto ticks = StartTicks(pid);
   if (!ticks || (start_ticks && *ticks != *start_ticks)) return std::nullopt;
   handle.start_ticks_ = *ticks;

@@ -55,8 +55,8 @@ class SupervisorHandle {
   Fd pidfd_;
 };
 
-// Kills what is left of a dead supervisor's session. `environment_entry`, if not empty, must be in a
-// process's environment: asked for when time has passed and the numbers could mean somebody else.
+// Kills what is left of a dead supervisor's session. `environment_entry`, if not empty, must be in
+// a process's environment: asked for when time has passed and the numbers could mean somebody else.
 void KillSession(const ProcessIdentity& supervisor, const std::string& environment_entry);
 
 }  // namespace cube::engine::process

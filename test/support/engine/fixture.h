@@ -1,0 +1,41 @@
+// What the contract of engines (contract.h) needs to know of one kind of engine.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "services/worker/engine/engine.h"
+
+namespace cube::engine {
+
+class EngineFixture {
+ public:
+  virtual ~EngineFixture() = default;
+
+  // A new engine on this machine. Its destructor leaves launches running.
+  virtual std::unique_ptr<Engine> MakeEngine(Sink sink) = 0;
+
+  // Lets simulated time pass and returns true; engines with a thread of their own return false.
+  virtual bool Pump() { return false; }
+
+  // Runs until stopped; ends at once on SIGTERM, by exit code or by signal.
+  virtual TaskSpec LongRunning() = 0;
+  // Runs until stopped; ignores SIGTERM.
+  virtual TaskSpec Stubborn() = 0;
+  // What Stubborn prints once it really ignores SIGTERM, since a program is killed by a signal that
+  // comes before it has said so. Empty = it prints nothing, and signals are that slow.
+  virtual std::string StubbornPrints() { return {}; }
+  // Prints `out` to stdout, then `err` to stderr, then exits with `code`. `out` and `err` are
+  // printable, without quotes; they may have newlines.
+  virtual TaskSpec ExitsWith(int code, std::string out, std::string err) = 0;
+  // Runs for about `run_time`, then exits with `code`.
+  virtual TaskSpec ExitsAfter(Duration run_time, int code) = 0;
+  // Prints the value of the environment variable, a newline, and exits with 0.
+  virtual TaskSpec PrintsEnv(const std::string& variable) = 0;
+  // Prints `out`, then runs until stopped (as LongRunning).
+  virtual TaskSpec PrintsAndRuns(std::string out) = 0;
+  // Cannot be started (no such program).
+  virtual TaskSpec FailsToStart() = 0;
+};
+
+}  // namespace cube::engine

@@ -1,0 +1,57 @@
+#include "shared/domain/launch.h"
+
+#include <gtest/gtest.h>
+
+namespace cube {
+namespace {
+
+LaunchFact Fact(std::uint32_t launch, LaunchState state) {
+  LaunchFact fact;
+  fact.key = {TaskId::Trusted("web"), 1, launch};
+  fact.state = state;
+  if (state == LaunchState::kExited) fact.cause = ExitCause::kExited;
+  return fact;
+}
+
+TEST(MovesForward, StateGrowsWithinALaunch) {
+  EXPECT_TRUE(MovesForward(Fact(0, LaunchState::kPulling), Fact(0, LaunchState::kRunning)));
+  EXPECT_FALSE(MovesForward(Fact(0, LaunchState::kRunning), Fact(0, LaunchState::kStarting)));
+}
+
+TEST(MovesForward, ANewLaunchBeginsAnew) {
+  EXPECT_TRUE(MovesForward(Fact(0, LaunchState::kExited), Fact(1, LaunchState::kPulling)));
+  EXPECT_FALSE(MovesForward(Fact(1, LaunchState::kPulling), Fact(0, LaunchState::kExited)));
+}
+
+TEST(MovesForward, AnEndBecomesFinalButNotTheReverse) {
+  LaunchFact end = Fact(0, LaunchState::kExited);
+  LaunchFact final_end = end;
+  final_end.final = true;
+  EXPECT_TRUE(MovesForward(end, final_end));
+  EXPECT_FALSE(MovesForward(final_end, end));
+  EXPECT_FALSE(MovesForward(end, end));
+}
+
+TEST(MovesForward, ProgressWithinAStateCounts) {
+  LaunchFact pulling = Fact(0, LaunchState::kPulling);
+  LaunchFact further = pulling;
+  further.detail = "42 %";
+  EXPECT_TRUE(MovesForward(pulling, further));
+  EXPECT_FALSE(MovesForward(pulling, pulling));
+}
+
+TEST(DescribeEnd, SaysHowItEnded) {
+  LaunchFact fact = Fact(0, LaunchState::kExited);
+  fact.exit_code = 3;
+  EXPECT_EQ(DescribeEnd(fact), "exit code 3");
+  fact.cause = ExitCause::kSignaled;
+  fact.exit_code = 137;
+  EXPECT_EQ(DescribeEnd(fact), "killed by signal 9 (SIGKILL)");
+  fact.cause = ExitCause::kStartFailed;
+  fact.detail = "no such image";
+  EXPECT_EQ(DescribeEnd(fact), "could not start: no such image");
+  EXPECT_EQ(DescribeEnd(Fact(0, LaunchState::kRunning)), "");
+}
+
+}  // namespace
+}  // namespace cube

@@ -1,0 +1,210 @@
+// The human form of a task: what each field takes, and what errors say.
+#include "shared/wire/human.h"
+
+#include <gtest/gtest.h>
+
+namespace cube::wire {
+namespace {
+
+using nlohmann::json;
+
+// The fields of a good task, with others on top.
+Result<SubmitTask> With(const std::string& fields) {
+  json value = json::parse(R"({"name":"web","image":"nginx"})");
+  value.update(json::parse(fields));
+  return TaskFromHuman(value);
+}
+
+TaskSpec Spec(const std::string& fields) {
+  const auto task = With(fields);
+  EXPECT_TRUE(task) << fields << ": " << (task ? "" : task.error().Text());
+  return task ? *task->spec : TaskSpec{};
+}
+
+TEST(TaskFromHuman, EveryField) {
+  const auto task = TaskFromHuman(json::parse(R"({
+    "id": "web-1", "name": "web", "image": "nginx:1.27", "command": ["nginx", "-g", 5, true],
+    "entrypoint": ["/e.sh"], "env": {"A": "x", "B": 1, "C": true, "D": 0.5, "E": ""},
+    "labels": {"team": "shop"}, "user": 1000, "workdir": "/srv",
+    "ports": ["8080:80/tcp", {"port": 53, "host_port": 5353, "protocol": "udp", "name": "dns"}, 90],
+    "cpus": 0.5, "memory": "512Mi", "disk": 1073741824, "restart": "always",
+    "stop_signal": "int", "stop_grace": "1m30s", "priority": -7,
+    "constraints": ["disk=ssd", "zone!=b", "zone in a,b", "gpu"], "engine": "docker",
+    "pull": "always", "reschedule": "never"})"));
+  ASSERT_TRUE(task) << task.error().Text();
+  EXPECT_EQ(task->id.str(), "web-1");
+  TaskSpec wanted;
+  wanted.name = TaskName::Trusted("web");
+  wanted.image = "nginx:1.27";
+  wanted.command = {"nginx", "-g", "5", "true"};
+  wanted.entrypoint = {"/e.sh"};
+  wanted.env = {{"A", "x"}, {"B", "1"}, {"C", "true"}, {"D", "0.5"}, {"E", ""}};
+  wanted.labels = {{"team", "shop"}};
+  wanted.user = "1000";
+  wanted.workdir = "/srv";
+  wanted.ports = {{80, 8080, Protocol::kTcp, ""},
+                  {53, 5353, Protocol::kUdp, "dns"},
+                  {90, 0, Protocol::kTcp, ""}};
+  wanted.resources = {500, 512 << 20, 1 << 30};
+  wanted.restart = {RestartMode::kAlways, 0};
+  wanted.stop_signal = "SIGINT";
+  wanted.stop_grace = std::chrono::seconds(90);
+  wanted.priority = -7;
+  wanted.constraints = {{"disk", Constraint::Op::kEquals, {"ssd"}},
+                        {"zone", Constraint::Op::kNotEquals, {"b"}},
+                        {"zone", Constraint::Op::kIn, {"a", "b"}},
+                        {"gpu", Constraint::Op::kExists, {}}};
+  wanted.engine = "docker";
+  wanted.pull = PullPolicy::kAlways;
+  wanted.reschedule = false;
+  EXPECT_EQ(*task->spec, wanted);
+}
+
+TEST(TaskFromHuman, DefaultsAreThoseOfTheSpec) {
+  TaskSpec wanted;
+  wanted.name = TaskName::Trusted("web");
+  wanted.image = "nginx";
+  EXPECT_EQ(Spec("{}"), wanted);
+  EXPECT_EQ(SpecToHuman(wanted).dump(), R"({"name":"web","image":"nginx"})");
+}
+
+TEST(TaskFromHuman, OtherWaysToSayIt) {
+  EXPECT_EQ(Spec(R"({"env":["A=1","B=x=y"]})").env,
+            (std::map<std::string, std::string>{{"A", "1"}, {"B", "x=y"}}));
+  EXPECT_EQ(Spec(R"({"cpus":"1.25"})").resources.cpu_millis, 1250);
+  EXPECT_EQ(Spec(R"({"cpus":2})").resources.cpu_millis, 2000);
+  EXPECT_EQ(Spec(R"({"cpus":0.3})").resources.cpu_millis, 300);
+  EXPECT_EQ(Spec(R"({"stop_signal":9})").stop_signal, "SIGKILL");
+  EXPECT_EQ(Spec(R"({"restart":"on-failure"})").restart.launches_max, 0U);
+}
+
+struct Case {
+  const char* fields;
+  const char* field;
+  const char* says;  // part of the message
+};
+
+TEST(TaskFromHuman, Errors) {
+  const std::vector<Case> cases{
+      {R"({"imag":"x"})", "imag", "did you mean 'image'"},
+      {R"({"environment":{}})", "environment", "did you mean 'env'"},
+      {R"({"args":["x"]})", "args", "did you mean 'command'"},
+      {R"({"cpu":1})", "cpu", "did you mean 'cpus'"},
+      {R"({"zzzzzz":1})", "zzzzzz", "there are id, name, image"},
+      {R"({"name":5})", "name", "must be a text, not a number"},
+      {R"({"name":"Web"})", "name", "lower-case"},
+      {R"({"id":"a.b"})", "id", "lower-case"},
+      {R"({"id":"web-v1-0"})", "id", "reserved for tasks of jobs"},
+      {R"({"image":null})", "image", "must be a text, not nothing"},
+      {R"({"image":""})", "image", "is required"},
+      {R"({"command":"sleep 60"})", "command", "[\"sh\", \"-c\", \"...\"]"},
+      {R"({"command":{"a":1}})", "command", "a list of texts, not a map"},
+      {R"({"command":["a",["b"]]})", "command[1]", "not a list"},
+      {R"({"entrypoint":"sh"})", "entrypoint", "must be a list"},
+      {R"({"env":{"A":null}})", "env.A", "has no value"},
+      {R"({"env":{"A":[1]}})", "env.A", "not a list"},
+      {R"({"env":["A"]})", "env[0]", "KEY=VALUE"},
+      {R"({"env":["A=1","A=2"]})", "env[1]", "twice"},
+      {R"({"env":"A=1"})", "env", "must be a map"},
+      {R"({"env":{"A=B":"1"}})", "env.A=B", "'='"},
+      {R"({"labels":{"cube.task":"x"}})", "labels.cube.task", "another prefix"},
+      {R"({"ports":80})", "ports", "must be a list of ports"},
+      {R"({"ports":[{"host_port":80}]})", "ports[0].port", "is required"},
+      {R"({"ports":["80",{"port":81,"host_port":70000}]})", "ports[1].host_port", "0 to 65535"},
+      {R"({"ports":[{"port":"80"}]})", "ports[0].port", "not a text"},
+      {R"({"ports":[{"port":80.5}]})", "ports[0].port", "whole number"},
+      {R"({"ports":[{"port":18446744073709551615}]})", "ports[0].port", "1 to 65535"},
+      {R"({"ports":[{"port":80,"hostport":1}]})", "ports[0].hostport", "did you mean 'host_port'"},
+      {R"({"ports":[{"port":80,"protocol":"sctp"}]})", "ports[0].protocol", "tcp or udp"},
+      {R"({"ports":["127.0.0.1:80:80"]})", "ports[0]", "one address"},
+      {R"({"ports":["80","80"]})", "ports[1].port", "twice"},
+      {R"({"ports":[true]})", "ports[0]", "must be a map, or a text"},
+      {R"({"cpus":-1})", "cpus", "0 to 1000"},
+      {R"({"cpus":1e300})", "cpus", "0 to 1000"},
+      {R"({"cpus":0.0001})", "cpus", "three decimals"},
+      {R"({"cpus":"half"})", "cpus", "no number of cpus"},
+      {R"({"cpus":true})", "cpus", "number of cpus such as 0.5"},
+      {R"({"memory":"5 parsecs"})", "memory", "for example 512Mi"},
+      {R"({"memory":0.5})", "memory", "a size such as"},
+      {R"({"memory":-1})", "memory", "whole number"},
+      {R"({"memory":"1Mi"})", "memory", "at least 6Mi"},
+      {R"({"disk":"9999999Ti"})", "disk", "whole number of bytes"},
+      {R"({"restart":"sometimes"})", "restart", "there are no, on-failure"},
+      {R"({"restart":true})", "restart", "must be a text"},
+      {R"({"stop_signal":"SIGFOO"})", "stop_signal", "is no signal"},
+      {R"({"stop_grace":10})", "stop_grace", "a duration such as \"10s\""},
+      {R"({"stop_grace":"10"})", "stop_grace", "10s"},
+      {R"({"stop_grace":"48h"})", "stop_grace", "0s to 1d"},
+      {R"({"priority":"high"})", "priority", "whole number"},
+      {R"({"priority":1.5})", "priority", "whole number"},
+      {R"({"priority":99999999999})", "priority", "-1000000 to 1000000"},
+      {R"({"constraints":"gpu"})", "constraints", "must be a list of texts"},
+      {R"({"constraints":["gpu","=x"]})", "constraints[1]", "is no constraint"},
+      {R"({"engine":"podman"})", "engine", "docker, process and sim"},
+      {R"({"pull":"sometimes"})", "pull", "missing, always or never"},
+      {R"({"reschedule":false})", "reschedule", "must be a text"},
+      {R"({"reschedule":"no"})", "reschedule", "always or never"}};
+  for (const Case& c : cases) {
+    const auto task = With(c.fields);
+    ASSERT_FALSE(task) << c.fields;
+    EXPECT_EQ(task.error().code, Code::kInvalid) << c.fields;
+    EXPECT_EQ(task.error().field, c.field) << c.fields << ": " << task.error().Text();
+    EXPECT_NE(task.error().message.find(c.says), std::string::npos)
+        << c.fields << ": " << task.error().Text();
+  }
+}
+
+TEST(TaskFromHuman, WhatThisVersionDoesNotSupportIsNeverIgnored) {
+  for (const char* name :
+       {"health", "affinities", "scheduler", "volumes", "network", "type", "replicas", "task"}) {
+    const auto task = With("{\"" + std::string(name) + "\":null}");
+    ASSERT_FALSE(task) << name;
+    EXPECT_EQ(task.error().code, Code::kUnsupported) << name;
+    EXPECT_EQ(task.error().field, name);
+    EXPECT_NE(task.error().message.find("not supported by this version"), std::string::npos);
+  }
+}
+
+TEST(TaskFromHuman, OnlyAMapIsATask) {
+  for (const char* text : {"[]", "3", "\"web\"", "null", "true"}) {
+    const auto task = TaskFromHuman(json::parse(text));
+    ASSERT_FALSE(task) << text;
+    EXPECT_EQ(task.error().field, "");
+  }
+  const auto empty = TaskFromHuman(json::object());
+  ASSERT_FALSE(empty);
+  EXPECT_EQ(empty.error().field, "name");
+}
+
+TEST(TaskFromHuman, YamlAndJsonAreOne) {
+  const auto yaml = ParseYaml(
+      "name: web\n"
+      "image: nginx:1.27\n"
+      "command: [sleep, 60]\n"
+      "env: {VERSION: 1.10, N: 5}\n"
+      "ports: [8080:80, 90]\n"
+      "cpus: 1.50\n"
+      "memory: 512Mi\n"
+      "restart: no\n");
+  ASSERT_TRUE(yaml) << yaml.error().Text();
+  const auto from_yaml = TaskFromHuman(*yaml);
+  ASSERT_TRUE(from_yaml) << from_yaml.error().Text();
+  const auto from_json = TaskFromHuman(json::parse(R"({"name":"web","image":"nginx:1.27",
+      "command":["sleep","60"],"env":{"VERSION":"1.10","N":"5"},"ports":["8080:80","90"],
+      "cpus":1.5,"memory":"512Mi","restart":"no"})"));
+  ASSERT_TRUE(from_json) << from_json.error().Text();
+  EXPECT_EQ(*from_yaml->spec, *from_json->spec);
+}
+
+TEST(SpecToHuman, IsReadable) {
+  const TaskSpec spec =
+      Spec(R"({"cpus":1.5,"memory":"512Mi","ports":["8080:80/udp"],"constraints":["zone in a,b"],
+               "stop_grace":"90s","restart":"no"})");
+  EXPECT_EQ(SpecToHuman(spec).dump(),
+            R"({"name":"web","image":"nginx","ports":[{"port":80,"host_port":8080,)"
+            R"("protocol":"udp"}],"cpus":1.5,"memory":"512Mi","restart":"no",)"
+            R"("stop_grace":"1m30s","constraints":["zone in a,b"]})");
+}
+
+}  // namespace
+}  // namespace cube::wire

@@ -1,0 +1,337 @@
+// What the leader says, and what the worker makes of it.
+#include <gtest/gtest.h>
+
+#include "test/support/worker/core_rig.h"
+
+namespace cube::worker {
+namespace {
+
+using std::chrono::seconds;
+
+TEST(Welcome, StartsTheEnginesAndLeavesDesiredUnknown) {
+  CoreRig rig;
+  EXPECT_EQ(rig.Step(), "");
+  EXPECT_EQ(rig.Apply(Batch(9, 0, {Welcomed{kInstance, 1}})), "welcomed");
+  EXPECT_EQ(rig.Step(), "engine docker as c1/n1\n");
+  EXPECT_FALSE(rig.core().DesiredKnown());
+  EXPECT_EQ(rig.Apply(Batch(9, 0, {Welcomed{kInstance, 1}})), "gap") << "no set has come";
+}
+
+TEST(Welcome, OfAnotherInstanceIsNotOurs) {
+  CoreRig rig;
+  AssignBatch batch = Batch(9, 0, {Welcomed{78, 1}});
+  batch.instance = 78;
+  EXPECT_EQ(rig.Apply(batch), "ignored");
+  EXPECT_EQ(rig.core().meta().incarnation, 0u);
+}
+
+TEST(Welcome, ASetOfOurInstanceIsOneToo) {
+  CoreRig rig;
+  EXPECT_EQ(rig.Apply(Set(10, {})), "applied");
+  EXPECT_EQ(rig.core().meta().incarnation, 1u);
+  EXPECT_EQ(rig.core().meta().position, 10u);
+  EXPECT_EQ(rig.Step(), "engine docker as c1/n1\n");
+}
+
+TEST(Welcome, ByAnotherClusterIsToldApart) {
+  CoreRig rig = CoreRig::Ready();
+  AssignBatch batch = Batch(2, 0, {Welcomed{kInstance, 1}});
+  batch.cluster = "c2";
+  EXPECT_EQ(rig.Apply(batch), "other-cluster");
+  DesiredPage page = Set(2, {Start("a")});
+  page.cluster = "c2";
+  EXPECT_EQ(rig.Apply(page), "ignored");
+}
+
+TEST(Welcome, InANewIncarnationTellsAllAgain) {
+  CoreRig rig = CoreRig::Ready();
+  rig.Apply(Batch(11, 10, {Start("a"), Start("b")}));
+  rig.Step();
+  rig.See(Status(Key("a"), LaunchState::kRunning));
+  rig.See(Exited(Key("b"), 0));
+  EXPECT_EQ(rig.Step(), "1 a/1/0 running\n2 b/1/0 exited code 0 final\n");
+  AssignBatch batch = Batch(20, 0, {Welcomed{kInstance, 2}});
+  batch.incarnation = 2;
+  EXPECT_EQ(rig.Apply(batch), "welcomed");
+  EXPECT_EQ(rig.Step(), "1 a/1/0 running\n2 b/1/0 exited code 0 final\n");
+  EXPECT_FALSE(rig.core().DesiredKnown());
+}
+
+TEST(JoinRefused, OnlyForOurInstance) {
+  CoreRig rig;
+  EXPECT_EQ(rig.Apply(Batch(9, 0, {JoinRefused{78, "taken"}})), "ignored");
+  EXPECT_EQ(rig.Apply(Batch(9, 0, {JoinRefused{kInstance, "taken"}})), "refused");
+}
+
+TEST(Position, ItemsApplyInTheirOrderOnly) {
+  CoreRig rig = CoreRig::Ready();
+  struct Case {
+    std::uint64_t seq, prev;
+    const char* applied;
+    std::uint64_t position;
+  };
+  const Case cases[] = {
+      {12, 10, "applied", 12}, {12, 10, "duplicate", 12}, {11, 10, "duplicate", 12},
+      {20, 15, "gap", 12},     {15, 12, "applied", 15},   {20, 15, "applied", 20},
+      {25, 3, "applied", 25},  // prev is older than what we know: nothing is missing
+  };
+  for (const Case& c : cases) {
+    EXPECT_EQ(rig.Apply(Batch(c.seq, c.prev, {Start("t" + std::to_string(c.seq))})), c.applied)
+        << c.seq;
+    EXPECT_EQ(rig.core().meta().position, c.position) << c.seq;
+  }
+  EXPECT_NE(rig.core().Find({TaskId::Trusted("t20"), 1}), nullptr);
+  EXPECT_EQ(rig.core().Find({TaskId::Trusted("t11"), 1}), nullptr);
+}
+
+TEST(Position, UpToDateMovesIt) {
+  CoreRig rig = CoreRig::Ready();
+  EXPECT_EQ(rig.Apply(Batch(30, 8, {UpToDate{}})), "applied");
+  EXPECT_EQ(rig.core().meta().position, 30u);
+  EXPECT_EQ(rig.Apply(Batch(25, 8, {UpToDate{}})), "applied") << "an answer, if an old one";
+  EXPECT_EQ(rig.core().meta().position, 30u);
+  EXPECT_EQ(rig.Apply(Batch(50, 40, {UpToDate{}})), "gap") << "something at 40 is missing";
+}
+
+TEST(Position, IsUnknownUntilASetComes) {
+  CoreRig rig;
+  rig.Apply(Batch(9, 0, {Welcomed{kInstance, 1}}));
+  EXPECT_EQ(rig.Apply(Batch(11, 9, {Start("a")})), "gap");
+  EXPECT_EQ(rig.Apply(Batch(11, 9, {UpToDate{}})), "gap");
+  EXPECT_EQ(rig.core().attempts().size(), 0u);
+}
+
+TEST(Addressee, OthersAreIgnored) {
+  CoreRig rig = CoreRig::Ready();
+  AssignBatch other_node = Batch(11, 10, {Start("a")});
+  other_node.node = NodeName::Trusted("n2");
+  AssignBatch other_instance = Batch(11, 10, {Start("a")});
+  other_instance.instance = 5;
+  AssignBatch older_incarnation = Batch(11, 10, {Start("a")});
+  older_incarnation.incarnation = 0;
+  for (const AssignBatch& batch : {other_node, other_instance, older_incarnation}) {
+    EXPECT_EQ(rig.Apply(batch), "ignored");
+  }
+  DesiredPage set = Set(11, {Start("a")});
+  set.instance = 5;
+  EXPECT_EQ(rig.Apply(set), "ignored");
+  EXPECT_EQ(rig.core().meta().position, 10u);
+}
+
+TEST(Term, ANewerOneIsFollowedAnOlderOneLookedInto) {
+  CoreRig rig = CoreRig::Ready();
+  AssignBatch newer = Batch(11, 10, {Start("a")});
+  newer.term = {.epoch = 4, .id = 1};
+  EXPECT_EQ(rig.Apply(newer), "applied");
+  EXPECT_EQ(rig.core().meta().term.epoch, 4u);
+  AssignBatch rival = Batch(12, 11, {Start("b")});
+  rival.term = {.epoch = 4, .id = 2};
+  EXPECT_EQ(rig.Apply(rival), "other-term");
+  EXPECT_EQ(rig.Apply(Batch(12, 11, {Start("b")})), "other-term");
+  EXPECT_EQ(rig.Apply(Set(12, {})), "other-term");
+  // The log says that the rival is right: all that we know may never have been.
+  rig.core().TermIs(rival.term);
+  EXPECT_FALSE(rig.core().DesiredKnown());
+  EXPECT_EQ(rig.core().attempts().size(), 1u) << "what runs goes on";
+}
+
+TEST(Set, OlderOnesAreDropped) {
+  CoreRig rig = CoreRig::Ready();
+  rig.Apply(Batch(12, 10, {Start("a")}));
+  EXPECT_EQ(rig.Apply(Set(11, {})), "duplicate");
+  EXPECT_NE(rig.core().Find({TaskId::Trusted("a"), 1}), nullptr);
+}
+
+TEST(Set, PagesMayComeInAnyOrderAndTwice) {
+  CoreRig rig = CoreRig::Ready();
+  std::vector<DesiredPage> pages;
+  for (std::uint32_t i = 0; i < 3; ++i) {
+    pages.push_back(Set(12, {Start("t" + std::to_string(i))}));
+    pages.back().page = i;
+    pages.back().pages = 3;
+  }
+  EXPECT_EQ(rig.Apply(pages[2]), "partial");
+  EXPECT_EQ(rig.Apply(pages[0]), "partial");
+  EXPECT_EQ(rig.Apply(pages[2]), "partial");
+  EXPECT_EQ(rig.core().meta().position, 10u);
+  EXPECT_EQ(rig.Apply(pages[1]), "applied");
+  EXPECT_EQ(rig.core().attempts().size(), 3u);
+}
+
+TEST(Set, PagesOfDifferentSetsAreNotMixed) {
+  CoreRig rig = CoreRig::Ready();
+  DesiredPage old_page = Set(12, {Start("old")});
+  old_page.pages = 2;
+  DesiredPage new_page = Set(13, {Start("new")});
+  new_page.pages = 2;
+  new_page.page = 1;
+  DesiredPage new_first = Set(13, {});
+  new_first.pages = 2;
+  EXPECT_EQ(rig.Apply(old_page), "partial");
+  EXPECT_EQ(rig.Apply(new_page), "partial");
+  EXPECT_EQ(rig.Apply(old_page), "duplicate");
+  EXPECT_EQ(rig.Apply(new_first), "applied");
+  EXPECT_EQ(rig.core().attempts().size(), 1u);
+  EXPECT_NE(rig.core().Find({TaskId::Trusted("new"), 1}), nullptr);
+}
+
+TEST(Set, AttemptsThatItDoesNotNameEnd) {
+  CoreRig rig = CoreRig::Ready();
+  rig.Apply(Batch(11, 10, {Start("kept"), Start("gone"), Start("waits")}));
+  rig.Step();
+  rig.See(Status(Key("kept"), LaunchState::kRunning));
+  rig.See(Status(Key("gone"), LaunchState::kRunning));
+  rig.Step();
+  EXPECT_EQ(rig.Apply(Set(20, {Start("kept")}, kUp)), "applied");
+  EXPECT_EQ(rig.Step(), "stop docker gone/1/0 SIGQUIT 10s\nstop docker waits/1/0 SIGQUIT 10s\n");
+  rig.See(Exited(Key("gone"), 0));
+  EXPECT_EQ(rig.Step(), "3 gone/1/0 exited code 0 final stop-asked\n") << "no report yet";
+  rig.Observe(engine::OpFailed{Key("waits"), {Code::kNotFound, "no such launch", {}}});
+  EXPECT_EQ(rig.Step(),
+            "4 waits/1/0 exited start-failed final stop-asked\n5 reported 1\n");
+}
+
+TEST(Set, ContainersOfUnknownOrOtherwisePlacedAttemptsAreStale) {
+  CoreRig rig;
+  rig.Apply(Batch(9, 0, {Welcomed{kInstance, 1}}));
+  rig.Step();
+  engine::LaunchStatus elsewhere = Status(Key("moved"), LaunchState::kRunning);
+  elsewhere.placement = {.term_id = 1, .cycle = 1};
+  rig.Observe(engine::Up{"1", true});
+  rig.Observe(engine::Listed{{Status(Key("unknown"), LaunchState::kRunning), elsewhere,
+                              Exited(Key("over"), 3)}});
+  EXPECT_EQ(rig.Step(), "") << "desired is unknown: nothing is touched";
+  rig.Apply(Set(10, {Start("moved")}, kUp));
+  EXPECT_EQ(rig.Step(),
+            "1 over/1/0 exited code 3 final stop-asked\n"
+            "stop docker moved/1/0 10s\n"
+            "stop docker unknown/1/0 10s\n");
+  engine::LaunchStatus moved_end = Exited(Key("moved"), 0);
+  moved_end.placement = elsewhere.placement;
+  rig.See(moved_end);
+  rig.See(Exited(Key("unknown"), 0));
+  EXPECT_EQ(rig.Step(),
+            "2 moved/1/0 exited code 0 final stop-asked\n"
+            "3 unknown/1/0 exited code 0 final stop-asked\n"
+            "4 reported 1\n")
+      << "the name moved/1/0 is still taken: it is not launched";
+  rig.AckAll();
+  EXPECT_EQ(rig.Step(),
+            "remove docker moved/1/0\nremove docker over/1/0\nremove docker unknown/1/0\n");
+  for (const char* task : {"moved", "over", "unknown"}) rig.Observe(engine::Removed{Key(task)});
+  EXPECT_EQ(rig.Step(), "launch docker moved/1/0\n");
+}
+
+TEST(Set, TheReportIsRepeatedIfItIsStillDue) {
+  CoreRig rig = CoreRig::Ready();
+  rig.Apply(Set(20, {}, kUp));
+  EXPECT_EQ(rig.Step(), "1 reported 1\n");
+  EXPECT_EQ(rig.Step(), "");
+  rig.Apply(Set(20, {}, kUp));
+  EXPECT_EQ(rig.Step(), "2 reported 1\n");
+}
+
+TEST(Set, TheReportWaitsForEveryEngine) {
+  CoreRig rig(CoreRig::Fresh(), {"docker", "process"});
+  rig.Apply(Set(10, {}, kUp));
+  rig.Observe(engine::Up{"1", true});
+  rig.Observe(engine::Listed{});
+  EXPECT_EQ(rig.Step(), "engine docker as c1/n1\nengine process as c1/n1\n");
+  rig.Observe(engine::Down{"away"}, "process");
+  EXPECT_EQ(rig.Step(), "");
+  rig.Observe(engine::Up{"1", true}, "process");
+  EXPECT_EQ(rig.Step(), "");
+  rig.Observe(engine::Listed{}, "process");
+  EXPECT_EQ(rig.Step(), "1 reported 1\n");
+}
+
+TEST(Set, DoneAttemptsAreNotStartedAgain) {
+  CoreRig rig = CoreRig::Ready();
+  rig.Apply(Batch(11, 10, {Start("a")}));
+  rig.Step();
+  rig.See(Status(Key("a"), LaunchState::kRunning));
+  rig.See(Exited(Key("a"), 0));
+  EXPECT_EQ(rig.Step(), "1 a/1/0 running\n2 a/1/0 exited code 0 final\n");
+  // The leader wrote the set before it had folded the end.
+  EXPECT_EQ(rig.Apply(Set(12, {Start("a")})), "applied");
+  EXPECT_EQ(rig.Step(), "");
+  rig.Crash();
+  EXPECT_EQ(rig.Apply(Set(13, {Start("a")})), "applied");
+  rig.Observe(engine::Up{"1", true});
+  rig.Observe(engine::Listed{{Exited(Key("a"), 0)}});
+  EXPECT_EQ(rig.Step(), "engine docker as c1/n1\n");
+}
+
+TEST(Set, RecordsOfEndedAttemptsGoWhenASetDoesNotNameThem) {
+  CoreRig rig = CoreRig::Ready();
+  rig.Apply(Batch(11, 10, {Start("a")}));
+  rig.Step();
+  rig.See(Exited(Key("a"), 0));
+  rig.Step();
+  rig.Apply(Set(12, {}));
+  rig.Step();
+  EXPECT_NE(rig.Stored("a"), nullptr) << "its container is still there";
+  rig.AckAll();
+  EXPECT_EQ(rig.Step(), "remove docker a/1/0\n");
+  rig.Observe(engine::Removed{Key("a")});
+  rig.Step();
+  EXPECT_EQ(rig.Stored("a"), nullptr);
+}
+
+TEST(Set, RecordsAreBoundedAndWhatWasDroppedIsNotStartedAgain) {
+  CoreRig rig = CoreRig::Ready();
+  std::uint64_t seq = 10;
+  for (std::size_t i = 0; i < kDoneRecordsMax + 5; ++i) {
+    const std::string task = "t" + std::to_string(i);
+    rig.Apply(Batch(seq + 1, seq, {Start(task)}));
+    ++seq;
+    rig.Step();
+    rig.See(StartFailed(Key(task), Code::kNotFound));
+    rig.Step();
+  }
+  EXPECT_EQ(rig.core().attempts().size(), kDoneRecordsMax + 5) << "unacknowledged: kept";
+  rig.AckAll();
+  rig.Step();
+  EXPECT_EQ(rig.core().attempts().size(), kDoneRecordsMax);
+  EXPECT_EQ(rig.Stored("t0"), nullptr);
+  EXPECT_EQ(rig.core().meta().forgotten_fact, 5u);
+  DesiredPage old = Set(seq + 1, {Start("t0")});
+  old.last_fact = 4;
+  EXPECT_EQ(rig.Apply(old), "gap");
+  old.assignments.clear();
+  old.last_fact = 5;
+  EXPECT_EQ(rig.Apply(old), "applied");
+}
+
+TEST(Set, TheNextNumberOfALostStoreIsToldByIt) {
+  CoreRig rig(CoreRig::Fresh());
+  Assignment a = Start("a");
+  a.launches = 4;
+  rig.Apply(Set(10, {a}));
+  rig.Observe(engine::Up{"1", true});
+  rig.Observe(engine::Listed{});
+  EXPECT_EQ(rig.Step(), "engine docker as c1/n1\nlaunch docker a/1/4\n");
+}
+
+TEST(Set, NumbersOfFactsGoOnBehindWhatWasFolded) {
+  CoreRig rig = CoreRig::Ready();
+  DesiredPage page = Set(12, {}, kUp);
+  page.last_fact = 40;
+  rig.Apply(page);
+  EXPECT_EQ(rig.Step(), "41 reported 1\n");
+}
+
+TEST(Supersede, ANewerAttemptWaitsForTheEndOfTheOlder) {
+  CoreRig rig = CoreRig::Ready();
+  rig.Apply(Batch(11, 10, {Start("a", 1)}));
+  rig.Step();
+  rig.See(Status(Key("a", 1), LaunchState::kRunning));
+  rig.Step();
+  rig.Apply(Batch(12, 11, {Start("a", 2)}));
+  EXPECT_EQ(rig.Step(), "stop docker a/1/0 SIGQUIT 10s\n");
+  rig.See(Exited(Key("a", 1), 0));
+  EXPECT_EQ(rig.Step(), "2 a/1/0 exited code 0 final stop-asked\nlaunch docker a/2/0\n");
+}
+
+}  // namespace
+}  // namespace cube::worker

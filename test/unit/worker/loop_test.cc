@@ -1,0 +1,371 @@
+#include "services/worker/worker_loop.h"
+
+#include <gtest/gtest.h>
+
+#include "shared/wire/codec.h"
+#include "test/support/worker/loop_rig.h"
+
+namespace cube::worker {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+TEST(Join, IsSaidUntilWelcome) {
+  LoopRig rig;
+  EXPECT_EQ(rig.Step(),
+            "commit\nsubscribe cube.assign.n1\nsubscribe cube.desired.n1.*\n"
+            "subscribe cube.logs.n1\n");
+  EXPECT_EQ(rig.Connect(), "append 1: joined;\nhello at 0\n");
+  EXPECT_EQ(rig.AppendedFacts().incarnation, 0u);
+  EXPECT_EQ(rig.AppendedFacts().instance, kInstance);
+  EXPECT_EQ(rig.Fail(Code::kNotFound), "") << "there is no stream yet";
+  rig.Pass(kJoinRetryMin * 2);
+  EXPECT_EQ(rig.Step(), "append 1: joined;\nhello at 0\n");
+  rig.Accept();
+  rig.Pass(kJoinRetryMax);
+  EXPECT_EQ(rig.Step(), "append 1: joined;\nhello at 0\n") << "the answer may have been lost";
+  rig.Accept();
+  EXPECT_EQ(rig.Assign(Batch(9, 0, {Welcomed{kInstance, 1}})),
+            "commit\nengine docker as c1/n1\n");
+  rig.Pass(kHelloRetryMin);
+  EXPECT_EQ(rig.Step(), "hello at 0\n") << "the set is awaited";
+  rig.Desired(Set(10, {}));
+  rig.Pass(kJoinRetryMax);
+  EXPECT_EQ(rig.Step().find("joined"), std::string::npos);
+}
+
+TEST(Join, KeepsItsInstanceOverAStart) {
+  LoopRig rig;
+  rig.Step();
+  auto stored = LoadState(rig.store(), kNode);
+  ASSERT_TRUE(stored);
+  EXPECT_EQ(stored->meta.instance, kInstance);
+}
+
+TEST(Join, RefusedEndsTheProcess) {
+  LoopRig rig;
+  rig.Step();
+  rig.Connect();
+  EXPECT_EQ(rig.Assign(Batch(9, 0, {JoinRefused{kInstance, "taken"}})), "exit 1\n");
+  EXPECT_EQ(rig.Step(), "") << "nothing follows";
+}
+
+TEST(Join, AnotherClusterMeansAFreshStore) {
+  LoopRig rig;
+  rig.BecomeReady();
+  rig.Assign(Batch(11, 10, {Start("a")}));
+  AssignBatch welcome = Batch(2, 0, {Welcomed{kInstance, 1}});
+  welcome.cluster = "c2";
+  EXPECT_EQ(rig.Assign(welcome), "commit\nexit 0 again\n");
+  auto stored = LoadState(rig.store(), kNode);
+  ASSERT_TRUE(stored);
+  EXPECT_EQ(stored->meta, Meta{});
+  EXPECT_TRUE(stored->attempts.empty());
+}
+
+TEST(Join, IsTriedAgainWhenNobodyKnowsUs) {
+  LoopRig rig;
+  rig.BecomeReady();
+  rig.Restart();
+  rig.Step();
+  EXPECT_EQ(rig.Connect(), "hello at 10\n");
+  rig.Engine(engine::Up{"1", true});
+  rig.Engine(engine::Listed{});
+  rig.Accept();
+  std::string text;
+  for (int second = 0; second < 30; ++second) {
+    rig.Pass(seconds(1));
+    text += rig.Step();
+  }
+  EXPECT_EQ(text,
+            "hello at 10\nhello at 10\nhello at 10\nhello at 10\nappend 1: joined;\n"
+            "hello at 10\n");
+}
+
+TEST(Start, CommitsBeforeItAsks) {
+  LoopRig rig;
+  rig.BecomeReady();
+  EXPECT_EQ(rig.Assign(Batch(11, 10, {Start("a")})), "commit\nlaunch docker a/1/0\n");
+  auto stored = LoadState(rig.store(), kNode);
+  ASSERT_EQ(stored->attempts.size(), 1u);
+  EXPECT_EQ(stored->attempts[0].launch, 0);
+  EXPECT_EQ(stored->meta.position, 11u);
+  EXPECT_EQ(*stored->attempts[0].spec, *Spec());
+}
+
+TEST(Facts, AreStoredThenSentThenRemoved) {
+  LoopRig rig;
+  rig.BecomeReady();
+  const std::uint64_t first = rig.loop().core().meta().last_fact + 1;
+  rig.Assign(Batch(11, 10, {Start("a")}));
+  EXPECT_EQ(rig.Engine(engine::Changed{Status(Key("a"), LaunchState::kRunning)}),
+            "commit\nappend " + std::to_string(first) + ": a/1/0 running;\n");
+  EXPECT_EQ(rig.append().subject, "cube.facts.n1");
+  EXPECT_EQ(rig.OutboxCount(), 1u);
+  EXPECT_EQ(rig.Accept(), "commit\n");
+  EXPECT_EQ(rig.OutboxCount(), 0u);
+}
+
+TEST(Facts, OneMessageIsInFlight) {
+  LoopRig rig;
+  rig.BecomeReady();
+  rig.Assign(Batch(11, 10, {Start("a"), Start("b"), Start("c")}));
+  EXPECT_NE(rig.Engine(engine::Changed{Status(Key("a"), LaunchState::kRunning)}).find("append"),
+            std::string::npos);
+  EXPECT_EQ(rig.Engine(engine::Changed{Status(Key("b"), LaunchState::kRunning)}), "commit\n");
+  EXPECT_EQ(rig.Engine(engine::Changed{Status(Key("c"), LaunchState::kRunning)}), "commit\n");
+  const std::uint64_t first = rig.AppendedFacts().first_number + 1;
+  EXPECT_EQ(rig.Accept(), "commit\nappend " + std::to_string(first) +
+                              ": b/1/0 running; c/1/0 running;\n");
+}
+
+TEST(Facts, OfUnknownFateAreSentAgainUnderTheirNumbers) {
+  LoopRig rig;
+  rig.BecomeReady();
+  rig.Assign(Batch(11, 10, {Start("a")}));
+  rig.Engine(engine::Changed{Status(Key("a"), LaunchState::kRunning)});
+  const std::string payload = rig.append().payload;
+  EXPECT_EQ(rig.Fail(Code::kTimedOut), "");
+  EXPECT_EQ(rig.loop().NextDeadline(), rig.now().mono + kFactsRetryMin);
+  rig.Pass(kFactsRetryMin);
+  EXPECT_NE(rig.Step(), "");
+  EXPECT_EQ(rig.append().payload, payload);
+  EXPECT_EQ(rig.OutboxCount(), 1u);
+}
+
+TEST(Facts, RefusedOnesAreTriedMoreAndMoreSeldom) {
+  LoopRig rig;
+  rig.BecomeReady();
+  rig.Assign(Batch(11, 10, {Start("a")}));
+  rig.Engine(engine::Changed{Status(Key("a"), LaunchState::kRunning)});
+  int appends = 1;
+  for (int i = 0; i < 600; ++i) {
+    if (rig.Fail(Code::kResource).find("append") != std::string::npos) ++appends;
+    rig.Pass(milliseconds(100));
+  }
+  EXPECT_GE(appends, 8);
+  EXPECT_LE(appends, 14);
+  EXPECT_EQ(rig.OutboxCount(), 1u);
+}
+
+TEST(Facts, AnAnswerToAnOlderAppendCountsForNothing) {
+  LoopRig rig;
+  rig.BecomeReady();
+  rig.Assign(Batch(11, 10, {Start("a")}));
+  rig.Engine(engine::Changed{Status(Key("a"), LaunchState::kRunning)});
+  const bus::OpId old_op = rig.append().op;
+  rig.Fail(Code::kTimedOut);
+  rig.Pass(kFactsRetryMin);
+  rig.Step();
+  rig.Step({FromBus{bus::Appended{old_op, "CUBE_FACTS", 1, false}}});
+  EXPECT_EQ(rig.OutboxCount(), 1u);
+  rig.Accept();
+  EXPECT_EQ(rig.OutboxCount(), 0u);
+}
+
+TEST(Facts, GatherWhileNatsIsAwayAndSurviveACrash) {
+  LoopRig rig;
+  rig.BecomeReady();
+  rig.Step({FromBus{bus::Disconnected{"gone"}}});
+  rig.Assign(Batch(11, 10, {Start("a"), Start("b")}));
+  EXPECT_EQ(rig.Engine(engine::Changed{Status(Key("a"), LaunchState::kRunning)}), "commit\n");
+  EXPECT_EQ(rig.Engine(engine::Changed{Exited(Key("b"), 0)}), "commit\n");
+  rig.Restart();
+  rig.Step();
+  const std::string text = rig.Connect();
+  EXPECT_NE(text.find("a/1/0 running; b/1/0 exited code 0 final;"), std::string::npos) << text;
+}
+
+TEST(Facts, ABacklogLargerThanTheWindowIsReadFromTheStore) {
+  LoopRig rig;
+  rig.BecomeReady();
+  rig.Step({FromBus{bus::Disconnected{"gone"}}});
+  store::WriteBatch batch;
+  const std::uint64_t first = rig.loop().core().meta().last_fact + 1;
+  const std::uint64_t count = kOutboxWindowMax + 3000;
+  Meta meta = rig.loop().core().meta();
+  meta.last_fact += count;
+  for (std::uint64_t i = 0; i < count; ++i) {
+    PutOutbox(batch, kNode, meta, {first + i, {rig.now().wall, NodeLeft{}}});
+  }
+  PutMeta(batch, meta);
+  ASSERT_TRUE(rig.store().Commit(batch));
+  rig.Restart();
+  rig.Step();
+  rig.Connect();
+  std::uint64_t next = first;
+  for (int i = 0; i < 1000 && rig.OutboxCount() > 0; ++i) {
+    const FactBatch facts = rig.AppendedFacts();
+    if (facts.first_number == next && !facts.facts.empty()) next += facts.facts.size();
+    EXPECT_LE(facts.facts.size(), kFactsPerMessageMax);
+    rig.Accept();
+    rig.Step();
+  }
+  EXPECT_EQ(rig.OutboxCount(), 0u);
+  EXPECT_EQ(next, first + count) << "in order, none left out, none twice";
+}
+
+TEST(Beats, GoOutAtTheirInterval) {
+  LoopRig rig;
+  rig.BecomeReady();
+  const int before = rig.beats();
+  for (int i = 0; i < 100; ++i) {
+    rig.Pass(milliseconds(100));
+    rig.Step();
+  }
+  EXPECT_EQ(rig.beats() - before, 10);
+  EXPECT_EQ(rig.beat().position, 10u);
+  EXPECT_EQ(rig.beat().incarnation, 1u);
+  EXPECT_EQ(rig.beat().instance, kInstance);
+  EXPECT_LE(rig.loop().NextDeadline() - rig.now().mono, kHeartbeatDefault);
+}
+
+TEST(Beats, RestWhileNatsIsAway) {
+  LoopRig rig;
+  rig.BecomeReady();
+  rig.Step({FromBus{bus::Disconnected{"gone"}}});
+  const int before = rig.beats();
+  rig.Pass(seconds(100));
+  rig.Step();
+  EXPECT_EQ(rig.beats(), before);
+  EXPECT_EQ(rig.loop().NextDeadline(), MonoTime::max());
+}
+
+TEST(Hello, AGapAsksOnceAndAgainUntilItIsAnswered) {
+  LoopRig rig;
+  rig.BecomeReady();
+  rig.Pass(seconds(10));
+  rig.Step();
+  EXPECT_EQ(rig.Assign(Batch(20, 15, {Start("a")})), "hello at 10\n");
+  EXPECT_EQ(rig.Assign(Batch(21, 20, {Start("b")})), "") << "the answer is on its way";
+  rig.Pass(kHelloRetryMin);
+  EXPECT_EQ(rig.Step(), "hello at 10\n");
+  rig.Desired(Set(21, {}));
+  for (int i = 0; i < 100; ++i) {
+    rig.Pass(seconds(1));
+    EXPECT_EQ(rig.Step(), "");
+  }
+}
+
+TEST(Hello, AfterAReconnectAndAnswered) {
+  LoopRig rig;
+  rig.BecomeReady();
+  rig.Step({FromBus{bus::Disconnected{"gone"}}});
+  rig.Pass(seconds(5));
+  EXPECT_EQ(rig.Connect(), "hello at 10\n");
+  EXPECT_EQ(rig.Assign(Batch(30, 10, {UpToDate{}})), "commit\n");
+  rig.Pass(seconds(50));
+  EXPECT_EQ(rig.Step(), "");
+}
+
+TEST(Hello, IsSaidAgainWhenTheHeartbeatsConnectionComesLate) {
+  LoopRig rig;
+  rig.BecomeReady();
+  rig.Restart();
+  rig.Step();
+  EXPECT_EQ(rig.Connect(), "hello at 10\n");
+  EXPECT_EQ(rig.Step({BeatsConnected{}}), "hello at 10\n");
+}
+
+TEST(Garbage, IsNotObeyed) {
+  LoopRig rig;
+  rig.BecomeReady();
+  rig.Pass(seconds(10));
+  rig.Step();
+  EXPECT_EQ(rig.Step({FromBus{bus::Message{1, "cube.assign.n1", "", {}, "\xff\xff"}}}),
+            "hello at 10\n");
+  EXPECT_EQ(rig.Step({FromBus{bus::Message{2, "cube.desired.n1.0", "", {}, "x"}}}), "");
+  EXPECT_EQ(rig.logged().size(), 2u);
+}
+
+TEST(Term, IsLookedUpInTheLog) {
+  LoopRig rig;
+  rig.BecomeReady();
+  AssignBatch older = Batch(12, 10, {Start("a")});
+  older.term = {.epoch = 2, .id = 8};
+  const std::string text = rig.Assign(older);
+  ASSERT_EQ(text.substr(0, 28), "get-last cube.decisions op3\n") << text;
+  EXPECT_EQ(rig.Assign(older), "") << "not more often than needed";
+  DecisionBatch newest;
+  newest.term = older.term;
+  newest.cycle = 5;
+  newest.prev = {.term_id = 8, .cycle = 4};
+  newest.decided_at = rig.now().wall;
+  bus::StreamMessage message;
+  message.payload = wire::EncodeDecisions(newest);
+  rig.Pass(seconds(2));
+  EXPECT_EQ(rig.Step({FromBus{bus::Got{3, message}}}), "commit\nhello at 0\n");
+  EXPECT_EQ(rig.loop().core().meta().term, older.term);
+}
+
+TEST(Described, OncePerChange) {
+  LoopRig rig;
+  rig.Step();
+  rig.Connect();
+  rig.Accept();
+  rig.Assign(Batch(9, 0, {Welcomed{kInstance, 1}}));
+  rig.Desired(Set(10, {}, kUp));
+  rig.Engine(engine::Up{"1", true});
+  EXPECT_EQ(rig.AppendedFacts().facts.size(), 1u);
+  rig.Engine(engine::Listed{});
+  EXPECT_EQ(rig.Accept(), "commit\nappend 2: reported 1;\n");
+  rig.Accept();
+  rig.Pass(seconds(5));
+  EXPECT_EQ(rig.Engine(engine::Down{"away"}), "commit\nappend 3: described;\n");
+  const auto& described = std::get<NodeDescribed>(rig.AppendedFacts().facts[0].what);
+  ASSERT_EQ(described.description.engines.size(), 1u);
+  EXPECT_FALSE(described.description.engines[0].up);
+  rig.Accept();
+  EXPECT_EQ(rig.Engine(engine::Up{"1", true}), "") << "not at once again";
+  EXPECT_EQ(rig.loop().NextDeadline(), rig.now().mono + kDescribeInterval);
+  rig.Pass(kDescribeInterval);
+  EXPECT_EQ(rig.Step(), "commit\nappend 4: described;\n");
+}
+
+TEST(Shutdown, SaysGoodByeAndWaitsForTheOutbox) {
+  LoopRig rig;
+  rig.BecomeReady();
+  EXPECT_NE(rig.Step({Shutdown{}}).find("left;"), std::string::npos);
+  EXPECT_EQ(rig.Accept(), "commit\nexit 0\n");
+}
+
+TEST(Shutdown, DoesNotWaitForEver) {
+  LoopRig rig;
+  rig.BecomeReady();
+  rig.Step({Shutdown{}});
+  EXPECT_EQ(rig.Step(), "");
+  rig.Pass(kFlushMax);
+  EXPECT_EQ(rig.Step(), "exit 0\n");
+}
+
+TEST(Shutdown, WithoutNatsIsAtOnce) {
+  LoopRig rig;
+  rig.BecomeReady();
+  rig.Step({FromBus{bus::Disconnected{"gone"}}});
+  EXPECT_EQ(rig.Step({Shutdown{}}), "exit 0\n");
+}
+
+TEST(Closed, EndsTheProcess) {
+  LoopRig rig;
+  rig.BecomeReady();
+  EXPECT_EQ(rig.Step({FromBus{bus::Closed{{Code::kPermission, "wrong password", {}}}}}),
+            "exit 1\n");
+}
+
+TEST(Restart, GoesOnWhereItWas) {
+  LoopRig rig;
+  rig.BecomeReady();
+  rig.Assign(Batch(11, 10, {Start("a")}));
+  rig.Restart();
+  EXPECT_EQ(rig.Step(),
+            "subscribe cube.assign.n1\nsubscribe cube.desired.n1.*\nsubscribe cube.logs.n1\n"
+            "engine docker as c1/n1\n");
+  EXPECT_EQ(rig.Connect(), "hello at 11\n");
+  // Described at each start: version or capacity may have changed.
+  EXPECT_EQ(rig.Engine(engine::Up{"1", true}).substr(0, 14), "commit\nappend ");
+  EXPECT_EQ(rig.Engine(engine::Listed{}), "launch docker a/1/0\n");
+}
+
+}  // namespace
+}  // namespace cube::worker
