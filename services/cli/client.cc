@@ -85,6 +85,14 @@ std::unexpected<Error> Unreachable(const Settings& settings, const std::string& 
                           ServerText(settings), reason));
 }
 
+// If no server's port can even be opened there is no reason to wait.
+std::optional<Error> NobodyListens(const Settings& settings) {
+  for (const auto& url : SplitUrls(settings.server)) {
+    if (ProbeServer(url, kProbeTimeout).failure.empty()) return std::nullopt;
+  }
+  return Unreachable(settings, "").error();
+}
+
 std::unexpected<Error> InterruptedError() { return Fail(Code::kAborted, "interrupted"); }
 
 }  // namespace
@@ -167,7 +175,10 @@ class Client::Impl {
         return std::unexpected(*closed_);
       }
       if (Interrupted()) return InterruptedError();
-      if (!down_reason_.empty()) deadline = std::min(deadline, started + kSecondChance);
+      if (!down_reason_.empty() && deadline > started + kSecondChance) {
+        deadline = started + kSecondChance;
+        if (auto unreachable = NobodyListens(settings)) return std::unexpected(*unreachable);
+      }
       if (!Pump(deadline) && now().mono >= deadline) return Unreachable(settings, down_reason_);
     }
     return {};
