@@ -45,10 +45,10 @@ struct LaunchStatus {
   Stamp placement;
   LaunchState state = LaunchState::kStarting;
   ExitCause cause = ExitCause::kNone;
-  std::int32_t exit_code = 0;     // kExited, kSignaled, kOutOfMemory; -1 where unknown
-  std::string detail;             // one sentence: the engine's error, or pull progress
-  std::string container_id;       // the engine's own id, or the process id
-  std::vector<BoundPort> ports;   // from kRunning on
+  std::int32_t exit_code = 0;    // kExited, kSignaled, kOutOfMemory; -1 where unknown
+  std::string detail;            // one sentence: the engine's error, or pull progress
+  std::string container_id;      // the engine's own id, or the process id
+  std::vector<BoundPort> ports;  // from kRunning on
   // kRunning: where its own ports (not the published ones) can be reached from the engine's
   // host, and from other containers on it; empty = no network of its own, use the host's.
   std::string address{};
