@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compares docs/OPERATIONS.md with the flags of the services.
+"""Compares docs/OPERATIONS.md with the flags of the services, and follows the documents' links.
 
     docs.py ROOT            prints what is missing on either side; exit 1 if something is
 """
@@ -41,6 +41,27 @@ def findings(flags, rows):
         yield f"docs/OPERATIONS.md names {flag}, which no service has"
 
 
+def broken_links(root):
+    """Links between the project's own documents that lead nowhere."""
+    for document in sorted([*root.glob("*.md"), *root.glob("docs/**/*.md"),
+                            *root.glob("bench/*.md")]):
+        for target in re.findall(r"\]\(([^)\s]+)\)", document.read_text()):
+            path, _, heading = target.partition("#")
+            if ":" in path:
+                continue  # elsewhere
+            file = document.parent / path if path else document
+            if not file.exists():
+                yield f"{document.relative_to(root)}: {target} is not there"
+            elif heading and heading not in headings(file.read_text()):
+                yield f"{document.relative_to(root)}: {target}: no such heading"
+
+
+def headings(text):
+    """The anchors that a Markdown viewer makes of a document's headings."""
+    lines = re.findall(r"^#+ (.*)$", text, re.M)
+    return {re.sub(r"[^\w\- ]", "", line.lower()).replace(" ", "-") for line in lines}
+
+
 def main(arguments):
     if len(arguments) != 1:
         print(__doc__, file=sys.stderr)
@@ -54,6 +75,7 @@ def main(arguments):
             return 1
         flags |= found
     found = list(findings(flags, documented((root / "docs/OPERATIONS.md").read_text())))
+    found += broken_links(root)
     for finding in found:
         print(finding)
     return 1 if found else 0
