@@ -75,7 +75,7 @@ std::string ServerText(const Settings& settings) {
 std::unexpected<Error> Unreachable(const Settings& settings, const std::string& bus_reason) {
   std::string reason;
   for (const auto& url : SplitUrls(settings.server)) {
-    reason = ProbeServer(url, kProbeTimeout);
+    reason = ProbeServer(url, kProbeTimeout).failure;
     if (reason.empty()) break;
   }
   if (reason.empty()) reason = bus_reason.empty() ? "no answer" : bus_reason;
@@ -83,6 +83,14 @@ std::unexpected<Error> Unreachable(const Settings& settings, const std::string& 
               fmt::format("cannot reach NATS at {}: {}. Is it running? Try 'cube dev' or set "
                           "--server.",
                           ServerText(settings), reason));
+}
+
+// If no server's port can even be opened there is no reason to wait.
+std::optional<Error> NobodyListens(const Settings& settings) {
+  for (const auto& url : SplitUrls(settings.server)) {
+    if (ProbeServer(url, kProbeTimeout).failure.empty()) return std::nullopt;
+  }
+  return Unreachable(settings, "").error();
 }
 
 std::unexpected<Error> InterruptedError() { return Fail(Code::kAborted, "interrupted"); }
@@ -153,10 +161,10 @@ class Client::Impl {
   }
 
   // Up, refused for good, or not reachable; the deadline is short after the first failure.
-  Result<std::string> AwaitConnected(const Settings& settings) {
+  Result<void> AwaitConnected(const Settings& settings) {
     const MonoTime started = now().mono;
     MonoTime deadline = started + settings.request_timeout;
-    while (server_version_.empty()) {
+    while (!connected_) {
       if (closed_) {
         if (closed_->code == Code::kPermission) {
           return Fail(Code::kPermission,
@@ -167,14 +175,17 @@ class Client::Impl {
         return std::unexpected(*closed_);
       }
       if (Interrupted()) return InterruptedError();
-      if (!down_reason_.empty()) deadline = std::min(deadline, started + kSecondChance);
+      if (!down_reason_.empty() && deadline > started + kSecondChance) {
+        deadline = started + kSecondChance;
+        if (auto unreachable = NobodyListens(settings)) return std::unexpected(*unreachable);
+      }
       if (!Pump(deadline) && now().mono >= deadline) return Unreachable(settings, down_reason_);
     }
-    return server_version_;
+    return {};
   }
 
  private:
-  void On(bus::Connected& e) { server_version_ = e.server_version; }
+  void On(bus::Connected&) { connected_ = true; }
   void On(bus::Disconnected& e) { down_reason_ = e.reason; }
   void On(bus::Closed& e) { closed_ = e.error; }
   void On(bus::Message& e) {
@@ -192,7 +203,7 @@ class Client::Impl {
   std::map<bus::OpId, bus::Event> done_;
   std::set<bus::SubId> listening_;
   std::deque<bus::Message> messages_;
-  std::string server_version_;
+  bool connected_ = false;  // at least once
   std::string down_reason_;
   std::optional<Error> closed_;
   bus::OpId op_last_ = 0;
@@ -207,10 +218,8 @@ Client::~Client() = default;
 Result<std::unique_ptr<Client>> Client::Connect(const Settings& settings) {
   CUBE_TRY(auto subjects, wire::Subjects::Make(settings.root));
   auto impl = std::make_unique<Impl>(BusOptions(settings));
-  CUBE_TRY(std::string version, impl->AwaitConnected(settings));
-  std::unique_ptr<Client> client(new Client(settings, std::move(subjects), std::move(impl)));
-  client->server_version_ = std::move(version);
-  return client;
+  CUBE_TRY_VOID(impl->AwaitConnected(settings));
+  return std::unique_ptr<Client>(new Client(settings, std::move(subjects), std::move(impl)));
 }
 
 // ---- questions --------------------------------------------------------------------------------
@@ -239,6 +248,7 @@ Result<v1::QueryReply> Client::Query(std::string_view what, const v1::QueryReque
   }
   if (reply.has_failure()) {
     Error error = wire::FromProto(reply.failure());
+    error.field.clear();  // fields of a question mean nothing to whoever typed a command
     if (!reply.candidates().empty()) {
       error.message += fmt::format(": {}", fmt::join(reply.candidates(), ", "));
     }
@@ -391,6 +401,14 @@ Result<void> Client::ReadRange(const std::string& stream, std::uint64_t first, s
     }
     const auto* got = std::get_if<bus::Got>(&event);
     if (got != nullptr && got->message) visit(*got->message);
+  }
+  return {};
+}
+
+std::string Client::ServerVersion() const {
+  for (const auto& url : SplitUrls(settings_.server)) {
+    const ServerProbe probe = ProbeServer(url, kProbeTimeout);
+    if (!probe.version.empty()) return probe.version;
   }
   return {};
 }

@@ -84,7 +84,8 @@ class Client {
   [[nodiscard]] MonoTime In(Duration duration) const { return Mono() + duration; }
   [[nodiscard]] const wire::Subjects& subjects() const { return subjects_; }
   [[nodiscard]] const Settings& settings() const { return settings_; }
-  [[nodiscard]] const std::string& server_version() const { return server_version_; }
+  // "2.9.10"; empty if the server does not say (TLS before the greeting).
+  [[nodiscard]] std::string ServerVersion() const;
 
  private:
   class Impl;
@@ -93,7 +94,6 @@ class Client {
   Settings settings_;
   wire::Subjects subjects_;
   std::unique_ptr<Impl> impl_;
-  std::string server_version_;
 };
 
 }  // namespace cube::cli

@@ -253,7 +253,6 @@ std::vector<LogItem> DecisionItems(const bus::StreamMessage& message, DecisionOr
   std::vector<LogItem> items;
   if (batch->term_start) {
     LogItem item = NewItem(Source::kDecisions, message, 0);
-    item.time = batch->decided_at;
     item.kind = "term";
     item.text = fmt::format("{} leads from now on (epoch {})", batch->term_start->manager,
                             batch->term.epoch);
@@ -263,7 +262,7 @@ std::vector<LogItem> DecisionItems(const bus::StreamMessage& message, DecisionOr
   }
   for (std::uint32_t i = 0; i < batch->items.size(); ++i) {
     LogItem item = NewItem(Source::kDecisions, message, i);
-    item.time = batch->decided_at;
+    item.details["decided_at"] = FormatRfc3339(batch->decided_at);
     std::visit([&](const auto& what) { Describe(item, what); }, batch->items[i]);
     items.push_back(std::move(item));
   }

@@ -18,7 +18,7 @@ struct LogItem {
   Source source = Source::kIntents;
   std::uint64_t seq = 0;
   std::uint32_t index = 0;  // in the message
-  WallTime time;            // intents, facts: the server's stamp; decisions: decided_at
+  WallTime time;            // the server's stamp of the message
   std::string kind;         // "submit", "start", "running", ...
   std::string task;
   std::string name;

@@ -16,9 +16,12 @@ struct HostPort {
 // Of "nats://user:password@host:4222", "tls://[::1]:4222", "host". Port 4222 if none is given.
 [[nodiscard]] HostPort HostPortOf(std::string_view url);
 
-// Opens and closes one TCP connection: "connection refused", "unknown host", ...; empty if it could
-// be opened.
-[[nodiscard]] std::string ProbeServer(std::string_view url, Duration timeout);
+struct ServerProbe {
+  std::string failure;  // "connection refused", "unknown host", ...; empty: it could be opened
+  std::string version;  // from the server's greeting; empty = it did not say
+};
+// Opens and closes one TCP connection. A NATS server greets with a line of JSON (INFO).
+[[nodiscard]] ServerProbe ProbeServer(std::string_view url, Duration timeout);
 
 // The URL without user and password, for messages.
 [[nodiscard]] std::string UrlWithoutSecrets(std::string_view url);

@@ -98,6 +98,8 @@ Result<void> ReadPolicies(const Args& args, TaskSpec& spec) {
     const auto restart = wire::ParseRestart(*text);
     if (!restart) return BadFlag("restart", restart.error());
     spec.restart = *restart;
+  } else if (args.Has("attach")) {
+    CUBE_TRY(spec.restart, wire::ParseRestart("no"));  // as docker run: who watches it decides
   }
   for (const auto& text : args.All("publish")) {
     const auto port = wire::ParsePort(text);
@@ -174,8 +176,8 @@ std::vector<FlagSpec> SpecFlags() {
       {.name = "disk", .value = "SIZE", .help = "disk to reserve"},
       {.name = "restart",
        .value = "POLICY",
-       .help = "no, on-failure[:N], always or unless-stopped",
-       .fallback = "on-failure:3"},
+       .help = "no, on-failure[:N], always or unless-stopped (default on-failure:3; with "
+               "--attach no)"},
       {.name = "label",
        .letter = 'l',
        .value = "KEY=VALUE",

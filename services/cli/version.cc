@@ -18,7 +18,7 @@ Result<int> Version(Session& session) {
   // A cluster that does not answer is no failure here: what was asked for is known.
   const auto client = session.client();
   if (client) {
-    json["server"] = (*client)->server_version();
+    json["server"] = (*client)->ServerVersion();
     const auto cluster = (*client)->Cluster();
     if (cluster) {
       json["manager"] = cluster->version();

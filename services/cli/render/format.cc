@@ -47,8 +47,10 @@ void EmitYaml(YAML::Emitter& out, const Json& value) {
     const auto& text = value.get_ref<const std::string&>();
     if (NeedsQuotes(text)) out << YAML::DoubleQuoted;
     out << text;
+  } else if (value.is_null()) {
+    out << YAML::Null;
   } else {
-    out << YAML::Auto << value.dump();  // numbers, booleans and null are written alike in both
+    out << YAML::Auto << value.dump();  // numbers and booleans are written alike in both
   }
 }
 

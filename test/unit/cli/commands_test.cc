@@ -1,0 +1,338 @@
+#include "services/cli/commands.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+#include "services/cli/exit_code.h"
+#include "services/cli/help.h"
+#include "services/cli/probe.h"
+#include "services/cli/settings.h"
+#include "services/cli/spec_file.h"
+#include "services/cli/spec_flags.h"
+#include "services/cli/terminal.h"
+
+namespace cube::cli {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+// Nothing of this machine; no server answers there.
+Environment Empty() {
+  return {.variable = [](const std::string& name) -> std::optional<std::string> {
+            if (name == "CUBE_SERVER") return "nats://127.0.0.1:1";
+            if (name == "COLOR") return "red";
+            return std::nullopt;
+          },
+          .read_file = [](const std::string& path) -> Result<std::string> {
+            if (path == "vars") return "# comment\nA=1\n\n  B=2=3\r\nCOLOR\nMISSING\n";
+            return Fail(Code::kNotFound, "cannot read " + path);
+          }};
+}
+
+struct Outcome {
+  int exit_code = -1;
+  std::string out;
+  std::string err;
+};
+
+Outcome RunMain(const std::vector<std::string>& words) {
+  std::ostringstream out;
+  std::ostringstream err;
+  const Terminal terminal{.out = out, .err = err};
+  Outcome outcome;
+  outcome.exit_code = Main(words, terminal, Empty());
+  outcome.out = out.str();
+  outcome.err = err.str();
+  return outcome;
+}
+
+void EachCommand(const CommandSpec& command, std::vector<const CommandSpec*> path,
+                 const std::function<void(const std::vector<const CommandSpec*>&)>& visit) {
+  path.push_back(&command);
+  if (command.hidden) return;
+  visit(path);
+  for (const auto& child : command.children) EachCommand(child, path, visit);
+}
+
+// CUBE_UPDATE_GOLDEN=1 writes the file; a person reads the diff.
+TEST(Help, OfEveryCommandIsAsAgreed) {
+  const CommandSpec root = RootCommand();
+  std::string all;
+  EachCommand(root, {}, [&](const auto& path) {
+    all += "---- " + PathText(path) + " --help\n" + RenderHelp(path);
+  });
+  const std::string file = std::string(CUBE_GOLDEN_DIR) + "/help.txt";
+  if (std::getenv("CUBE_UPDATE_GOLDEN") != nullptr) {
+    std::ofstream(file) << all;
+    return;
+  }
+  std::ifstream golden(file);
+  std::stringstream expected;
+  expected << golden.rdbuf();
+  EXPECT_EQ(all, expected.str());
+}
+
+TEST(Help, HasEverythingThatTheConventionsAskFor) {
+  const CommandSpec root = RootCommand();
+  EachCommand(root, {}, [](const auto& path) {
+    const CommandSpec& command = *path.back();
+    const std::string name = PathText(path);
+    EXPECT_TRUE(command.summary.ends_with('.')) << name;
+    EXPECT_EQ(command.examples.size(), 2u) << name;
+    for (const auto& example : command.examples) {
+      EXPECT_THAT(example.line, HasSubstr("cube")) << name;
+    }
+    EXPECT_TRUE(command.passes_through || !command.exit_codes.empty()) << name;
+    std::set<char> letters;
+    std::set<std::string> names;
+    for (const FlagSpec* flag : FlagsOf(command)) {
+      EXPECT_TRUE(names.insert(flag->name).second) << name << " --" << flag->name;
+      EXPECT_TRUE(flag->letter == 0 || letters.insert(flag->letter).second) << name;
+      EXPECT_FALSE(flag->help.empty()) << name << " --" << flag->name;
+    }
+    std::istringstream lines(RenderHelp(path));
+    for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 100u) << line;
+  });
+}
+
+// The examples are real: they parse.
+TEST(Help, ExamplesAreAccepted) {
+  const CommandSpec root = RootCommand();
+  EachCommand(root, {}, [&](const auto& path) {
+    for (const auto& example : path.back()->examples) {
+      if (!example.line.starts_with("cube ")) continue;
+      std::string line = example.line.substr(5);
+      line = line.substr(0, line.find(" >"));
+      const auto words = SplitWords(line);
+      ASSERT_TRUE(words) << example.line;
+      const auto parsed = Parse(root, *words);
+      EXPECT_TRUE(parsed) << example.line << ": " << (parsed ? "" : parsed.error().Text());
+    }
+  });
+}
+
+TEST(Main, UsageErrorsAre64AndSayWhatToDo) {
+  EXPECT_EQ(RunMain({}).exit_code, kExitUsage);
+  const Outcome typo = RunMain({"sttus"});
+  EXPECT_EQ(typo.exit_code, kExitUsage);
+  EXPECT_THAT(typo.err, HasSubstr("Did you mean 'cube status'?"));
+  EXPECT_EQ(typo.out, "");
+  EXPECT_EQ(RunMain({"run"}).exit_code, kExitUsage);
+  EXPECT_EQ(RunMain({"stop"}).exit_code, kExitUsage);
+  EXPECT_EQ(RunMain({"ps", "--filter", "state=runing"}).exit_code, kExitUsage);
+}
+
+TEST(Main, WhatLaterVersionsDoIsRefusedClearly) {
+  for (const char* flag : {"-v", "--health-cmd", "--replicas", "--scheduler"}) {
+    const Outcome outcome = RunMain({"run", flag, "x", "nginx"});
+    EXPECT_EQ(outcome.exit_code, kExitUsage) << flag;
+    EXPECT_THAT(outcome.err, HasSubstr("is not supported by this version")) << flag;
+  }
+}
+
+TEST(Main, AnUnreachableServerIs69AndSaysWhereAndWhy) {
+  const Outcome outcome = RunMain({"ps"});
+  EXPECT_EQ(outcome.exit_code, kExitUnreachable);
+  EXPECT_THAT(outcome.err, HasSubstr("cube: cannot reach NATS at nats://127.0.0.1:1"));
+  EXPECT_THAT(outcome.err, HasSubstr("connection refused"));
+  EXPECT_THAT(outcome.err, HasSubstr("Try 'cube dev' or set --server."));
+  EXPECT_EQ(outcome.out, "");
+}
+
+TEST(Main, VersionWorksWithoutACluster) {
+  const Outcome outcome = RunMain({"version", "-o", "json"});
+  EXPECT_EQ(outcome.exit_code, kExitDone);
+  EXPECT_THAT(outcome.out, HasSubstr("\"server\": null"));
+}
+
+TEST(Completion, TheScriptForBashIsValid) {
+  const Outcome script = RunMain({"completion", "bash"});
+  EXPECT_EQ(script.exit_code, kExitDone);
+  const std::string file = testing::TempDir() + "/cube-completion.bash";
+  std::ofstream(file) << script.out;
+  EXPECT_EQ(std::system(("bash -n " + file).c_str()), 0);
+  EXPECT_EQ(RunMain({"completion", "tcsh"}).exit_code, kExitUsage);
+  EXPECT_THAT(RunMain({"completion", "zsh"}).out, HasSubstr("cube __complete"));
+  EXPECT_THAT(RunMain({"completion", "fish"}).out, HasSubstr("cube __complete"));
+}
+
+// The script in a real bash, with a `cube` that answers as ours does.
+TEST(Completion, BashAsksAndOffersTheAnswers) {
+  const std::string folder = testing::TempDir();
+  std::ofstream(folder + "/cube-completion.bash") << RunMain({"completion", "bash"}).out;
+  std::ofstream(folder + "/try.bash")
+      << "cube() { printf 'status\\tShow it.\\nstop\\tStop it.\\n'; }\n"
+      << "source " << folder << "/cube-completion.bash\n"
+      << "COMP_WORDS=(cube st); COMP_CWORD=1; _cube; echo \"${COMPREPLY[*]}\" > " << folder
+      << "/try.out\n";
+  ASSERT_EQ(std::system(("bash " + folder + "/try.bash").c_str()), 0);
+  std::ifstream result(folder + "/try.out");
+  std::string line;
+  std::getline(result, line);
+  EXPECT_EQ(line, "status stop");
+}
+
+TEST(Completion, WithoutAClusterThereAreNoNamesButNoError) {
+  const Outcome outcome = RunMain({"__complete", "stop", ""});
+  EXPECT_EQ(outcome.exit_code, kExitDone);
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_THAT(RunMain({"__complete", "sta"}).out, HasSubstr("status\t"));
+}
+
+// ---- cube run's flags ---------------------------------------------------------------------------
+
+Result<SubmitTask> Flags(std::vector<std::string> words) {
+  const CommandSpec root = RootCommand();
+  words.insert(words.begin(), "run");
+  CUBE_TRY(const auto invocation, Parse(root, words));
+  return SpecFromFlags(invocation.args, Empty());
+}
+
+TEST(SpecFlags, AsDockersMean) {
+  const auto task = Flags({"--name",
+                           "web",
+                           "-p",
+                           "8080:80",
+                           "-p",
+                           "53/udp",
+                           "-e",
+                           "A=b=c",
+                           "-e",
+                           "COLOR",
+                           "-e",
+                           "MISSING",
+                           "-l",
+                           "tier=front",
+                           "-m",
+                           "256m",
+                           "--cpus",
+                           "0.5",
+                           "-u",
+                           "1000",
+                           "-w",
+                           "/srv",
+                           "--restart",
+                           "always",
+                           "--constraint",
+                           "disk=ssd",
+                           "--priority",
+                           "7",
+                           "--stop-timeout",
+                           "3",
+                           "nginx:1.25",
+                           "-g",
+                           "daemon off;"});
+  ASSERT_TRUE(task) << task.error().Text();
+  const TaskSpec& spec = *task->spec;
+  EXPECT_EQ(spec.name.str(), "web");
+  EXPECT_EQ(spec.image, "nginx:1.25");
+  EXPECT_THAT(spec.command, ElementsAre("-g", "daemon off;"));
+  EXPECT_EQ(spec.ports.at(0), (PortSpec{80, 8080, Protocol::kTcp, ""}));
+  EXPECT_EQ(spec.ports.at(1), (PortSpec{53, 0, Protocol::kUdp, ""}));
+  EXPECT_EQ(spec.env, (std::map<std::string, std::string>{{"A", "b=c"}, {"COLOR", "red"}}));
+  EXPECT_EQ(spec.labels.at("tier"), "front");
+  EXPECT_EQ(spec.resources.memory_bytes, 256 << 20);
+  EXPECT_EQ(spec.resources.cpu_millis, 500);
+  EXPECT_EQ(spec.user, "1000");
+  EXPECT_EQ(spec.workdir, "/srv");
+  EXPECT_EQ(spec.restart.mode, RestartMode::kAlways);
+  EXPECT_EQ(spec.constraints.size(), 1u);
+  EXPECT_EQ(spec.priority, 7);
+  EXPECT_EQ(spec.stop_grace, std::chrono::seconds(3));
+}
+
+TEST(SpecFlags, EnvFilesAndFlagsOverThem) {
+  const auto task = Flags({"--env-file", "vars", "-e", "A=9", "nginx"});
+  ASSERT_TRUE(task) << task.error().Text();
+  EXPECT_EQ(task->spec->env,
+            (std::map<std::string, std::string>{{"A", "9"}, {"B", "2=3"}, {"COLOR", "red"}}));
+  EXPECT_FALSE(Flags({"--env-file", "nosuch", "nginx"}));
+}
+
+TEST(SpecFlags, TheProcessEngineHasNoImage) {
+  const auto task = Flags({"--engine", "process", "/bin/sleep", "60"});
+  ASSERT_TRUE(task) << task.error().Text();
+  EXPECT_EQ(task->spec->image, "");
+  EXPECT_EQ(task->spec->name.str(), "sleep");
+  EXPECT_THAT(task->spec->command, ElementsAre("/bin/sleep", "60"));
+}
+
+TEST(SpecFlags, WhoAttachesDecidesAboutRestarts) {
+  EXPECT_EQ(Flags({"nginx"})->spec->restart.mode, RestartMode::kOnFailure);
+  EXPECT_EQ(Flags({"--attach", "nginx"})->spec->restart.mode, RestartMode::kNo);
+  EXPECT_EQ(Flags({"--attach", "--restart", "always", "nginx"})->spec->restart.mode,
+            RestartMode::kAlways);
+}
+
+TEST(SpecFlags, NamesFromImages) {
+  EXPECT_EQ(NameFor("nginx"), "nginx");
+  EXPECT_EQ(NameFor("docker.io/library/nginx:1.25"), "nginx");
+  EXPECT_EQ(NameFor("host:5000/Team/My_App@sha256:0123"), "my-app");
+  EXPECT_EQ(NameFor("___"), "task");
+  EXPECT_EQ(NameFor(std::string(80, 'x')).size(), kTaskNameLengthMax);
+}
+
+TEST(SpecFlags, BadOnesNameTheFlag) {
+  const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
+      {{"-p", "99999", "x"}, "publish"},           {{"-m", "lots", "x"}, "--memory"},
+      {{"--cpus", "-1", "x"}, "--cpus"},           {{"--restart", "often", "x"}, "--restart"},
+      {{"--name", "A B", "x"}, "--name"},          {{"-e", "=x", "x"}, "--env"},
+      {{"--priority", "high", "x"}, "--priority"}, {{"--id", "X", "x"}, "--id"},
+      {{"--constraint", "", "x"}, "--constraint"}, {{"--entrypoint", "'x", "x"}, "--entrypoint"}};
+  for (const auto& [words, flag] : cases) {
+    const auto task = Flags(words);
+    ASSERT_FALSE(task) << flag;
+    EXPECT_EQ(ExitCodeOf(task.error()), kExitUsage);
+    EXPECT_THAT(task.error().Text(), HasSubstr(flag));
+  }
+}
+
+TEST(SpecFlags, WordsAsAShellSplitsThem) {
+  EXPECT_THAT(SplitWords(R"(a "b c" d\ e 'f"g' "")").value(),
+              ElementsAre("a", "b c", "d e", "f\"g", ""));
+  EXPECT_THAT(SplitWords("").value(), ElementsAre());
+  EXPECT_FALSE(SplitWords("a 'b"));
+}
+
+// ---- files ------------------------------------------------------------------------------------
+
+TEST(SpecFile, OneTaskOrAList) {
+  const auto one = ParseSpecText("a.yaml", "name: web\nimage: nginx\nmemory: 64Mi\n");
+  ASSERT_TRUE(one) << one.error().Text();
+  EXPECT_EQ(one->at(0).spec->resources.memory_bytes, 64 << 20);
+  const auto two =
+      ParseSpecText("a.json", R"([{"name":"a","image":"x"},{"id":"b-1","name":"b","image":"y"}])");
+  ASSERT_TRUE(two) << two.error().Text();
+  EXPECT_EQ(two->size(), 2u);
+  EXPECT_EQ(two->at(1).id.str(), "b-1");
+}
+
+TEST(SpecFile, ErrorsNameFileTaskAndField) {
+  const auto bad = ParseSpecText("a.json", R"([{"name":"a","image":"x"},{"name":"b","imge":"y"}])");
+  ASSERT_FALSE(bad);
+  EXPECT_THAT(bad.error().Text(), HasSubstr("a.json: task 2"));
+  EXPECT_THAT(bad.error().Text(), HasSubstr("imge"));
+  EXPECT_FALSE(ParseSpecText("a.json", "{"));
+  EXPECT_FALSE(ParseSpecText("a.yaml", "a: [1"));
+  EXPECT_FALSE(ParseSpecText("a.json", "[]"));
+  EXPECT_THAT(ReadSpecFile("/nonexistent/x.yaml").error().Text(),
+              HasSubstr("No such file or directory"));
+}
+
+TEST(Probe, UrlsAndSecrets) {
+  EXPECT_EQ(HostPortOf("nats://me:secret@h:4333").host, "h");
+  EXPECT_EQ(HostPortOf("nats://me:secret@h:4333").port, "4333");
+  EXPECT_EQ(HostPortOf("h").port, "4222");
+  EXPECT_EQ(HostPortOf("tls://[::1]:4222").host, "::1");
+  EXPECT_EQ(HostPortOf("[::1]").port, "4222");
+  EXPECT_EQ(UrlWithoutSecrets("nats://me:secret@h:4333"), "nats://h:4333");
+  EXPECT_EQ(UrlWithoutSecrets("nats://h"), "nats://h");
+}
+
+}  // namespace
+}  // namespace cube::cli

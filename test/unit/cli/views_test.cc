@@ -1,0 +1,166 @@
+#include "services/cli/views.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "services/cli/watch.h"
+
+namespace cube::cli {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr std::int64_t kNoon = 1'767'225'600'000'000'000;
+constexpr std::int64_t kSecond = 1'000'000'000;
+
+v1::TaskView Web() {
+  v1::TaskView task;
+  task.set_id("web-k3x7q2ab");
+  task.mutable_spec()->set_name("web");
+  task.mutable_spec()->set_image("nginx:1.25");
+  task.set_status("running");
+  task.set_node("node-a");
+  task.set_attempt(1);
+  task.set_healthy(true);
+  task.set_created_at_ns(kNoon);
+  task.set_started_at_ns(kNoon + kSecond);
+  task.set_container_id("0123456789abcdef");
+  task.set_node_address("10.0.0.5");
+  auto* port = task.add_ports();
+  port->set_port(80);
+  port->set_host_port(32'768);
+  return task;
+}
+
+v1::TaskView Pending() {
+  v1::TaskView task;
+  task.set_id("big-aaaa1111");
+  task.mutable_spec()->set_name("big");
+  task.mutable_spec()->set_image("huge");
+  task.set_status("pending");
+  task.set_reason("no node has 64 cpus");
+  task.set_created_at_ns(kNoon);
+  return task;
+}
+
+TEST(Views, TaskJsonHasEveryPromisedMember) {
+  EXPECT_EQ(TaskJson(Web()).dump(),
+            R"({"id":"web-k3x7q2ab","name":"web","job":null,"slot":null,"node":"node-a",)"
+            R"("status":"running","healthy":true,"attempt":1,"launch":0,"image":"nginx:1.25",)"
+            R"("reason":null,"exit_code":null,)"
+            R"("ports":[{"port":80,"host_port":32768,"protocol":"tcp"}],)"
+            R"("created_at":"2026-01-01T00:00:00.000Z","started_at":"2026-01-01T00:00:01.000Z",)"
+            R"("finished_at":null})");
+  const auto pending = TaskJson(Pending());
+  EXPECT_EQ(pending["node"], nullptr);
+  EXPECT_EQ(pending["launch"], nullptr);
+  EXPECT_EQ(pending["reason"], "no node has 64 cpus");
+}
+
+TEST(Views, DetailsHaveTheSpecification) {
+  const auto json = TaskDetailJson(Web());
+  EXPECT_EQ(json["spec"]["image"], "nginx:1.25");
+  EXPECT_EQ(json["container_id"], "0123456789abcdef");
+}
+
+TEST(Views, TaskTable) {
+  const ViewOptions options{.now = WallFromNanos(kNoon + 180 * kSecond), .cluster = "x1-y2z3w4v5"};
+  EXPECT_EQ(TaskTable({Web()}, options).Render({}),
+            "ID             NAME   NODE     STATE     CREATED   CONTAINERNAME                    "
+            "IMAGE        PORTS\n"
+            "web-k3x7q2ab   web    node-a   running   3m ago    cube-web-k3x7q2ab-1-0-x1y2z3w4   "
+            "nginx:1.25   10.0.0.5:32768->80/tcp\n");
+  const std::string with_reason = TaskTable({Web(), Pending()}, options).Render({});
+  EXPECT_THAT(with_reason, HasSubstr("REASON"));
+  EXPECT_THAT(with_reason, HasSubstr("no node has 64 cpus"));
+  EXPECT_THAT(TaskTable({}, options).Render({}), HasSubstr("ID   NAME   NODE   STATE   CREATED"));
+}
+
+TEST(Views, WideTableHasMore) {
+  const std::string wide =
+      TaskTable({Web()}, {.now = WallFromNanos(kNoon), .wide = true, .cluster = {}}).Render({});
+  for (const char* title : {"HEALTHY", "ATTEMPT", "LAUNCH", "EXIT", "STARTED", "CONTAINERID"}) {
+    EXPECT_THAT(wide, HasSubstr(title));
+  }
+}
+
+TEST(Views, ContainerNamesAsOnTheEngine) {
+  v1::TaskView task = Web();
+  EXPECT_EQ(ContainerName(task, "ab-cd1234567"), "cube-web-k3x7q2ab-1-0-abcd1234");
+  task.mutable_spec()->clear_image();
+  EXPECT_EQ(ContainerName(task, "x"), "pid 0123456789abcdef");
+  task.clear_container_id();
+  EXPECT_EQ(ContainerName(task, "x"), "-");
+}
+
+TEST(Views, Sentences) {
+  EXPECT_EQ(StatusSentence(Web()), "running on node-a");
+  EXPECT_EQ(StatusSentence(Pending()), "pending: no node has 64 cpus");
+  v1::TaskView failed = Web();
+  failed.set_status("failed");
+  failed.set_exit_code(3);
+  EXPECT_EQ(StatusSentence(failed), "failed on node-a: exit code 3");
+}
+
+v1::NodeView Node() {
+  v1::NodeView node;
+  node.set_name("node-a");
+  node.set_status("ready");
+  node.set_eligible(true);
+  auto& about = *node.mutable_description();
+  about.mutable_capacity()->set_cpu_millis(4'000);
+  about.mutable_capacity()->set_memory_bytes(std::int64_t{8} << 30);
+  about.mutable_capacity()->set_disk_bytes(std::int64_t{100} << 30);
+  about.set_tasks_max(500);
+  about.set_version("0.1.0");
+  (*about.mutable_labels())["disk"] = "ssd";
+  auto* engine = about.add_engines();
+  engine->set_kind("docker");
+  engine->set_version("20.10");
+  engine->set_up(true);
+  engine->set_limits(true);
+  node.mutable_allocated()->set_cpu_millis(500);
+  node.mutable_allocated()->set_memory_bytes(std::int64_t{1} << 30);
+  node.set_tasks(2);
+  node.set_joined_at_ns(kNoon);
+  return node;
+}
+
+TEST(Views, NodeTableAndJson) {
+  const ViewOptions options{.now = WallFromNanos(kNoon + 7'200 * kSecond), .cluster = {}};
+  EXPECT_EQ(NodeTable({Node()}, options).Render({}),
+            "NAME     STATUS   ROLE      CPUS   MEMORY (MiB)   DISK (GiB)   TASKS   AGE   VERSION\n"
+            "node-a   ready    worker   0.5/4      1024/8192        0/100       2    2h   0.1.0\n");
+  const auto json = NodeJson(Node());
+  for (const char* key : {"name", "status", "eligible", "cpus", "memory", "disk", "allocated",
+                          "used", "tasks", "labels", "engines", "version"}) {
+    EXPECT_TRUE(json.contains(key)) << key;
+  }
+  EXPECT_EQ(json["cpus"], 4.0);
+  EXPECT_EQ(json["allocated"]["memory"], std::int64_t{1} << 30);
+  EXPECT_EQ(json["labels"]["disk"], "ssd");
+  EXPECT_EQ(json["engines"][0]["kind"], "docker");
+}
+
+TEST(Watch, WhatIsWaitedFor) {
+  v1::TaskView task = Web();
+  EXPECT_TRUE(Reached(Goal::kUp, task));
+  EXPECT_FALSE(Reached(Goal::kEnded, task));
+  task.mutable_spec()->mutable_health();
+  task.set_healthy(false);
+  EXPECT_FALSE(Reached(Goal::kUp, task));  // where a check exists, healthy counts
+  for (const char* status : {"completed", "failed", "stopped", "lost", "refused"}) {
+    task.set_status(status);
+    EXPECT_TRUE(Reached(Goal::kUp, task)) << status;
+    EXPECT_TRUE(Reached(Goal::kEnded, task)) << status;
+  }
+  for (const char* status :
+       {"pending", "scheduled", "pulling", "starting", "restarting", "stopping", "unhealthy"}) {
+    task.set_status(status);
+    EXPECT_FALSE(Reached(Goal::kUp, task)) << status;
+    EXPECT_FALSE(Reached(Goal::kEnded, task)) << status;
+  }
+}
+
+}  // namespace
+}  // namespace cube::cli
