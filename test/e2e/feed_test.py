@@ -56,7 +56,7 @@ class FeedTest(suite.Case):
             found = [t for t in self.cluster.tasks().values() if t["name"] == "plain"]
             return found and found[0]["status"] == "running" and found[0]
         task = wait_for("the task", known)
-        self.assertRegex(task["id"], "^plain-[a-z0-9]+$")
+        self.assertRegex(task["id"], "^plain-[a-z0-9-]+$")
         self.assertEqual(self.client.last_sequence("CUBE_INTENTS"), before + 1)
         self.assertEqual(checks.engine_agrees(self.cluster, [
             i for i, t in self.cluster.tasks().items() if t["status"] == "running"],
