@@ -36,8 +36,10 @@ TEST(Text, NothingSteersTheTerminal) {
   EXPECT_EQ(Printable("a\x1b[2Jb\r\n\tc\x7f"), "a?[2Jb?  c?");
   EXPECT_EQ(Printable("\xc2\x9b"
                       "x"),
-            "?x");                                // CSI as one character
-  EXPECT_EQ(Printable("a\xe2\x80\xae" "b"), "a?b");  // right-to-left override
+            "?x");  // CSI as one character
+  EXPECT_EQ(Printable("a\xe2\x80\xae"
+                      "b"),
+            "a?b");  // right-to-left override
   EXPECT_EQ(Printable("größe \xff"), "größe ?");
 }
 
