@@ -99,8 +99,8 @@ Verdicts Liveness::Judge(const View& view) {
     // A worker that takes over the name is welcomed instead: its launches may still run.
     if (std::find(verdicts.join_ok.begin(), verdicts.join_ok.end(), name) ==
         verdicts.join_ok.end()) {
-      verdicts.silent.emplace(name, "no heartbeat since " + std::to_string(kSilentEchoes) +
-                                        " intervals");
+      verdicts.silent.emplace(name,
+                              "no heartbeat since " + std::to_string(kSilentEchoes) + " intervals");
     }
   }
   std::erase_if(returned_, [&view](const NodeName& name) {

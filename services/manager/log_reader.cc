@@ -72,8 +72,8 @@ void LogReader::FoldFact(View& view, Operations& out) {
   Taken(facts_, out);
 }
 
-bool LogReader::FoldUpTo(View& view, const DecisionBatch& batch,
-                         std::vector<FoldedIntents>& folded, Operations& out) {
+bool LogReader::FoldUpTo(View& view, const DecisionBatch& batch, std::vector<FoldedIntents>& folded,
+                         Operations& out) {
   while (HasIntents() && intents_.messages.front().seq <= batch.intents.seq) {
     FoldIntent(view, folded, out);
   }

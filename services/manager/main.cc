@@ -18,6 +18,7 @@
 #include "shared/service/service_flags.h"
 #include "shared/store/lmdb_store.h"
 #include "shared/store/memory_store.h"
+#include "shared/wire/human.h"
 
 namespace cube::manager {
 namespace {
@@ -40,6 +41,8 @@ using Item = std::variant<bus::Event, Told>;
 struct Flags {
   service::ServiceFlags service;
   std::string name;
+  std::string stream_bytes = "2Gi";
+  std::uint32_t replicas = 1;
   Settings settings;
 };
 
@@ -100,6 +103,18 @@ Result<void> Process::OpenStore() {
   return {};
 }
 
+Result<wire::StreamLimits> LimitsOf(const Flags& flags) {
+  constexpr std::int64_t kStreamBytesMin = std::int64_t{16} << 20;  // some cycles under load
+  Result<std::int64_t> bytes = wire::ParseBytes(flags.stream_bytes);
+  if (!bytes) return Fail(Code::kInvalid, bytes.error().message, "--stream-bytes");
+  if (*bytes < kStreamBytesMin)
+    return Fail(Code::kInvalid, "must be at least 16Mi", "--stream-bytes");
+  wire::StreamLimits limits;
+  limits.intents_bytes_max = limits.decisions_bytes_max = limits.facts_bytes_max = *bytes;
+  limits.replicas = static_cast<std::int32_t>(flags.replicas);
+  return limits;
+}
+
 // Beside the view, not in it: the view may be set aside, this stays.
 Result<std::string> Process::Identity() const {
   constexpr std::size_t kIdentityBytesMax = 256;
@@ -118,23 +133,25 @@ Result<void> Process::Open() {
   CUBE_TRY_VOID(OpenStore());
   ManagerOptions options;
   CUBE_TRY(options.subjects, service::SubjectsOf(flags_.service));
+  CUBE_TRY(options.limits, LimitsOf(flags_));
   CUBE_TRY(options.owner, Identity());
   options.name = flags_.name.empty() ? "manager-" + options.owner.substr(0, 6) : flags_.name;
   options.settings = flags_.settings;
   options.seed = runtime::RandomU64();
   const std::string client_name = "cube-manager " + options.name;
   CUBE_TRY(loop_, ManagerLoop::Make(std::move(options), [this] { return LoadView(*store_); }));
-  CUBE_TRY(signals_, runtime::SignalWatch::Start(
-                         [this](int signal) { inbox_.PushAlways(Told{signal}); }));
-  bus_ = std::make_unique<bus::NatsBus>(
-      service::BusOptions(flags_.service, client_name), [this](bus::Event event) {
-        // Core messages may be lost; completions and what we gave credit for may not.
-        if (std::holds_alternative<bus::Message>(event)) {
-          inbox_.Push(std::move(event));
-        } else {
-          inbox_.PushAlways(std::move(event));
-        }
-      });
+  CUBE_TRY(signals_,
+           runtime::SignalWatch::Start([this](int signal) { inbox_.PushAlways(Told{signal}); }));
+  bus_ = std::make_unique<bus::NatsBus>(service::BusOptions(flags_.service, client_name),
+                                        [this](bus::Event event) {
+                                          // Core messages may be lost; completions and what we gave
+                                          // credit for may not.
+                                          if (std::holds_alternative<bus::Message>(event)) {
+                                            inbox_.Push(std::move(event));
+                                          } else {
+                                            inbox_.PushAlways(std::move(event));
+                                          }
+                                        });
   return {};
 }
 
@@ -230,6 +247,15 @@ int main(int argc, char** argv) {
       ->envname("CUBE_NAME");
   app.add_option("--scheduler", flags.settings.scheduler, "placement policy: round-robin")
       ->envname("CUBE_SCHEDULER")
+      ->capture_default_str();
+  app.add_option("--stream-bytes", flags.stream_bytes,
+                 "size of each of the three streams of the log; a full one refuses messages. "
+                 "Existing streams are only enlarged")
+      ->envname("CUBE_STREAM_BYTES")
+      ->capture_default_str();
+  app.add_option("--replicas", flags.replicas, "copies of each stream in a NATS cluster")
+      ->envname("CUBE_REPLICAS")
+      ->check(CLI::IsMember({1, 3, 5}))
       ->capture_default_str();
   app.footer(
       "Examples:\n"

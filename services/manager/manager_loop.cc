@@ -26,8 +26,8 @@ std::string Summary(const DecisionBatch& batch) {
       ++others;
     }
   }
-  std::string text = "epoch " + std::to_string(batch.term.epoch) + " cycle " +
-                     std::to_string(batch.cycle) + ":";
+  std::string text =
+      "epoch " + std::to_string(batch.term.epoch) + " cycle " + std::to_string(batch.cycle) + ":";
   if (batch.term_start) text += " new term of " + batch.term_start->manager + ",";
   text += " " + std::to_string(starts) + " started, " + std::to_string(stops) + " stopped, " +
           std::to_string(others) + " other";
@@ -129,9 +129,8 @@ void ManagerLoop::MaybeTakeOver() {
   const std::uint64_t epoch = std::max({epoch_floor_, view_.term.epoch, lease_.epoch_seen()}) + 1;
   epoch_floor_ = epoch;
   term_ = {epoch, std::max<std::uint64_t>(random_.Next(), 1)};
-  const std::string cluster = view_.term_start
-                                  ? view_.term_start->cluster
-                                  : Base32(random_.Next(), kClusterNameDigits);
+  const std::string cluster =
+      view_.term_start ? view_.term_start->cluster : Base32(random_.Next(), kClusterNameDigits);
   term_start_ = TermStart{cluster, options_.name, kValidationVersion, options_.settings};
   told_ = view_.told;
   teller_.ForgetFeed();
@@ -184,8 +183,7 @@ bool ManagerLoop::RunCycle() {
     facts_since_ = {};
   }
   const bool folded = intents_folded || view_.facts != facts_before;
-  std::vector<DecisionItem> items =
-      planner_.Decide(view_, liveness_.Judge(view_), ClusterNow());
+  std::vector<DecisionItem> items = planner_.Decide(view_, liveness_.Judge(view_), ClusterNow());
   if (!folded && items.empty() && !term_start_) return false;
   SendCycle(std::move(intents), std::move(items));
   return true;
@@ -268,7 +266,8 @@ void ManagerLoop::AnswerWaiting() {
       continue;
     }
     const std::string_view what = wire::Subjects::LastToken(query.request.subject);
-    out_.Bus(bus::Publish{query.request.reply_to, {},
+    out_.Bus(bus::Publish{query.request.reply_to,
+                          {},
                           AnswerQuery(view_, planner_, answerer, what, query.request.payload)});
   }
   queries_ = std::move(still);
@@ -290,8 +289,8 @@ void ManagerLoop::Beat() {
   beat.term = view_.term;
   beat.position = view_.valid_seq;
   beat.sent_at = now_.wall;
-  out_.Bus(bus::Publish{options_.subjects.Heartbeat(kLeaderHeartbeat), {},
-                        wire::EncodeHeartbeat(beat)});
+  out_.Bus(
+      bus::Publish{options_.subjects.Heartbeat(kLeaderHeartbeat), {}, wire::EncodeHeartbeat(beat)});
 }
 
 void ManagerLoop::LogForeign() {

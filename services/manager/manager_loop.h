@@ -44,9 +44,9 @@ inline constexpr std::size_t kFollowPerStep = 64;
 struct ManagerOptions {
   wire::Subjects subjects;
   wire::StreamLimits limits;
-  std::string name;     // for people
-  std::string owner;    // who we are for ever: the state folder's identity
-  Settings settings;    // of the terms that this manager opens
+  std::string name;        // for people
+  std::string owner;       // who we are for ever: the state folder's identity
+  Settings settings;       // of the terms that this manager opens
   std::uint64_t seed = 0;  // of the random names that it chooses; entropy in a real process
 };
 
@@ -159,21 +159,21 @@ class ManagerLoop {
   Liveness liveness_;
   Teller teller_;
 
-  bus::OpId tail_op_ = 0;                   // asking for the log's end before taking over
-  std::optional<std::uint64_t> tail_seq_;   // the answer
-  MonoTime retry_at_{};                     // no take-over before
-  std::optional<TermStart> term_start_;     // to be written by the next cycle
-  Term term_;                               // ours
-  std::uint64_t epoch_floor_ = 0;           // epochs we have seen
+  bus::OpId tail_op_ = 0;                  // asking for the log's end before taking over
+  std::optional<std::uint64_t> tail_seq_;  // the answer
+  MonoTime retry_at_{};                    // no take-over before
+  std::optional<TermStart> term_start_;    // to be written by the next cycle
+  Term term_;                              // ours
+  std::uint64_t epoch_floor_ = 0;          // epochs we have seen
   std::optional<InFlight> in_flight_;
   Stamp told_;
-  MonoTime facts_since_{};                  // the oldest fact waits since then; 0 = none
+  MonoTime facts_since_{};  // the oldest fact waits since then; 0 = none
 
-  WallTime cluster_base_{};                 // cluster time at cluster_mono_
+  WallTime cluster_base_{};  // cluster time at cluster_mono_
   MonoTime cluster_mono_{};
 
   std::deque<WaitingQuery> queries_;
-  std::map<NodeName, std::uint64_t> hellos_;  // node -> its position
+  std::map<NodeName, std::uint64_t> hellos_;   // node -> its position
   std::map<NodeName, std::uint32_t> lagging_;  // heartbeats in a row with an old position
   MonoTime next_beat_{};
   std::uint64_t beats_ = 0;

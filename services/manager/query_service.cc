@@ -89,11 +89,10 @@ bool ParsePage(std::string_view text, TaskNumber& out) {
   const std::size_t dot = text.find('.');
   if (dot == std::string_view::npos) return false;
   const char* end = text.data() + text.size();
-  const auto [intent_end, intent_bad] =
-      std::from_chars(text.data(), text.data() + dot, out.intent);
+  const auto [intent_end, intent_bad] = std::from_chars(text.data(), text.data() + dot, out.intent);
   const auto [index_end, index_bad] = std::from_chars(text.data() + dot + 1, end, out.index);
-  return intent_bad == std::errc() && index_bad == std::errc() &&
-         intent_end == text.data() + dot && index_end == end;
+  return intent_bad == std::errc() && index_bad == std::errc() && intent_end == text.data() + dot &&
+         index_end == end;
 }
 
 bool Wanted(const Task& task, const v1::QueryRequest& request) {
@@ -104,8 +103,8 @@ bool Wanted(const Task& task, const v1::QueryRequest& request) {
     return false;
   }
   if (request.statuses_size() > 0 &&
-      std::find(request.statuses().begin(), request.statuses().end(),
-                StatusName(StatusOf(task))) == request.statuses().end()) {
+      std::find(request.statuses().begin(), request.statuses().end(), StatusName(StatusOf(task))) ==
+          request.statuses().end()) {
     return false;
   }
   for (const auto& [key, value] : request.labels()) {
@@ -168,15 +167,15 @@ void AnswerTask(const View& view, const Planner& planner, const v1::QueryRequest
     return;
   }
   if (found.empty()) {
-    Fail(Code::kNotFound, "there is no task '" + match + "'", "match", reply);
+    Fail(Code::kNotFound, "there is no task '" + match + "'", "", reply);
     return;
   }
   for (const Task* task : found) {
     if (static_cast<std::size_t>(reply.candidates_size()) == kCandidatesMax) break;
     reply.add_candidates(task->id.str());
   }
-  Fail(Code::kConflict, "'" + match + "' could mean " + std::to_string(found.size()) + " tasks",
-       "match", reply);
+  Fail(Code::kConflict, "'" + match + "' could mean " + std::to_string(found.size()) + " tasks", "",
+       reply);
 }
 
 void AnswerNodes(const View& view, const v1::QueryRequest& request, v1::QueryReply& reply) {

@@ -39,9 +39,12 @@ bool IsSafeToken(std::string_view token) {
 
 std::string_view KindName(IntentResult::Kind kind) {
   switch (kind) {
-    case IntentResult::Kind::kAccepted: return "accepted";
-    case IntentResult::Kind::kUnchanged: return "unchanged";
-    case IntentResult::Kind::kRefused: return "refused";
+    case IntentResult::Kind::kAccepted:
+      return "accepted";
+    case IntentResult::Kind::kUnchanged:
+      return "unchanged";
+    case IntentResult::Kind::kRefused:
+      return "refused";
   }
   return "unknown";
 }
@@ -99,15 +102,15 @@ void Teller::TellNodes(const View& view, std::uint64_t seq, const DecisionBatch&
   };
   for (const DecisionItem& item : batch.items) {
     if (const auto* start = std::get_if<StartAttempt>(&item)) {
-      copy_for(start->node).items.emplace_back(
-          Assignment{start->task, start->attempt, batch.stamp(), start->spec, false, {}});
+      copy_for(start->node)
+          .items.emplace_back(
+              Assignment{start->task, start->attempt, batch.stamp(), start->spec, false, {}});
     } else if (const auto* stop = std::get_if<StopAttempt>(&item)) {
       if (stop->attempt == 0) continue;
-      copy_for(stop->node).items.emplace_back(
-          StopAssignment{stop->task, stop->attempt, stop->grace});
+      copy_for(stop->node)
+          .items.emplace_back(StopAssignment{stop->task, stop->attempt, stop->grace});
     } else if (const auto* welcome = std::get_if<WelcomeNode>(&item)) {
-      copy_for(welcome->node).items.emplace_back(
-          Welcomed{welcome->instance, welcome->incarnation});
+      copy_for(welcome->node).items.emplace_back(Welcomed{welcome->instance, welcome->incarnation});
       sets.push_back(welcome->node);
     } else if (const auto* up = std::get_if<NodeUp>(&item)) {
       sets.push_back(up->node);
@@ -147,8 +150,8 @@ void Teller::TellSet(const View& view, const Node& node, bus::OpId& next_op, Ope
       bytes = RoughSize(*task.spec);
     }
     bytes += size;
-    pages.back().assignments.push_back({task.id, task.attempt, task.placement, task.spec,
-                                        task.stop_told, task.stop_grace});
+    pages.back().assignments.push_back(
+        {task.id, task.attempt, task.placement, task.spec, task.stop_told, task.stop_grace});
   }
   for (std::uint32_t i = 0; i < pages.size(); ++i) {
     pages[i].page = i;

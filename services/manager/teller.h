@@ -35,8 +35,8 @@ class Teller {
   void TellNodes(const View& view, std::uint64_t seq, const DecisionBatch& batch,
                  const Before& before, bus::OpId& next_op, Operations& out);
   // The answer to a worker that says where it stands.
-  void AnswerHello(const View& view, const Node& node, std::uint64_t position,
-                   bus::OpId& next_op, Operations& out);
+  void AnswerHello(const View& view, const Node& node, std::uint64_t position, bus::OpId& next_op,
+                   Operations& out);
   // What became of intents, for senders that wait for it.
   void TellOutcomes(const std::vector<FoldedIntents>& folded, Operations& out);
   // Everything in view.untold that this process has not told yet.

@@ -12,18 +12,18 @@ namespace cube {
 
 // What went wrong, by what to do about it.
 enum class Code : std::uint8_t {
-  kInvalid,        // the input is wrong: its sender must change it (Error::field says where)
-  kNotFound,       // no such thing: name another one
-  kConflict,       // the same name already stands for something else: choose another one
-  kUnavailable,    // a server or engine cannot be reached now: repeat this call
-  kTimedOut,       // no answer in time, outcome unknown: look before repeating
-  kAborted,        // somebody else came first: read again, then retry the larger step
-  kPrecondition,   // the system is not in a state that allows it: someone must change something
-  kResource,       // a limit is reached (size, count, space): send less or free some
-  kPermission,     // not allowed: credentials or configuration must change
-  kUnsupported,    // this build, server or engine cannot do it
-  kDataLoss,       // stored data is damaged: set it aside and rebuild
-  kInternal,       // a bug or an unexpected answer: report it
+  kInvalid,       // the input is wrong: its sender must change it (Error::field says where)
+  kNotFound,      // no such thing: name another one
+  kConflict,      // the same name already stands for something else: choose another one
+  kUnavailable,   // a server or engine cannot be reached now: repeat this call
+  kTimedOut,      // no answer in time, outcome unknown: look before repeating
+  kAborted,       // somebody else came first: read again, then retry the larger step
+  kPrecondition,  // the system is not in a state that allows it: someone must change something
+  kResource,      // a limit is reached (size, count, space): send less or free some
+  kPermission,    // not allowed: credentials or configuration must change
+  kUnsupported,   // this build, server or engine cannot do it
+  kDataLoss,      // stored data is damaged: set it aside and rebuild
+  kInternal,      // a bug or an unexpected answer: report it
 };
 
 // "invalid", "not_found", ...: stable names for logs and messages.
@@ -63,8 +63,8 @@ using Result = std::expected<T, Error>;
   auto result = (expression);                                         \
   if (!result) return ::std::unexpected(::std::move(result).error()); \
   target = ::std::move(*result)
-#define CUBE_TRY_VOID(expression)                                                     \
-  do {                                                                                \
-    if (auto cube_try_void = (expression); !cube_try_void)                            \
-      return ::std::unexpected(::std::move(cube_try_void).error());                   \
+#define CUBE_TRY_VOID(expression)                                   \
+  do {                                                              \
+    if (auto cube_try_void = (expression); !cube_try_void)          \
+      return ::std::unexpected(::std::move(cube_try_void).error()); \
   } while (false)

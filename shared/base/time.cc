@@ -108,12 +108,12 @@ std::string FormatRfc3339(WallTime t) {
   const std::chrono::year_month_day ymd{
       std::chrono::sys_days(std::chrono::days(static_cast<int>(days)))};
   std::array<char, 64> buffer{};
-  const int length = std::snprintf(
-      buffer.data(), buffer.size(), "%04d-%02u-%02uT%02d:%02d:%02d.%03dZ",
-      static_cast<int>(ymd.year()), static_cast<unsigned>(ymd.month()),
-      static_cast<unsigned>(ymd.day()), static_cast<int>(rest / 3'600'000),
-      static_cast<int>(rest / 60'000 % 60), static_cast<int>(rest / 1000 % 60),
-      static_cast<int>(rest % 1000));
+  const int length =
+      std::snprintf(buffer.data(), buffer.size(), "%04d-%02u-%02uT%02d:%02d:%02d.%03dZ",
+                    static_cast<int>(ymd.year()), static_cast<unsigned>(ymd.month()),
+                    static_cast<unsigned>(ymd.day()), static_cast<int>(rest / 3'600'000),
+                    static_cast<int>(rest / 60'000 % 60), static_cast<int>(rest / 1000 % 60),
+                    static_cast<int>(rest % 1000));
   return {buffer.data(), static_cast<std::size_t>(length)};
 }
 
@@ -148,8 +148,8 @@ Result<WallTime> ParseRfc3339(std::string_view text) {
     offset_minutes = (plus ? 1 : -1) * (oh * 60 + om);
   }
   if (!text.empty()) return BadTime(whole);
-  const std::int64_t days = DaysFromCivil(
-      {year, static_cast<unsigned>(month), static_cast<unsigned>(day)});
+  const std::int64_t days =
+      DaysFromCivil({year, static_cast<unsigned>(month), static_cast<unsigned>(day)});
   const std::int64_t seconds =
       days * 86'400 + hour * 3600 + (minute - offset_minutes) * 60 + second;
   return WallFromNanos(seconds * 1'000'000'000 + fraction);

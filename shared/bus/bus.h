@@ -36,17 +36,17 @@ using SubId = std::uint64_t;
 struct StreamConfig {
   std::string name;
   std::vector<std::string> subjects;
-  std::int64_t bytes_max = -1;               // -1 = no limit; full: appends are refused
+  std::int64_t bytes_max = -1;                 // -1 = no limit; full: appends are refused
   std::int64_t messages_per_subject_max = -1;  // 1 = keep only the newest of each subject
-  Duration age_max{0};                       // 0 = kept for ever
-  std::int32_t message_bytes_max = -1;       // -1 = the server's max_payload
+  Duration age_max{0};                         // 0 = kept for ever
+  std::int32_t message_bytes_max = -1;         // -1 = the server's max_payload
   bool deny_delete = false;
   std::int32_t replicas = 1;
 };
 
 struct StreamState {
   std::string name;
-  WallTime created;            // changes when a stream is deleted and made again
+  WallTime created;  // changes when a stream is deleted and made again
   std::uint64_t first_seq = 0;
   std::uint64_t last_seq = 0;
   std::uint64_t messages = 0;
@@ -76,9 +76,9 @@ struct AppendRequest {
 // ---- events -------------------------------------------------------------------------------
 
 struct Connected {
-  std::string server_version;      // "2.9.10"
-  std::int64_t max_payload = 0;    // bytes
-  bool first = false;              // false: a reconnect; subscriptions are in place again
+  std::string server_version;    // "2.9.10"
+  std::int64_t max_payload = 0;  // bytes
+  bool first = false;            // false: a reconnect; subscriptions are in place again
 };
 // Also told once if the very first attempt fails. Ends what is in flight: AppendFailed with
 // kTimedOut, OpFailed.
@@ -155,12 +155,12 @@ class Bus {
   virtual ~Bus() = default;
 
   // Creates the streams, or checks that the existing ones have the same shape and raises their
-  // limits where they differ only there (never lowers one; age_max is set as given). -> StreamsReady, or OpFailed: kPrecondition names the
-  // stream, the setting and the remedy.
+  // limits where they differ only there (never lowers one; age_max is set as given). ->
+  // StreamsReady, or OpFailed: kPrecondition names the stream, the setting and the remedy.
   virtual void EnsureStreams(OpId op, std::vector<StreamConfig> configs) = 0;
 
-  // Publishes durably. -> Appended | AppendFailed, in the order of the calls per stream; only what is
-  // refused without being sent (not connected, too large, not a subject) is told at once.
+  // Publishes durably. -> Appended | AppendFailed, in the order of the calls per stream; only what
+  // is refused without being sent (not connected, too large, not a subject) is told at once.
   virtual void Append(AppendRequest request) = 0;
 
   // Publishes to whoever listens now. Dropped while not connected, if too large, and if the subject

@@ -24,8 +24,8 @@ class NatsBus final : public Bus {
   NatsBus(const NatsBus&) = delete;
   NatsBus& operator=(const NatsBus&) = delete;
 
-  // As Publish, with a subject of our own at which answers are awaited: for streams of answers, where
-  // Request takes the first one only.
+  // As Publish, with a subject of our own at which answers are awaited: for streams of answers,
+  // where Request takes the first one only.
   void PublishWithReply(std::string subject, std::string reply_to, std::string payload);
 
   // Publishes dropped since they were too large or their subject not ours to publish to (reply.h).

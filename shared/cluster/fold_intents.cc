@@ -45,8 +45,7 @@ IntentResult FoldSubmit(View& view, const Position& at, std::uint32_t index,
 IntentResult FoldStop(View& view, const Position& at, std::uint32_t index, const StopTask& stop) {
   Task* task = view.Find(stop.id);
   if (task == nullptr) {
-    return Refused(view, at, index, stop.id.str(),
-                   {Code::kNotFound, "no task has this id", "id"});
+    return Refused(view, at, index, stop.id.str(), {Code::kNotFound, "no task has this id", "id"});
   }
   if (task->stop_wanted || IsFinished(*task)) {
     return {index, Kind::kUnchanged, stop.id.str(), {}};

@@ -16,10 +16,14 @@ Status PlacedStatus(const Task& task) {
   if (task.stop_wanted) return Status::kStopping;
   if (!task.observed) return Status::kScheduled;
   switch (task.observed->state) {
-    case LaunchState::kPulling: return Status::kPulling;
-    case LaunchState::kStarting: return Status::kStarting;
-    case LaunchState::kRunning: return Status::kRunning;
-    case LaunchState::kExited: return Status::kRestarting;
+    case LaunchState::kPulling:
+      return Status::kPulling;
+    case LaunchState::kStarting:
+      return Status::kStarting;
+    case LaunchState::kRunning:
+      return Status::kRunning;
+    case LaunchState::kExited:
+      return Status::kRestarting;
   }
   return Status::kScheduled;
 }
@@ -28,17 +32,28 @@ Status PlacedStatus(const Task& task) {
 
 std::string_view StatusName(Status status) {
   switch (status) {
-    case Status::kPending: return "pending";
-    case Status::kScheduled: return "scheduled";
-    case Status::kPulling: return "pulling";
-    case Status::kStarting: return "starting";
-    case Status::kRunning: return "running";
-    case Status::kRestarting: return "restarting";
-    case Status::kStopping: return "stopping";
-    case Status::kCompleted: return "completed";
-    case Status::kFailed: return "failed";
-    case Status::kStopped: return "stopped";
-    case Status::kLost: return "lost";
+    case Status::kPending:
+      return "pending";
+    case Status::kScheduled:
+      return "scheduled";
+    case Status::kPulling:
+      return "pulling";
+    case Status::kStarting:
+      return "starting";
+    case Status::kRunning:
+      return "running";
+    case Status::kRestarting:
+      return "restarting";
+    case Status::kStopping:
+      return "stopping";
+    case Status::kCompleted:
+      return "completed";
+    case Status::kFailed:
+      return "failed";
+    case Status::kStopped:
+      return "stopped";
+    case Status::kLost:
+      return "lost";
   }
   return "unknown";
 }
@@ -52,16 +67,20 @@ Status StatusOf(const Task& task) {
 std::string ReasonOf(const Task& task) {
   switch (StatusOf(task)) {
     case Status::kPending:
-    case Status::kLost: return task.lost_reason;
+    case Status::kLost:
+      return task.lost_reason;
     case Status::kStopped: {
       if (task.over) return "stopped before it ran";
       return "stop asked; " + DescribeEnd(*task.observed);
     }
     case Status::kRestarting:
-    case Status::kFailed: return DescribeEnd(*task.observed);
+    case Status::kFailed:
+      return DescribeEnd(*task.observed);
     case Status::kPulling:
-    case Status::kStarting: return task.observed->detail;
-    default: return {};
+    case Status::kStarting:
+      return task.observed->detail;
+    default:
+      return {};
   }
 }
 

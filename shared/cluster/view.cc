@@ -12,16 +12,17 @@ bool IsLive(const Task& task) {
 bool IsFinished(const Task& task) {
   if (task.over) return true;
   switch (task.placed) {
-    case Placed::kNever: return false;
-    case Placed::kThere: return task.observed && task.observed->final;
-    case Placed::kLost: return !task.spec->reschedule;
+    case Placed::kNever:
+      return false;
+    case Placed::kThere:
+      return task.observed && task.observed->final;
+    case Placed::kLost:
+      return !task.spec->reschedule;
   }
   return false;
 }
 
-bool IsPending(const Task& task) {
-  return !IsFinished(task) && !IsLive(task) && !task.stop_wanted;
-}
+bool IsPending(const Task& task) { return !IsFinished(task) && !IsLive(task) && !task.stop_wanted; }
 
 bool NeedsStop(const Task& task) {
   return task.stop_wanted && !task.stop_told && !IsFinished(task);

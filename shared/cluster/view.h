@@ -147,7 +147,7 @@ struct View {
   std::set<TaskNumber> stops_due;                       // NeedsStop
   std::set<std::pair<WallTime, TaskNumber>> finished;   // by ended_at
   std::vector<TaskNumber> ended_now;  // ended by what was folded since the last decision
-  std::set<NodeName> joining;           // nodes that a worker asks to be
+  std::set<NodeName> joining;         // nodes that a worker asks to be
   std::uint64_t room_version = 0;     // grows whenever a waiting task might fit better
 
   // What changed since the last commit of the view.

@@ -17,8 +17,8 @@ struct Assignment {
   std::uint32_t attempt = 0;
   Stamp placement;
   TaskSpecPtr spec;
-  bool stop = false;   // it should end
-  Duration grace{0};   // with stop
+  bool stop = false;           // it should end
+  Duration grace{0};           // with stop
   std::uint32_t launches = 0;  // that facts have told of; the next one's number is not below it
 };
 struct StopAssignment {

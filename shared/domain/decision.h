@@ -102,9 +102,9 @@ struct TermStart {
 struct DecisionBatch {
   Term term;
   std::uint64_t cycle = 0;
-  Stamp prev;         // {0,0} in the first message ever
-  Position intents;   // as_of
-  Position facts;     // as_of
+  Stamp prev;        // {0,0} in the first message ever
+  Position intents;  // as_of
+  Position facts;    // as_of
   WallTime decided_at;
   Stamp told;
   std::optional<TermStart> term_start;

@@ -32,14 +32,23 @@ std::string SignalText(int signal) {
 std::string DescribeEnd(const LaunchFact& fact) {
   std::string text;
   switch (fact.cause) {
-    case ExitCause::kNone: return {};
-    case ExitCause::kExited: text = "exit code " + std::to_string(fact.exit_code); break;
+    case ExitCause::kNone:
+      return {};
+    case ExitCause::kExited:
+      text = "exit code " + std::to_string(fact.exit_code);
+      break;
     case ExitCause::kSignaled:
       text = "killed by signal " + SignalText(fact.exit_code - kSignalExitBase);
       break;
-    case ExitCause::kOutOfMemory: text = "out of memory"; break;
-    case ExitCause::kVanished: text = "its container was removed by somebody else"; break;
-    case ExitCause::kStartFailed: text = "could not start"; break;
+    case ExitCause::kOutOfMemory:
+      text = "out of memory";
+      break;
+    case ExitCause::kVanished:
+      text = "its container was removed by somebody else";
+      break;
+    case ExitCause::kStartFailed:
+      text = "could not start";
+      break;
   }
   if (!fact.detail.empty()) text += ": " + fact.detail;
   return text;

@@ -23,8 +23,8 @@ enum class LaunchState : std::uint8_t {
 // How a launch ended; kNone while it has not.
 enum class ExitCause : std::uint8_t {
   kNone,
-  kExited,       // exit_code says
-  kSignaled,     // exit_code = 128 + signal
+  kExited,    // exit_code says
+  kSignaled,  // exit_code = 128 + signal
   kOutOfMemory,
   kVanished,     // somebody else removed it
   kStartFailed,  // it never ran: image, command, port or engine (detail says)
@@ -48,7 +48,8 @@ struct LaunchFact {
   friend bool operator==(const LaunchFact&, const LaunchFact&) = default;
 };
 
-// "exit code 1", "killed by signal 9 (SIGKILL)", "out of memory", ...; empty while it has not ended.
+// "exit code 1", "killed by signal 9 (SIGKILL)", "out of memory", ...; empty while it has not
+// ended.
 [[nodiscard]] std::string DescribeEnd(const LaunchFact& fact);
 
 // True if `next` is later in the life of the same attempt than `last`: (launch, state) grows.

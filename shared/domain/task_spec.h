@@ -91,9 +91,9 @@ struct Constraint {
 
 struct TaskSpec {
   TaskName name;
-  std::string image;                     // engine docker (required there)
-  std::vector<std::string> command;      // arguments; replaces the image's CMD
-  std::vector<std::string> entrypoint;   // replaces the image's ENTRYPOINT
+  std::string image;                    // engine docker (required there)
+  std::vector<std::string> command;     // arguments; replaces the image's CMD
+  std::vector<std::string> entrypoint;  // replaces the image's ENTRYPOINT
   std::map<std::string, std::string> env;
   std::map<std::string, std::string> labels;
   std::string user;     // "uid[:gid]" or a name; empty = the image's

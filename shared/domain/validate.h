@@ -19,8 +19,8 @@ inline constexpr std::size_t kLabelsMax = 128;
 inline constexpr std::size_t kPortsMax = 128;
 inline constexpr std::size_t kConstraintsMax = 32;
 inline constexpr std::size_t kConstraintValuesMax = 64;
-inline constexpr std::size_t kTextLengthMax = 32u << 10;     // any single argument or value
-inline constexpr std::int32_t kPriorityMax = 1'000'000;      // either sign
+inline constexpr std::size_t kTextLengthMax = 32u << 10;  // any single argument or value
+inline constexpr std::int32_t kPriorityMax = 1'000'000;   // either sign
 inline constexpr Duration kStopGraceMax = std::chrono::hours(24);
 // An encoded item of an intent: a decision that names it, with its explanation, must fit a message.
 inline constexpr std::size_t kIntentItemBytesMax = 64u << 10;

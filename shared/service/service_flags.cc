@@ -22,8 +22,7 @@ void AddServiceFlags(CLI::App& app, ServiceFlags& flags, const std::string& defa
       ->delimiter(',');
   app.add_option("--creds", flags.creds, "NATS credentials file")->envname("CUBE_CREDS");
   app.add_option("--nats-user", flags.user, "NATS user")->envname("CUBE_NATS_USER");
-  app.add_option("--nats-password", flags.password, "NATS password")
-      ->envname("CUBE_NATS_PASSWORD");
+  app.add_option("--nats-password", flags.password, "NATS password")->envname("CUBE_NATS_PASSWORD");
   app.add_option("--nats-token", flags.token, "NATS token")->envname("CUBE_NATS_TOKEN");
   app.add_option("--tlsca", flags.tls_ca, "certificate authority (PEM)")->envname("CUBE_TLSCA");
   app.add_option("--tlscert", flags.tls_cert, "client certificate (PEM)")->envname("CUBE_TLSCERT");

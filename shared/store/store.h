@@ -19,14 +19,14 @@ namespace cube::store {
 // A table's index in the schema that the store was opened with.
 using TableId = std::uint8_t;
 
-inline constexpr std::size_t kKeyBytesMax = 511;           // LMDB's compiled-in maximum
-inline constexpr std::size_t kValueBytesMax = 16u << 20;   // well above any record we write
+inline constexpr std::size_t kKeyBytesMax = 511;          // LMDB's compiled-in maximum
+inline constexpr std::size_t kValueBytesMax = 16u << 20;  // well above any record we write
 inline constexpr std::size_t kTablesMax = 32;
 
 // The tables a store must have. A store written with another version is set aside.
 struct Schema {
-  std::uint32_t version = 0;               // of the records' meaning; changed when they change
-  std::vector<std::string> table_names;    // index = TableId
+  std::uint32_t version = 0;             // of the records' meaning; changed when they change
+  std::vector<std::string> table_names;  // index = TableId
 };
 
 struct Write {
@@ -77,9 +77,9 @@ class Store {
 
 // How a store came up.
 struct Opening {
-  bool fresh = false;        // it was empty, or had to be set aside
-  std::string set_aside;     // where the unusable old files went; empty if nothing was wrong
-  std::string reason;        // why, one sentence; empty if nothing was wrong
+  bool fresh = false;     // it was empty, or had to be set aside
+  std::string set_aside;  // where the unusable old files went; empty if nothing was wrong
+  std::string reason;     // why, one sentence; empty if nothing was wrong
 };
 
 }  // namespace cube::store

@@ -19,9 +19,10 @@ inline constexpr std::string_view kHeaderSummary = "Cube-Summary";  // one line 
 
 // Sizes of the streams; what they mean is in docs/OPERATIONS.md.
 struct StreamLimits {
-  std::int64_t intents_bytes_max = std::int64_t{4} << 30;
-  std::int64_t decisions_bytes_max = std::int64_t{8} << 30;
-  std::int64_t facts_bytes_max = std::int64_t{8} << 30;
+  // A server reserves them: together well below the disk of a small machine.
+  std::int64_t intents_bytes_max = std::int64_t{2} << 30;
+  std::int64_t decisions_bytes_max = std::int64_t{2} << 30;
+  std::int64_t facts_bytes_max = std::int64_t{2} << 30;
   Duration lease = std::chrono::seconds(3);  // life of a leader's key without renewal
   std::int32_t replicas = 1;
 };
@@ -33,9 +34,9 @@ class Subjects {
   Subjects();  // kRootDefault
 
   // Subjects. `node`, `name`... are valid tokens.
-  [[nodiscard]] std::string TasksSubmit() const;   // cube.tasks.submit
-  [[nodiscard]] std::string TasksStop() const;     // cube.tasks.stop
-  [[nodiscard]] std::string Decisions() const;     // cube.decisions
+  [[nodiscard]] std::string TasksSubmit() const;  // cube.tasks.submit
+  [[nodiscard]] std::string TasksStop() const;    // cube.tasks.stop
+  [[nodiscard]] std::string Decisions() const;    // cube.decisions
   [[nodiscard]] std::string Facts(std::string_view node) const;
   [[nodiscard]] std::string Desired(std::string_view node, std::uint32_t page) const;
   [[nodiscard]] std::string DesiredAll(std::string_view node) const;  // cube.desired.<node>.*

@@ -34,8 +34,7 @@ void ManagerActor::Start() {
   options.name = name_;
   options.owner = name_;
   options.seed = stage_.random.Next();
-  auto loop =
-      manager::ManagerLoop::Make(options, [this] { return manager::LoadView(*store_); });
+  auto loop = manager::ManagerLoop::Make(options, [this] { return manager::LoadView(*store_); });
   CUBE_CHECK(loop.has_value());
   loop_ = std::move(*loop);
   bus_ = std::make_unique<bus::SimBus>(
@@ -70,8 +69,7 @@ void ManagerActor::Run() {
     inputs.push_back({std::move(inbox_.front())});
     inbox_.pop_front();
   }
-  for (manager::Operation& operation :
-       loop_->Step(inputs, stage_.clock.now(), !inbox_.empty())) {
+  for (manager::Operation& operation : loop_->Step(inputs, stage_.clock.now(), !inbox_.empty())) {
     if (DiesHere()) {
       Kill();
       return;
@@ -120,12 +118,11 @@ void WorkerActor::Start() {
   bus_ = std::make_unique<bus::SimBus>(stage_.server, name_, [this](bus::Event event) {
     inbox_.emplace_back(worker::FromBus{std::move(event)});
   });
-  beats_ =
-      std::make_unique<bus::SimBus>(stage_.server, name_ + "-beats", [this](bus::Event event) {
-        if (std::holds_alternative<bus::Connected>(event)) {
-          inbox_.emplace_back(worker::BeatsConnected{});
-        }
-      });
+  beats_ = std::make_unique<bus::SimBus>(stage_.server, name_ + "-beats", [this](bus::Event event) {
+    if (std::holds_alternative<bus::Connected>(event)) {
+      inbox_.emplace_back(worker::BeatsConnected{});
+    }
+  });
   alive_ = true;
   stage_.Note(name_ + " starts");
 }

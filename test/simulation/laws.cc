@@ -10,8 +10,7 @@
 namespace cube::sim {
 namespace {
 
-const bus::StreamMessage* At(bus::SimServer& server, const std::string& stream,
-                             std::uint64_t seq) {
+const bus::StreamMessage* At(bus::SimServer& server, const std::string& stream, std::uint64_t seq) {
   const bus::SimStream* found = server.FindStream(stream);
   return found == nullptr ? nullptr : found->Find(seq);
 }
@@ -23,10 +22,11 @@ std::string Laws::Check() {
   while (const bus::StreamMessage* message = At(server_, names.DecisionsStream(), seq_ + 1)) {
     ++seq_;
     const Result<DecisionBatch> batch = wire::DecodeDecisions(message->payload);
-    if (!batch) return "decision " + std::to_string(seq_) + " cannot be read: " + batch.error().Text();
-    const bool valid = batch->prev == view_.stamp &&
-                       (batch->term_start ? batch->term.epoch > view_.term.epoch
-                                          : batch->term == view_.term);
+    if (!batch)
+      return "decision " + std::to_string(seq_) + " cannot be read: " + batch.error().Text();
+    const bool valid =
+        batch->prev == view_.stamp &&
+        (batch->term_start ? batch->term.epoch > view_.term.epoch : batch->term == view_.term);
     if (!valid) {
       return "law 5: a decision that does not continue the log got in at " + std::to_string(seq_);
     }
@@ -60,8 +60,7 @@ void Laws::ModelFacts(std::uint64_t until) {
     for (const Fact& fact : batch->facts) {
       const std::uint64_t this_number = number++;
       if (const auto* joined = std::get_if<NodeJoined>(&fact.what)) {
-        asked_to_join_[node + "/" + std::to_string(batch->instance)] =
-            joined->description.capacity;
+        asked_to_join_[node + "/" + std::to_string(batch->instance)] = joined->description.capacity;
         continue;
       }
       if (speaks_[node] != std::pair(batch->instance, batch->incarnation)) continue;

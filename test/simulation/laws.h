@@ -42,16 +42,16 @@ class Laws {
   void End(Life& life);
 
   bus::SimServer& server_;
-  std::uint64_t seq_ = 0;      // of the decisions stream
-  std::uint64_t facts_ = 0;    // of the facts stream, as the model has read it
+  std::uint64_t seq_ = 0;    // of the decisions stream
+  std::uint64_t facts_ = 0;  // of the facts stream, as the model has read it
   std::map<std::string, std::string> refused_;
   std::map<std::string, Life> lives_;
-  std::map<std::string, Resources> promised_;   // by node
-  std::map<std::string, Resources> capacity_;   // by node, of the welcomed instance
+  std::map<std::string, Resources> promised_;  // by node
+  std::map<std::string, Resources> capacity_;  // by node, of the welcomed instance
   std::map<std::string, Resources> asked_to_join_;
   std::map<std::string, std::uint64_t> fact_numbers_;  // by node, in its incarnation
   std::map<std::string, std::pair<std::uint64_t, std::uint32_t>> speaks_;  // instance, incarnation
-  View view_;                  // the real fold
+  View view_;                                                              // the real fold
 };
 
 }  // namespace cube::sim

@@ -40,25 +40,25 @@ int Run(const Options& options) {
                   static_cast<unsigned long long>(outcome.trace_hash));
     }
     if (!outcome.broken.empty()) {
-      std::printf("seed %llu FAILED after %llu steps, %s simulated: %s\n  plan: %s\n"
-                  "  replay: cube-sim --first %llu --seeds 1 --trace\n",
-                  static_cast<unsigned long long>(seed),
-                  static_cast<unsigned long long>(outcome.steps),
-                  cube::FormatDuration(outcome.simulated).c_str(), outcome.broken.c_str(),
-                  plan.Text().c_str(), static_cast<unsigned long long>(seed));
+      std::printf(
+          "seed %llu FAILED after %llu steps, %s simulated: %s\n  plan: %s\n"
+          "  replay: cube-sim --first %llu --seeds 1 --trace\n",
+          static_cast<unsigned long long>(seed), static_cast<unsigned long long>(outcome.steps),
+          cube::FormatDuration(outcome.simulated).c_str(), outcome.broken.c_str(),
+          plan.Text().c_str(), static_cast<unsigned long long>(seed));
       return 1;
     }
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
     if (options.minutes > 0 && took.count() > options.minutes * 60) break;
   }
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-  std::printf("%llu seeds from %llu: all laws held; %.1f simulated hours, %llu steps, "
-              "%llu decisions, %llu deaths, %.1f s\n",
-              static_cast<unsigned long long>(ran),
-              static_cast<unsigned long long>(options.first),
-              std::chrono::duration<double>(simulated).count() / 3600,
-              static_cast<unsigned long long>(steps), static_cast<unsigned long long>(decisions),
-              static_cast<unsigned long long>(deaths), took.count());
+  std::printf(
+      "%llu seeds from %llu: all laws held; %.1f simulated hours, %llu steps, "
+      "%llu decisions, %llu deaths, %.1f s\n",
+      static_cast<unsigned long long>(ran), static_cast<unsigned long long>(options.first),
+      std::chrono::duration<double>(simulated).count() / 3600,
+      static_cast<unsigned long long>(steps), static_cast<unsigned long long>(decisions),
+      static_cast<unsigned long long>(deaths), took.count());
   return 0;
 }
 

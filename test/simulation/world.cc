@@ -56,10 +56,9 @@ std::string Plan::Text() const {
 World::World(const Plan& plan, std::function<void(const std::string&)> trace)
     : plan_(plan), stage_(plan.seed), laws_(stage_.server) {
   stage_.trace = [this, trace = std::move(trace)](const std::string& line) {
-    const std::string stamped =
-        FormatDuration(Millis(static_cast<std::uint64_t>(
-            ToNanos(stage_.clock.now().mono) / 1'000'000 - 3'600'000))) +
-        " " + line;
+    const std::string stamped = FormatDuration(Millis(static_cast<std::uint64_t>(
+                                    ToNanos(stage_.clock.now().mono) / 1'000'000 - 3'600'000))) +
+                                " " + line;
     Hash(stamped);
     if (trace) trace(stamped);
   };
@@ -282,7 +281,8 @@ std::string World::Unsettled() {
   for (const auto& worker : workers_) {
     for (const engine::SimMachine::Seen& seen : worker->machine().All()) {
       const std::string id = seen.status.key.task.str();
-      if (seen.status.state == LaunchState::kExited) return "an exited launch of " + id + " is kept";
+      if (seen.status.state == LaunchState::kExited)
+        return "an exited launch of " + id + " is kept";
       const auto it = wanted.find(id);
       if (it == wanted.end() || it->second != worker->name()) {
         return "law 8: a launch of " + id + " on " + worker->name() + " should not run";

@@ -23,10 +23,10 @@ struct Plan {
   Duration calm_max = std::chrono::minutes(10);  // then it must have converged
   std::uint32_t crash_rate = 0;                  // per million operations
   bus::SimFaults faults;
-  std::uint32_t kills = 0;        // kill -9 of any process, in all
-  std::uint32_t views_lost = 0;   // with a kill: its view is deleted too
+  std::uint32_t kills = 0;       // kill -9 of any process, in all
+  std::uint32_t views_lost = 0;  // with a kill: its view is deleted too
   std::uint32_t server_stops = 0;
-  std::uint32_t vanishing = 0;    // containers removed or killed by somebody else
+  std::uint32_t vanishing = 0;  // containers removed or killed by somebody else
   std::uint32_t engine_outages = 0;
 
   [[nodiscard]] static Plan FromSeed(std::uint64_t seed);

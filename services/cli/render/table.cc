@@ -26,7 +26,8 @@ std::vector<std::size_t> Table::Widths(const TableLayout& layout) const {
   const std::size_t gaps = kColumnGap * (columns_.size() - 1);
   std::size_t total = std::accumulate(widths.begin(), widths.end(), gaps);
   while (total > layout.width) {
-    // The widest of those that may be cut gives way first; of equals the last, since ids come first.
+    // The widest of those that may be cut gives way first; of equals the last, since ids come
+    // first.
     std::size_t widest = columns_.size();
     for (std::size_t c = 0; c < columns_.size(); ++c) {
       const bool can = columns_[c].width_min > 0 && widths[c] > columns_[c].width_min;

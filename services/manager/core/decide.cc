@@ -32,7 +32,8 @@ std::size_t SizeOf(const TaskSpec& spec) {
   for (const Constraint& rule : spec.constraints) {
     size += rule.label.size() + SizeOf(rule.values) + kEntryBytes;
   }
-  if (spec.health) size += kSpecBytes + SizeOf(spec.health->command) + spec.health->http_path.size();
+  if (spec.health)
+    size += kSpecBytes + SizeOf(spec.health->command) + spec.health->http_path.size();
   return size;
 }
 
@@ -88,8 +89,9 @@ class Planner::Cycle {
     for (const NodeName& name : verdicts_.join_refused) {
       const Node& node = view_.nodes.at(name);
       Add(RefuseNode{name, node.joining_instance,
-                     "a worker named '" + name.str() + "' is running already; give this one "
-                     "another --name"},
+                     "a worker named '" + name.str() +
+                         "' is running already; give this one "
+                         "another --name"},
           2 * kItemBytes);
     }
   }
@@ -129,9 +131,8 @@ class Planner::Cycle {
     std::vector<std::pair<const std::string*, const std::set<PendingKey>*>> shapes;
     shapes.reserve(view_.pending.size());
     for (const auto& [shape, waiting] : view_.pending) shapes.emplace_back(&shape, &waiting);
-    std::sort(shapes.begin(), shapes.end(), [](const auto& a, const auto& b) {
-      return *a.second->begin() < *b.second->begin();
-    });
+    std::sort(shapes.begin(), shapes.end(),
+              [](const auto& a, const auto& b) { return *a.second->begin() < *b.second->begin(); });
     return shapes;
   }
 

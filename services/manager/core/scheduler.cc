@@ -8,8 +8,10 @@ namespace {
 bool LabelsMatch(const std::map<std::string, std::string>& labels, const Constraint& rule) {
   const auto it = labels.find(rule.label);
   switch (rule.op) {
-    case Constraint::Op::kExists: return it != labels.end();
-    case Constraint::Op::kEquals: return it != labels.end() && it->second == rule.values.front();
+    case Constraint::Op::kExists:
+      return it != labels.end();
+    case Constraint::Op::kEquals:
+      return it != labels.end() && it->second == rule.values.front();
     case Constraint::Op::kNotEquals:
       return it == labels.end() || it->second != rule.values.front();
     case Constraint::Op::kIn:

@@ -182,9 +182,7 @@ Applied WorkerCore::ApplySet(Now now, Random& random) {
     a.unassigned = true;
     if (!a.stop) AskStop(key.task, key.attempt, kStaleGrace);
   }
-  std::vector<LaunchKey> launches;
-  for (const auto& [key, c] : containers_) launches.push_back(key);
-  for (const LaunchKey& key : launches) Fold(key, now, random);
+  FoldAll(now, random);
   return Applied::kApplied;
 }
 

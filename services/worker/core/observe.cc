@@ -50,14 +50,44 @@ void WorkerCore::SeeUp(const std::string& kind, const engine::Up& up) {
 
 void WorkerCore::SeeListed(const std::string& kind, const engine::Listed& listed, Now now,
                            Random& random) {
-  engines_[kind].listed = true;
+  engines_[kind].listed = engines_[kind].known = true;
   std::set<LaunchKey> keys;
-  for (const engine::LaunchStatus& status : listed.launches) keys.insert(status.key);
-  // In the order of launches, so that the newest of an attempt is adopted last.
-  std::map<LaunchKey, const engine::LaunchStatus*> ordered;
-  for (const engine::LaunchStatus& status : listed.launches) ordered[status.key] = &status;
-  for (const auto& [key, status] : ordered) See(kind, *status, now, random);
+  for (const engine::LaunchStatus& status : listed.launches) {
+    keys.insert(status.key);
+    (void)Note(kind, status, now);
+  }
   SeeMissing(kind, keys, now, random);
+  FoldAll(now, random);
+}
+
+void WorkerCore::FoldAll(Now now, Random& random) {
+  std::vector<LaunchKey> launches;
+  for (auto& [key, c] : containers_) {
+    launches.push_back(key);
+    Attempt* a = c.seen ? OwnerOf(c.status) : nullptr;
+    if (a != nullptr && meta_.incarnation != 0) Adopt(*a, c);
+  }
+  for (const LaunchKey& key : launches) Fold(key, now, random);
+  EndLost(now, random);
+}
+
+void WorkerCore::EndLost(Now now, Random& random) {
+  if (!DesiredKnown()) return;
+  for (auto& [key, a] : attempts_) {
+    if (a.done || a.launch >= 0 || a.launch_min == 0 || !Ready(EngineOf(*a.spec))) continue;
+    Container c;
+    c.status.key = {key.task, key.attempt, a.launch_min - 1};
+    // Another placement's launch has that name: it ends first.
+    if (containers_.contains(c.status.key)) continue;
+    a.launch = a.launch_min - 1;
+    c.engine = EngineOf(*a.spec);
+    c.seen = true;
+    c.status.placement = a.placement;
+    c.status.state = LaunchState::kRunning;
+    const LaunchKey launch = c.status.key;
+    containers_.emplace(launch, std::move(c));
+    SeeGone(launch, now, random);
+  }
 }
 
 void WorkerCore::SeeMissing(const std::string& kind, const std::set<LaunchKey>& listed, Now now,
@@ -70,7 +100,7 @@ void WorkerCore::SeeMissing(const std::string& kind, const std::set<LaunchKey>& 
       ++it;
     } else if (c.exited()) {
       it = containers_.erase(it);
-    } else if (!c.seen || c.status.state < LaunchState::kRunning) {
+    } else if (!c.seen || c.status.state < LaunchState::kStarting) {
       c.asked = false;  // Launch is idempotent: asking again takes up what has begun meanwhile
       c.stop_grace.reset();
       ++it;
@@ -88,13 +118,13 @@ void WorkerCore::SeeMissing(const std::string& kind, const std::set<LaunchKey>& 
 
 void WorkerCore::SeeGone(const LaunchKey& key, Now now, Random& random) {
   Container& c = containers_.at(key);
-  const bool ran = c.seen && c.status.state == LaunchState::kRunning;
+  const bool was_there = c.seen && c.status.state >= LaunchState::kStarting;
   c.seen = true;
   c.status.state = LaunchState::kExited;
   c.status.exit_code = -1;
   c.status.finished_at = now.wall;
-  c.status.cause = ran ? ExitCause::kVanished : ExitCause::kStartFailed;
-  if (!ran) {
+  c.status.cause = was_there ? ExitCause::kVanished : ExitCause::kStartFailed;
+  if (!was_there) {
     c.status.failure = Code::kAborted;
     c.status.detail = "stopped before it was started";
   }
@@ -104,10 +134,16 @@ void WorkerCore::SeeGone(const LaunchKey& key, Now now, Random& random) {
 
 void WorkerCore::See(const std::string& kind, const engine::LaunchStatus& status, Now now,
                      Random& random) {
+  if (!Note(kind, status, now)) return;
+  Fold(status.key, now, random);
+  if (status.state == LaunchState::kExited && LeavesNothing(status)) containers_.erase(status.key);
+}
+
+bool WorkerCore::Note(const std::string& kind, const engine::LaunchStatus& status, Now now) {
   auto found = containers_.find(status.key);
   if (found == containers_.end()) {
     // The end of a launch that was folded and left nothing behind may be told again.
-    if (status.state == LaunchState::kExited && LeavesNothing(status)) return;
+    if (status.state == LaunchState::kExited && LeavesNothing(status)) return false;
     Container c;
     c.engine = kind;
     const auto unacked = exits_unacked_.find(status.key);
@@ -116,13 +152,12 @@ void WorkerCore::See(const std::string& kind, const engine::LaunchStatus& status
   }
   Container& c = found->second;
   c.missing = false;
-  if (c.seen && status.state < c.status.state) return;  // an older list
+  if (c.seen && status.state < c.status.state) return false;  // an older list
   if (status.state == LaunchState::kExited && !c.exited()) c.exited_at = now.mono;
   c.engine = kind;
   c.status = status;
   c.seen = true;
-  Fold(status.key, now, random);
-  if (c.exited() && LeavesNothing(status)) containers_.erase(status.key);
+  return true;
 }
 
 void WorkerCore::SeeFailed(const engine::OpFailed& failed, Now now, Random& random) {
@@ -164,9 +199,8 @@ void WorkerCore::Fold(const LaunchKey& key, Now now, Random& random) {
     if (DesiredKnown()) FoldStale(c, now);
     return;
   }
-  const auto launch = static_cast<std::int64_t>(key.launch);
-  if (launch > a->launch && !a->done) Adopt(*a, c);
-  if (launch == a->launch) {
+  Adopt(*a, c);
+  if (static_cast<std::int64_t>(key.launch) == a->launch) {
     FoldCurrent(*a, c, now, random);
   } else {
     FoldOlder(*a, c, now);
@@ -182,8 +216,11 @@ void WorkerCore::FoldStale(Container& c, Now now) {
   c.stale_reported = true;
 }
 
-// The store is behind the engine: it was lost, and the launches were not.
+// Where the store is behind the engine: it was lost, and the launches were not.
 void WorkerCore::Adopt(Attempt& a, const Container& c) {
+  const std::uint32_t launch = c.status.key.launch;
+  // Of what the facts say is over, only the end is of interest.
+  if (a.done || static_cast<std::int64_t>(launch) <= a.launch || launch + 1 < a.launch_min) return;
   a.launch = static_cast<std::int64_t>(c.status.key.launch);
   a.restart_at = {};
   if (IsSet(c.status.started_at)) a.launches_at.push_back(c.status.started_at);

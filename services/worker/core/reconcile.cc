@@ -63,7 +63,11 @@ void WorkerCore::RemoveContainer(const LaunchKey& key, Container& c, Now now) {
 
 void WorkerCore::ReconcileAttempt(Attempt& a, Now now) {
   const bool waits = a.launch < 0 || LaunchEnded(a);
-  if (a.stop && waits) return EndStopped(a, now);
+  if (a.stop && waits) {
+    // After a loss of the store a launch may run that no list has shown yet.
+    if (a.launch >= 0 || Known(EngineOf(*a.spec))) EndStopped(a, now);
+    return;
+  }
   if (!waits) {
     const auto found = containers_.find(KeyOf(a));
     if (found == containers_.end()) return;
@@ -171,13 +175,15 @@ void WorkerCore::DropDoneRecords() {
     any_unassigned = any_unassigned || (a.done && a.unassigned);
   }
   if (done_count <= kDoneRecordsMax && !any_unassigned) return;
+  const bool listed = std::all_of(engines_.begin(), engines_.end(),
+                                  [](const auto& engine) { return engine.second.listed; });
   std::map<std::uint64_t, AttemptKey> done;  // oldest first
   for (auto it = attempts_.begin(); it != attempts_.end();) {
     const Attempt& a = it->second;
     if (!a.done || !LaunchesOf(a.key).empty()) {
       ++it;
-    } else if (a.unassigned) {
-      // No later set can have it.
+    } else if (a.unassigned && listed) {
+      // No later set can have it, and no engine has anything of it.
       Touch(a);
       it = attempts_.erase(it);
     } else {

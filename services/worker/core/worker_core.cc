@@ -38,8 +38,8 @@ WorkerCore::WorkerCore(CoreOptions options, StoredState stored, Now now)
         c.status.ports = a.last_fact->ports;
         c.status.started_at = a.last_fact->started_at;
       }
-      // What never ran may be asked for again under the same number; what ran may not.
-      c.seen = c.status.state == LaunchState::kRunning;
+      // What was never created may be asked for again under the same number.
+      c.seen = c.status.state >= LaunchState::kStarting;
       containers_.emplace(c.status.key, std::move(c));
     }
     const AttemptKey key = a.key;
@@ -128,6 +128,11 @@ bool WorkerCore::Unwanted(const Container& c) const {
 bool WorkerCore::Ready(const std::string& engine) const {
   const auto found = engines_.find(engine);
   return found != engines_.end() && found->second.up && found->second.listed;
+}
+
+bool WorkerCore::Known(const std::string& engine) const {
+  const auto found = engines_.find(engine);
+  return found == engines_.end() || found->second.known;
 }
 
 }  // namespace cube::worker

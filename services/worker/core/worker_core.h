@@ -102,6 +102,7 @@ enum class Applied : std::uint8_t {
 struct EngineState {
   bool up = false;
   bool listed = false;    // since it is up
+  bool known = false;     // listed at least once in this process's life
   bool answered = false;  // it was up or down at least once
   std::string version;
   bool limits = false;
@@ -180,8 +181,14 @@ class WorkerCore {
   void SeeMissing(const std::string& kind, const std::set<LaunchKey>& listed, Now now,
                   Random& random);
   void See(const std::string& kind, const engine::LaunchStatus& status, Now now, Random& random);
+  // -> whether it told something that is not older than what is known.
+  bool Note(const std::string& kind, const engine::LaunchStatus& status, Now now);
   void SeeFailed(const engine::OpFailed& failed, Now now, Random& random);
   void SeeGone(const LaunchKey& key, Now now, Random& random);
+  // The same for all of them, each attempt's newest launch taken as its current one.
+  void FoldAll(Now now, Random& random);
+  // Ends launches that facts have told of, before the store was lost, and no engine has.
+  void EndLost(Now now, Random& random);
   // Brings the record and the outbox up to what a container shows.
   void Fold(const LaunchKey& key, Now now, Random& random);
   void FoldStale(Container& c, Now now);
@@ -206,6 +213,8 @@ class WorkerCore {
   [[nodiscard]] Attempt* OwnerOf(const engine::LaunchStatus& status);
   [[nodiscard]] bool Unwanted(const Container& c) const;
   [[nodiscard]] bool Ready(const std::string& engine) const;
+  // Nothing can run there that we do not know of.
+  [[nodiscard]] bool Known(const std::string& engine) const;
   [[nodiscard]] std::size_t ExitedOf(const AttemptKey& key) const;
   std::uint64_t Put(Fact fact);
   void Touch(const Attempt& a) { effects_.attempts_changed.insert(a.key); }

@@ -45,10 +45,13 @@ struct LaunchStatus {
   Stamp placement;
   LaunchState state = LaunchState::kStarting;
   ExitCause cause = ExitCause::kNone;
-  std::int32_t exit_code = 0;     // kExited, kSignaled, kOutOfMemory; -1 where unknown
-  std::string detail;             // one sentence: the engine's error, or pull progress
-  std::string container_id;       // the engine's own id, or the process id
-  std::vector<BoundPort> ports;   // from kRunning on
+  std::int32_t exit_code = 0;    // kExited, kSignaled, kOutOfMemory; -1 where unknown
+  std::string detail;            // one sentence: the engine's error, or pull progress
+  std::string container_id;      // the engine's own id, or the process id
+  std::vector<BoundPort> ports;  // from kRunning on
+  // kRunning: where its own ports (not the published ones) can be reached from the engine's
+  // host, and from other containers on it; empty = no network of its own, use the host's.
+  std::string address{};
   WallTime started_at;
   WallTime finished_at;
   // kStartFailed only. kUnavailable: engine or registry trouble, another try may succeed;
@@ -125,10 +128,10 @@ class Engine {
   // is sent again. While the engine is down the launch waits for it.
   virtual void Launch(LaunchRequest request) = 0;
 
-  // Sends the stop signal, after `grace` a kill; again with a shorter grace kills sooner. Empty
-  // signal: the one the launch was made with, else SIGTERM. -> Changed kExited (again, if it had ended before) | OpFailed (kNotFound:
-  // no such launch). Also ends a launch that is still being pulled or created: then
-  // kExited/kStartFailed with failure kAborted, and nothing is left behind.
+  // Sends the stop signal (empty: the one the launch was made with, else SIGTERM), after `grace`
+  // a kill; again with a shorter grace kills sooner. -> Changed kExited (again, if it had ended
+  // before) | OpFailed (kNotFound: no such launch). Also ends a launch that is still being pulled
+  // or created: then kExited/kStartFailed with failure kAborted, and nothing is left behind.
   virtual void Stop(LaunchKey key, std::string signal, Duration grace) = 0;
 
   // Removes an exited launch with its anonymous volumes. If save_output_to is not empty, the

@@ -124,8 +124,8 @@ TEST(NatsBusTest, OptionsThatCannotWorkAreFinal) {
       const std::lock_guard lock(mutex);
       if (const auto* closed = std::get_if<Closed>(&event)) code = closed->error.code;
     });
-    const auto end = std::chrono::steady_clock::now() + 20s;
-    while (std::chrono::steady_clock::now() < end) {
+    const auto deadline = std::chrono::steady_clock::now() + 20s;
+    while (std::chrono::steady_clock::now() < deadline) {
       {
         const std::lock_guard lock(mutex);
         if (code) return *code;
@@ -152,7 +152,8 @@ TEST(NatsBusTest, AnUpdateKeepsFieldsItDoesNotKnow) {
   const auto made = fixture->server().Api(
       "STREAM.CREATE.LOG",
       R"({"name":"LOG","subjects":["log.*"],"retention":"limits","storage":"file","discard":"new",)"
-      R"("max_bytes":1000000,"num_replicas":1,"description":"by hand","duplicate_window":60000000000})");
+      R"("max_bytes":1000000,"num_replicas":1,"description":"by hand",)"
+      R"("duplicate_window":60000000000})");
   ASSERT_TRUE(made);
   Recorder r(*fixture, "a");
   ASSERT_TRUE(r.UntilCount<Connected>(1));

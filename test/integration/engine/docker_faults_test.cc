@@ -256,10 +256,17 @@ class DaemonRestart : public DockerTest {
     RemoveContainersOf(dockerd_->Endpoint(), owner_.cluster);
     dockerd_->Stop(SIGTERM);
     dockerd_->StopContainerd();
-    // What a killed one has left mounted.
+    // What a killed one leaves: shims, which name its folder, and mounts.
+    const std::string folder = folder_.string();
     (void)RunTool({"sh", "-c",
-                   "grep -o '" + folder_.string() +
-                       "[^ ]*' /proc/self/mounts | sort -r | xargs -r umount -l"});
+                   "for p in /proc/[0-9]*; do tr '\\0' ' ' < $p/cmdline 2>/dev/null |"
+                   " grep -q 'containerd-shim.*" +
+                       folder +
+                       "' && kill -9 ${p#/proc/}; done;"
+                       " grep -o '" +
+                       folder +
+                       "[^ ]*' /proc/self/mounts | sort -r |"
+                       " xargs -r umount -l"});
   }
 
   void Restarts(int signal) {
@@ -292,6 +299,26 @@ class DaemonRestart : public DockerTest {
 
 TEST_F(DaemonRestart, Orderly) { Restarts(SIGTERM); }
 TEST_F(DaemonRestart, Killed) { Restarts(SIGKILL); }
+
+// No event tells of it, only that the list lacks it.
+TEST_F(DaemonRestart, ForgetsAContainer) {
+  const LaunchKey key = Launch("forgotten", LongRunning());
+  const LaunchStatus running = WaitRunning(key);
+  const ToolResult pid =
+      Docker(dockerd_->Endpoint(), {"inspect", "--format", "{{.State.Pid}}", running.container_id});
+  ASSERT_EQ(pid.exit_code, 0);
+  dockerd_->Stop(SIGKILL);
+  ::kill(static_cast<pid_t>(std::stol(pid.output)), SIGKILL);
+  ASSERT_TRUE(recorder_.WaitFor<Down>());
+  const std::size_t mark = recorder_.Count();
+  const auto folder = folder_ / "data" / "containers" / running.container_id;
+  ASSERT_GT(std::filesystem::remove_all(folder), 0u);
+  ASSERT_TRUE(dockerd_->Start());
+  const auto listed = recorder_.WaitFor<Listed>(mark);
+  ASSERT_TRUE(listed);
+  EXPECT_TRUE(listed->launches.empty());
+  EXPECT_EQ(WaitExit(key).cause, ExitCause::kVanished);
+}
 
 }  // namespace
 }  // namespace cube::engine

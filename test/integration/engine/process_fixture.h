@@ -109,7 +109,8 @@ class ProcessFixture : public EngineFixture {
       const auto supervisor =
           process::SupervisorHandle::Open(pid->supervisor.pid, pid->supervisor.start_ticks, true);
       if (supervisor) (void)supervisor->Stop({SIGKILL, 0});
-      while (supervisor && !supervisor->Ended()) usleep(1000);
+      // Far beyond the deadline of any kill; then the test reports what is left.
+      for (int i = 0; i < 10'000 && supervisor && !supervisor->Ended(); ++i) usleep(1000);
     }
     const auto bytes = process::ReadFile(folder + '/' + process::kLaunchFile, 1u << 20);
     const auto record = process::DecodeRecord(bytes.value_or(""));

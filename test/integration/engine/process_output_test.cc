@@ -9,9 +9,10 @@ TEST_F(ProcessEngineTest, FollowsLinesAsTheyCome) {
   StartEngine();
   const std::string gate = (fixture_.LaunchesFolder().parent_path() / "gate").string();
   const auto key = Key("slow");
-  engine_->Launch(Request(key, ProcessFixture::Shell("echo one; until test -e " + gate +
-                                                     "; do sleep 0.01; done; echo two >&2; "
-                                                     "printf three; exec sleep 1000")));
+  engine_->Launch(
+      Request(key, ProcessFixture::Shell("echo one; until test -e " + gate +
+                                         "; do sleep 0.01; done; "
+                                         "printf three; echo two >&2; exec sleep 1000")));
   ASSERT_TRUE(recorder_.WaitForState(key, LaunchState::kRunning));
   Follow(1, key);
   ASSERT_TRUE(WaitOutput(1, "one\n"));
@@ -36,10 +37,18 @@ TEST_F(ProcessEngineTest, FollowsLinesAsTheyCome) {
 TEST_F(ProcessEngineTest, SinceAndTail) {
   StartEngine();
   const auto key = Key("since");
-  engine_->Launch(Request(key, ProcessFixture::Shell("echo a; sleep 0.02; echo b; sleep 0.02; "
-                                                     "echo c; sleep 0.02; echo d")));
+  const std::string gate = (fixture_.LaunchesFolder().parent_path() / "gate-").string();
+  const std::string wait = "; do sleep 0.01; done; ";
+  engine_->Launch(Request(key, ProcessFixture::Shell("for line in a b c d; do until test -e " +
+                                                     gate + "$line" + wait + "echo $line; done")));
+  ASSERT_TRUE(recorder_.WaitForState(key, LaunchState::kRunning));
+  Follow(99, key);
+  // One after the other, so that each is read, and gets its time, alone.
+  for (const std::string line : {"a", "b", "c", "d"}) {
+    std::ofstream(gate + line) << "open";
+    ASSERT_TRUE(WaitOutput(99, line + "\n"));
+  }
   WaitExit(key);
-  AllOutput(key);
   std::vector<WallTime> times;
   for (const Event& event : recorder_.All()) {
     if (const auto* chunk = std::get_if<LogChunk>(&event)) times.push_back(chunk->time);

@@ -37,12 +37,19 @@ class ProcessEngineTest : public ::testing::Test {
   // Launches, and waits until the output holds `text`.
   LaunchStatus RunUntil(const LaunchKey& key, TaskSpec spec, const std::string& text) {
     engine_->Launch(Request(key, std::move(spec)));
-    const auto running = recorder_.WaitForState(key, LaunchState::kRunning);
-    EXPECT_TRUE(running);
+    // The first news after "starting": it runs, or it says why not.
+    const auto news = recorder_.WaitFor<Changed>([&](const Changed& c) {
+      return c.status.key == key && c.status.state > LaunchState::kStarting;
+    });
+    EXPECT_TRUE(news);
+    if (!news || news->status.state != LaunchState::kRunning) {
+      ADD_FAILURE() << key.task.str() << " does not run: " << (news ? news->status.detail : "");
+      return {};
+    }
     Follow(next_stream_, key);
     EXPECT_TRUE(WaitOutput(next_stream_, text));
     engine_->CloseLogs(next_stream_++);
-    return running.value_or(LaunchStatus{});
+    return news->status;
   }
   void Follow(std::uint64_t stream, const LaunchKey& key) {
     engine_->OpenLogs(stream, key, {.follow = true, .tail_lines = -1, .since = {}});

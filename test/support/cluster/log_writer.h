@@ -53,7 +53,8 @@ class LogWriter {
     description.capacity = capacity;
     description.tasks_max = 500;
     description.engines = {{"docker", "test", true, true}};
-    FactBatch batch{NodeName::Trusted(node), instance, 0, 0, {cube::Fact{{}, NodeJoined{description}}}};
+    FactBatch batch{
+        NodeName::Trusted(node), instance, 0, 0, {cube::Fact{{}, NodeJoined{description}}}};
     FoldBatch(batch);
   }
   // Joined, welcomed and looked over.
@@ -72,7 +73,10 @@ class LogWriter {
   template <class What>
   void FactNumbered(const std::string& node, std::uint64_t number, What what) {
     const Node& record = view_.nodes.at(NodeName::Trusted(node));
-    FoldBatch({record.name, record.instance, record.incarnation, number,
+    FoldBatch({record.name,
+               record.instance,
+               record.incarnation,
+               number,
                {cube::Fact{{}, std::move(what)}}});
   }
   LaunchFact FactOf(const std::string& id, LaunchState state, std::uint32_t launch = 0) {

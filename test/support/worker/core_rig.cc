@@ -5,22 +5,32 @@ namespace {
 
 std::string StateName(LaunchState state) {
   switch (state) {
-    case LaunchState::kPulling: return "pulling";
-    case LaunchState::kStarting: return "starting";
-    case LaunchState::kRunning: return "running";
-    case LaunchState::kExited: return "exited";
+    case LaunchState::kPulling:
+      return "pulling";
+    case LaunchState::kStarting:
+      return "starting";
+    case LaunchState::kRunning:
+      return "running";
+    case LaunchState::kExited:
+      return "exited";
   }
   return "?";
 }
 
 std::string CauseName(const LaunchFact& fact) {
   switch (fact.cause) {
-    case ExitCause::kNone: return "";
-    case ExitCause::kExited: return " code " + std::to_string(fact.exit_code);
-    case ExitCause::kSignaled: return " signal " + std::to_string(fact.exit_code);
-    case ExitCause::kOutOfMemory: return " oom";
-    case ExitCause::kVanished: return " vanished";
-    case ExitCause::kStartFailed: return " start-failed";
+    case ExitCause::kNone:
+      return "";
+    case ExitCause::kExited:
+      return " code " + std::to_string(fact.exit_code);
+    case ExitCause::kSignaled:
+      return " signal " + std::to_string(fact.exit_code);
+    case ExitCause::kOutOfMemory:
+      return " oom";
+    case ExitCause::kVanished:
+      return " vanished";
+    case ExitCause::kStartFailed:
+      return " start-failed";
   }
   return "?";
 }
@@ -63,15 +73,24 @@ std::string Text(const EngineCall& call) {
 
 std::string Text(Applied applied) {
   switch (applied) {
-    case Applied::kApplied: return "applied";
-    case Applied::kWelcomed: return "welcomed";
-    case Applied::kPartial: return "partial";
-    case Applied::kDuplicate: return "duplicate";
-    case Applied::kGap: return "gap";
-    case Applied::kIgnored: return "ignored";
-    case Applied::kOtherTerm: return "other-term";
-    case Applied::kRefused: return "refused";
-    case Applied::kOtherCluster: return "other-cluster";
+    case Applied::kApplied:
+      return "applied";
+    case Applied::kWelcomed:
+      return "welcomed";
+    case Applied::kPartial:
+      return "partial";
+    case Applied::kDuplicate:
+      return "duplicate";
+    case Applied::kGap:
+      return "gap";
+    case Applied::kIgnored:
+      return "ignored";
+    case Applied::kOtherTerm:
+      return "other-term";
+    case Applied::kRefused:
+      return "refused";
+    case Applied::kOtherCluster:
+      return "other-cluster";
   }
   return "?";
 }

@@ -17,7 +17,8 @@ inline constexpr Term kTerm{.epoch = 3, .id = 9};
 inline constexpr Stamp kUp{.term_id = 9, .cycle = 1};
 inline const std::string kCluster = "c1";
 
-inline TaskSpec SpecOf(std::string engine = "docker", RestartPolicy restart = {RestartMode::kNo, 0}) {
+inline TaskSpec SpecOf(std::string engine = "docker",
+                       RestartPolicy restart = {RestartMode::kNo, 0}) {
   TaskSpec spec;
   spec.name = TaskName::Trusted("web");
   spec.image = "web:1";
@@ -26,7 +27,8 @@ inline TaskSpec SpecOf(std::string engine = "docker", RestartPolicy restart = {R
   spec.stop_signal = "SIGQUIT";
   return spec;
 }
-inline TaskSpecPtr Spec(std::string engine = "docker", RestartPolicy restart = {RestartMode::kNo, 0}) {
+inline TaskSpecPtr Spec(std::string engine = "docker",
+                        RestartPolicy restart = {RestartMode::kNo, 0}) {
   return std::make_shared<const TaskSpec>(SpecOf(std::move(engine), restart));
 }
 inline LaunchKey Key(const std::string& task, std::uint32_t attempt = 1, std::uint32_t launch = 0) {

@@ -65,8 +65,8 @@ std::string LoopRig::ExecuteBus(bus::Operation& operation) {
     return "subscribe " + subscribe->subject + "\n";
   }
   if (const auto* get = std::get_if<bus::Get>(&operation)) {
-    return "get " + get->stream + " " + std::to_string(get->seq) + " op" +
-           std::to_string(get->op) + "\n";
+    return "get " + get->stream + " " + std::to_string(get->seq) + " op" + std::to_string(get->op) +
+           "\n";
   }
   if (const auto* last = std::get_if<bus::GetLast>(&operation)) {
     return "get-last " + last->subject + " op" + std::to_string(last->op) + "\n";

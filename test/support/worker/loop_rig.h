@@ -25,7 +25,9 @@ class LoopRig {
   std::string Desired(const DesiredPage& page);
   std::string Engine(engine::Event event) { return Step({FromEngine{"docker", std::move(event)}}); }
   // The newest append has been accepted, or not.
-  std::string Accept() { return Step({FromBus{bus::Appended{append_.op, "CUBE_FACTS", 1, false}}}); }
+  std::string Accept() {
+    return Step({FromBus{bus::Appended{append_.op, "CUBE_FACTS", 1, false}}});
+  }
   std::string Fail(Code code) {
     return Step({FromBus{bus::AppendFailed{append_.op, Error{code, "no", {}}}}});
   }

@@ -181,9 +181,10 @@ TEST(ExitCodes, OfFailures) {
 }
 
 TEST(Feed, AnOutcome) {
-  const auto outcome = ParseOutcome(
-      R"({"intent":12,"items":[{"index":0,"id":"web-1","status":"accepted"},)"
-      R"({"index":1,"id":"db","status":"refused","code":"conflict","field":"id","reason":"taken"}]})");
+  const auto outcome =
+      ParseOutcome(R"({"intent":12,"items":[{"index":0,"id":"web-1","status":"accepted"},)"
+                   R"({"index":1,"id":"db","status":"refused","code":"conflict","field":"id",)"
+                   R"("reason":"taken"}]})");
   ASSERT_TRUE(outcome);
   EXPECT_EQ(outcome->intent, 12u);
   ASSERT_EQ(outcome->items.size(), 2u);

@@ -37,7 +37,8 @@ constexpr std::string_view kRunning =
     R"("cube.node":"node-1","cube.task":"web","cube.attempt":"3","cube.launch":"2",)"
     R"("cube.placement":"77:5"}},"NetworkSettings":{"Ports":{"80/tcp":[{"HostIp":"::",)"
     R"("HostPort":"32770"},{"HostIp":"0.0.0.0","HostPort":"32769"}],"53/udp":[{"HostIp":)"
-    R"("0.0.0.0","HostPort":"32768"}],"9/tcp":null}}})";
+    R"("0.0.0.0","HostPort":"32768"}],"9/tcp":null},)"
+    R"("Networks":{"bridge":{"IPAddress":"172.17.0.2"}}}})";
 constexpr std::string_view kList =
     R"([{"Id":"66f73af4","Names":["/foo"],"Image":"x:latest","Created":1795375245,"Ports":[)"
     R"({"IP":"0.0.0.0","PrivatePort":53,"PublicPort":32768,"Type":"udp"},)"
@@ -117,6 +118,7 @@ TEST(DockerContainer, Running) {
   // Sorted; of two bindings the one for IPv4; unpublished ports are left out.
   EXPECT_EQ(status.ports,
             (std::vector<BoundPort>{{53, 32768, Protocol::kUdp}, {80, 32769, Protocol::kTcp}}));
+  EXPECT_EQ(status.address, "172.17.0.2");
   EXPECT_EQ(container->stop_signal, "SIGQUIT");
   EXPECT_EQ(container->memory_bytes, 16777216);
 }

@@ -96,7 +96,8 @@ TEST(DecideTest, TheMemoryOfFullShapesChangesNoAnswer) {
     Random random(seed);
     LogWriter log;
     for (std::uint64_t i = 0, n = 1 + random.Below(4); i < n; ++i) {
-      log.Join("n" + std::to_string(i), {static_cast<std::int64_t>(500 + random.Below(2000)), kGi, 0});
+      log.Join("n" + std::to_string(i),
+               {static_cast<std::int64_t>(500 + random.Below(2000)), kGi, 0});
     }
     Planner remembers = MakePlanner();
     std::vector<std::string> live;

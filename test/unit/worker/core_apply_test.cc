@@ -187,8 +187,7 @@ TEST(Set, AttemptsThatItDoesNotNameEnd) {
   rig.See(Exited(Key("gone"), 0));
   EXPECT_EQ(rig.Step(), "3 gone/1/0 exited code 0 final stop-asked\n") << "no report yet";
   rig.Observe(engine::OpFailed{Key("waits"), {Code::kNotFound, "no such launch", {}}});
-  EXPECT_EQ(rig.Step(),
-            "4 waits/1/0 exited start-failed final stop-asked\n5 reported 1\n");
+  EXPECT_EQ(rig.Step(), "4 waits/1/0 exited start-failed final stop-asked\n5 reported 1\n");
 }
 
 TEST(Set, ContainersOfUnknownOrOtherwisePlacedAttemptsAreStale) {
@@ -198,8 +197,8 @@ TEST(Set, ContainersOfUnknownOrOtherwisePlacedAttemptsAreStale) {
   engine::LaunchStatus elsewhere = Status(Key("moved"), LaunchState::kRunning);
   elsewhere.placement = {.term_id = 1, .cycle = 1};
   rig.Observe(engine::Up{"1", true});
-  rig.Observe(engine::Listed{{Status(Key("unknown"), LaunchState::kRunning), elsewhere,
-                              Exited(Key("over"), 3)}});
+  rig.Observe(engine::Listed{
+      {Status(Key("unknown"), LaunchState::kRunning), elsewhere, Exited(Key("over"), 3)}});
   EXPECT_EQ(rig.Step(), "") << "desired is unknown: nothing is touched";
   rig.Apply(Set(10, {Start("moved")}, kUp));
   EXPECT_EQ(rig.Step(),
@@ -310,7 +309,20 @@ TEST(Set, TheNextNumberOfALostStoreIsToldByIt) {
   rig.Apply(Set(10, {a}));
   rig.Observe(engine::Up{"1", true});
   rig.Observe(engine::Listed{});
-  EXPECT_EQ(rig.Step(), "engine docker as c1/n1\nlaunch docker a/1/4\n");
+  EXPECT_EQ(rig.Step(), "1 a/1/3 exited vanished final\nengine docker as c1/n1\n");
+}
+
+TEST(Set, ARestartAfterALostStoreHasANewNumber) {
+  CoreRig rig(CoreRig::Fresh());
+  Assignment a = Start("a", 1, Spec("docker", {RestartMode::kAlways, 0}));
+  a.launches = 4;
+  rig.Apply(Set(10, {a}));
+  rig.Observe(engine::Up{"1", true});
+  // What is left of older launches does not count as the current one.
+  rig.Observe(engine::Listed{{Exited(Key("a", 1, 1), 0)}});
+  EXPECT_EQ(rig.Step(), "1 a/1/1 exited code 0\n2 a/1/3 exited vanished\nengine docker as c1/n1\n");
+  rig.Pass(seconds(1));
+  EXPECT_EQ(rig.Step(), "launch docker a/1/4\n");
 }
 
 TEST(Set, NumbersOfFactsGoOnBehindWhatWasFolded) {

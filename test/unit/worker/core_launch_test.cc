@@ -161,6 +161,18 @@ TEST(Stop, BeforeAnyLaunch) {
   EXPECT_EQ(rig.Step(), "1 a/1/0 exited start-failed final stop-asked\n");
 }
 
+TEST(Stop, AfterALossOfTheStoreWaitsForTheList) {
+  CoreRig rig;
+  Assignment stopped = Start("a");
+  stopped.stop = true;
+  stopped.grace = seconds(7);
+  rig.Apply(Set(10, {stopped}));
+  EXPECT_EQ(rig.Step(), "engine docker as c1/n1\n") << "it may run";
+  rig.Observe(engine::Up{"1", true});
+  rig.Observe(engine::Listed{{Status(Key("a"), LaunchState::kRunning)}});
+  EXPECT_EQ(rig.Step(), "1 a/1/0 running\nstop docker a/1/0 SIGQUIT 7s\n");
+}
+
 TEST(Stop, WhilePullingOrStarting) {
   for (const LaunchState state : {LaunchState::kPulling, LaunchState::kStarting}) {
     CoreRig rig = Begun(kAlways);
@@ -389,14 +401,13 @@ TEST(Adopt, ALostStoreTakesUpWhatRunsAndTellsIt) {
   CoreRig rig;
   rig.Apply(Batch(9, 0, {Welcomed{kInstance, 1}}));
   rig.Observe(engine::Up{"1", true});
-  rig.Observe(engine::Listed{{Exited(Key("a", 1, 2), 1),
-                              Status(Key("a", 1, 3), LaunchState::kRunning)}});
+  rig.Observe(
+      engine::Listed{{Exited(Key("a", 1, 2), 1), Status(Key("a", 1, 3), LaunchState::kRunning)}});
   EXPECT_EQ(rig.Step(), "engine docker as c1/n1\n");
   rig.Pass(seconds(100));
   EXPECT_EQ(rig.Step(), "") << "desired is unknown, not empty";
   rig.Apply(Set(10, {Start("a", 1, Spec("docker", kAlways))}, kUp));
-  EXPECT_EQ(rig.Step(),
-            "1 a/1/2 exited code 1\n2 a/1/3 running\n3 reported 1\n");
+  EXPECT_EQ(rig.Step(), "1 a/1/2 exited code 1\n2 a/1/3 running\n3 reported 1\n");
   rig.See(Exited(Key("a", 1, 3), 1));
   rig.Step();
   rig.Pass(seconds(1));
@@ -413,6 +424,20 @@ TEST(Adopt, ExitedLaunchesWithTheirPolicy) {
   EXPECT_EQ(rig.Step(), "1 a/1/0 exited code 0 final\n2 b/1/0 exited code 0\n");
   rig.Pass(seconds(1));
   EXPECT_EQ(rig.Step(), "launch docker b/1/1\n");
+}
+
+TEST(Adopt, TheNewestLaunchDecides) {
+  CoreRig rig;
+  Assignment stopped = Start("a", 1, Spec("docker", kAlways));
+  stopped.stop = true;
+  rig.Apply(Set(10, {stopped, Start("b")}));
+  rig.Observe(engine::Up{"1", true});
+  rig.Observe(
+      engine::Listed{{Exited(Key("a", 1, 0), 1), Exited(Key("a", 1, 1), 2),
+                      Exited(Key("b", 1, 0), 1), Status(Key("b", 1, 1), LaunchState::kRunning)}});
+  EXPECT_EQ(rig.Step(),
+            "1 a/1/0 exited code 1\n2 a/1/1 exited code 2 final stop-asked\n"
+            "3 b/1/0 exited code 1\n4 b/1/1 running\nengine docker as c1/n1\n");
 }
 
 TEST(Retire, BeginsNothingMore) {

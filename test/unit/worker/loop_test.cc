@@ -1,7 +1,6 @@
-#include "services/worker/worker_loop.h"
-
 #include <gtest/gtest.h>
 
+#include "services/worker/worker_loop.h"
 #include "shared/wire/codec.h"
 #include "test/support/worker/loop_rig.h"
 
@@ -26,8 +25,7 @@ TEST(Join, IsSaidUntilWelcome) {
   rig.Pass(kJoinRetryMax);
   EXPECT_EQ(rig.Step(), "append 1: joined;\nhello at 0\n") << "the answer may have been lost";
   rig.Accept();
-  EXPECT_EQ(rig.Assign(Batch(9, 0, {Welcomed{kInstance, 1}})),
-            "commit\nengine docker as c1/n1\n");
+  EXPECT_EQ(rig.Assign(Batch(9, 0, {Welcomed{kInstance, 1}})), "commit\nengine docker as c1/n1\n");
   rig.Pass(kHelloRetryMin);
   EXPECT_EQ(rig.Step(), "hello at 0\n") << "the set is awaited";
   rig.Desired(Set(10, {}));
@@ -116,8 +114,8 @@ TEST(Facts, OneMessageIsInFlight) {
   EXPECT_EQ(rig.Engine(engine::Changed{Status(Key("b"), LaunchState::kRunning)}), "commit\n");
   EXPECT_EQ(rig.Engine(engine::Changed{Status(Key("c"), LaunchState::kRunning)}), "commit\n");
   const std::uint64_t first = rig.AppendedFacts().first_number + 1;
-  EXPECT_EQ(rig.Accept(), "commit\nappend " + std::to_string(first) +
-                              ": b/1/0 running; c/1/0 running;\n");
+  EXPECT_EQ(rig.Accept(),
+            "commit\nappend " + std::to_string(first) + ": b/1/0 running; c/1/0 running;\n");
 }
 
 TEST(Facts, OfUnknownFateAreSentAgainUnderTheirNumbers) {

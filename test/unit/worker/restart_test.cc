@@ -99,8 +99,7 @@ TEST(DecideEnding, AStopIsAlwaysFinal) {
 TEST(DecideEnding, StartFailuresThatCannotSucceedAreFinal) {
   for (const Code code : {Code::kInvalid, Code::kNotFound, Code::kPermission, Code::kConflict,
                           Code::kUnsupported, Code::kPrecondition}) {
-    EXPECT_TRUE(Decide(kAlways, Launched({}), StartFailed(Key("a"), code)).final)
-        << CodeName(code);
+    EXPECT_TRUE(Decide(kAlways, Launched({}), StartFailed(Key("a"), code)).final) << CodeName(code);
   }
   for (const Code code : {Code::kUnavailable, Code::kTimedOut, Code::kResource, Code::kInternal}) {
     EXPECT_FALSE(Decide(kAlways, Launched({}), StartFailed(Key("a"), code)).final)

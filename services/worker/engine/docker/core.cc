@@ -64,6 +64,7 @@ void Core::OnDown(const std::string& reason) {
       unfinished.push_back(key);
     }
     entry.removing = false;
+    entry.dropping = false;
     entry.refreshing = false;
     entry.stale = false;
   }
@@ -279,6 +280,8 @@ void Core::OnRefreshed(const LaunchKey& key, Result<HttpResponse> answer) {
 void Core::Vanish(const LaunchKey& key, WallTime when) {
   Entry* entry = Find(key);
   if (entry == nullptr) return;
+  // Our own removal, told by its event or by its answer, whichever comes first.
+  if (entry->dropping) return OnStartFailed(key, {Code::kAborted, "stopped before it started", {}});
   if (entry->status.state != LaunchState::kExited) {
     entry->status.state = LaunchState::kExited;
     entry->status.cause = ExitCause::kVanished;

@@ -52,6 +52,7 @@ class Core {
     std::unique_ptr<Launching> launching;
     std::optional<Stopping> stopping;
     bool removing = false;
+    bool dropping = false;    // it never ran and is being removed by us
     bool refreshing = false;  // an inspect is under way
     bool stale = false;       // something happened since it was sent
     bool oom_seen = false;

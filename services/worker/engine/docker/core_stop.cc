@@ -107,12 +107,14 @@ void Core::EndStop(Entry& entry) {
 
 // A container that was made and never started has nothing to stop: it goes.
 void Core::DropCreated(const LaunchKey& key) {
+  Find(key)->dropping = true;
   session_.Call("DELETE", fmt::format("/containers/{}?v=1", Find(key)->status.container_id), {},
                 kDeleteTimeout, [this, key](Result<HttpResponse> answer) {
                   Entry* entry = Find(key);
                   if (entry == nullptr) return;
                   if (answer && (answer->status == kNoContent || answer->status == kNotFound))
-                    return OnStartFailed(key, {Code::kAborted, "stopped before it started", {}});
+                    return Vanish(key, {});
+                  entry->dropping = false;
                   EndStop(*entry);
                   Refresh(key);
                   FailOp(key, {Code::kUnavailable,

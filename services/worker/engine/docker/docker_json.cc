@@ -105,6 +105,15 @@ std::vector<BoundPort> PortsOf(const json& object) {
   return ports;
 }
 
+// NetworkSettings.Networks: {"bridge": {"IPAddress": "172.17.0.2", ...}}. Not the older member
+// beside it, which newer engines have dropped.
+std::string AddressOf(const json& networks) {
+  if (!networks.is_object()) return {};
+  for (const auto& [name, network] : networks.items())
+    if (std::string address = Text(At(network, "IPAddress")); !address.empty()) return address;
+  return {};
+}
+
 std::vector<BoundPort> RowPortsOf(const json& array) {
   std::vector<BoundPort> ports;
   if (!array.is_array()) return ports;
@@ -243,7 +252,9 @@ Result<Container> DecodeContainer(std::string_view body) {
   result.stop_signal = Text(At(config, "StopSignal"));
   result.memory_bytes = Integer(At(At(document, "HostConfig"), "Memory"));
   result.labels = LabelsOf(At(config, "Labels"));
-  result.ports = PortsOf(At(At(document, "NetworkSettings"), "Ports"));
+  const json& network = At(document, "NetworkSettings");
+  result.ports = PortsOf(At(network, "Ports"));
+  result.address = AddressOf(At(network, "Networks"));
   return result;
 }
 
@@ -260,6 +271,7 @@ LaunchStatus StatusOf(const Container& container, const Identity& identity) {
       status.state = LaunchState::kRunning;
       status.started_at = container.started_at;
       status.ports = container.ports;
+      status.address = container.address;
       return status;
     case ContainerState::kRemoving:
     case ContainerState::kExited:

@@ -38,8 +38,8 @@ struct Identity {
 // container is never touched.
 [[nodiscard]] std::optional<Identity> IdentityOf(const Labels& labels, const Owner& owner);
 
-// "cube-<task>-<attempt>-<launch>-<hash of the cluster id>": unique on an engine that several clusters share,
-// and computed from the launch alone, so that a lost answer can be looked up.
+// "cube-<task>-<attempt>-<launch>-<hash of the cluster id>": unique on an engine that several
+// clusters share, and computed from the launch alone, so that a lost answer can be looked up.
 [[nodiscard]] std::string ContainerName(const Owner& owner, const LaunchKey& key);
 
 // ---- versions -----------------------------------------------------------------------------
@@ -95,6 +95,7 @@ struct Container {
   std::int64_t memory_bytes = 0;  // the limit; 0 = none
   Labels labels;
   std::vector<BoundPort> ports;  // sorted
+  std::string address;           // in its first network; empty = none of its own
 };
 [[nodiscard]] Result<Container> DecodeContainer(std::string_view body);
 

@@ -21,6 +21,9 @@ constexpr std::size_t kListBytesMax = 1u << 20;  // cgroup.procs: about 130,000 
 // A killed process leaves its group when it has been torn down, microseconds to milliseconds later.
 constexpr int kRemoveTries = 100;
 constexpr long kRemovePauseNs = 2'000'000;
+// Empty parents may be removed by another worker that shares them, at any moment until a launch of
+// ours is in them.
+constexpr int kParentTries = 5;
 
 bool IsFolder(const std::string& path) {
   struct stat found{};
@@ -104,7 +107,26 @@ std::int64_t CpuQuotaUs(std::int64_t cpu_millis) {
 }
 
 std::optional<ControlGroups> ControlGroups::Open(const std::string& root, const std::string& node) {
+  for (int i = 1; i < kParentTries; ++i) {
+    if (auto groups = TryOpen(root, node)) return groups;
+  }
+  return TryOpen(root, node);
+}
+
+Result<ControlGroup> ControlGroups::Make(const std::string& name, const Resources& resources) {
+  for (int i = 1; i < kParentTries; ++i) {
+    auto made = TryMake(name, resources);
+    if (made || made.error().code != Code::kNotFound) return made;
+    if (auto again = Open(root_, node_)) *this = std::move(*again);
+  }
+  return TryMake(name, resources);
+}
+
+std::optional<ControlGroups> ControlGroups::TryOpen(const std::string& root,
+                                                    const std::string& node) {
   ControlGroups groups;
+  groups.root_ = root;
+  groups.node_ = node;
   if (access((root + "/cgroup.controllers").c_str(), R_OK) == 0) {
     std::string folder = root;
     for (const auto& below : {std::string(kParent), '/' + node}) {
@@ -133,7 +155,7 @@ std::optional<ControlGroups> ControlGroups::Open(const std::string& root, const 
   return groups;
 }
 
-Result<ControlGroup> ControlGroups::Make(const std::string& name, const Resources& resources) {
+Result<ControlGroup> ControlGroups::TryMake(const std::string& name, const Resources& resources) {
   ControlGroup group;
   const std::string memory = memory_ + '/' + name;
   const std::string cpu = version_ == 2 ? memory : cpu_ + '/' + name;

@@ -49,14 +49,18 @@ class ControlGroups {
 
   // Removes empty groups under the parents that begin with `prefix` and are not in `keep`.
   void Sweep(const std::string& prefix, const std::vector<std::string>& keep);
-  // Removes the parents, if nothing is in them.
+  // Removes the parents, if nothing is in them. Make brings them back.
   void RemoveParents();
 
   [[nodiscard]] int version() const { return version_; }
 
  private:
   ControlGroups() = default;
+  static std::optional<ControlGroups> TryOpen(const std::string& root, const std::string& node);
+  Result<ControlGroup> TryMake(const std::string& name, const Resources& resources);
 
+  std::string root_;
+  std::string node_;
   int version_ = 0;
   std::string memory_;  // parent folder for memory; the only one with version 2
   std::string cpu_;     // version 1 only

@@ -29,10 +29,6 @@ std::vector<std::string> NamesIn(const std::string& path) {
 
 }  // namespace
 
-Launches::~Launches() {
-  if (groups_) groups_->RemoveParents();
-}
-
 void Launches::Start(Owner owner) {
   owner_ = std::move(owner);
   if (auto up = ComeUp(); !up) sink_(Down{up.error().Text()});

@@ -24,7 +24,6 @@ class Launches {
  public:
   Launches(ProcessEngineOptions options, const Sink& sink, EventLoop& loop)
       : options_(std::move(options)), sink_(sink), loop_(loop) {}
-  ~Launches();
   Launches(const Launches&) = delete;
   Launches& operator=(const Launches&) = delete;
 
