@@ -15,9 +15,14 @@ namespace {
 constexpr std::uint64_t kDecisionsAtOnce = 1'000;
 
 // Columns of a line; longer values push the rest to the right.
+constexpr std::size_t kTimeWidth = 24;
+constexpr std::size_t kShortTimeWidth = 12;
 constexpr std::size_t kSourceWidth = 8;
 constexpr std::size_t kNodeWidth = 12;
 constexpr std::size_t kTaskWidth = 22;
+
+// Below this many columns the date has to give way to what happened.
+constexpr std::size_t kNarrow = 120;
 
 constexpr int kCyan = 36;
 constexpr int kMagenta = 35;
@@ -41,9 +46,17 @@ std::string Padded(std::string text, std::size_t width) {
   return text + "  ";
 }
 
-std::string OneLine(std::string_view time, const std::string& source, const std::string& node,
-                    const std::string& task, const std::string& what) {
-  std::string line = Padded(std::string(time), 24);
+// "2026-01-01T00:00:00.123Z", on a narrow terminal "00:00:00.123".
+std::string TimeText(WallTime time, const TableLayout& layout) {
+  const std::string text = FormatRfc3339(time);
+  const bool narrow = layout.width != 0 && layout.width < kNarrow;
+  return narrow && text.size() == kTimeWidth ? text.substr(11, kShortTimeWidth) : text;
+}
+
+std::string OneLine(const std::string& time, const std::string& source, const std::string& node,
+                    const std::string& task, const std::string& what, const TableLayout& layout) {
+  const bool narrow = layout.width != 0 && layout.width < kNarrow;
+  std::string line = Padded(time, narrow ? kShortTimeWidth : kTimeWidth);
   line += Padded(source, kSourceWidth);
   line += Padded(node.empty() ? "-" : Printable(node), kNodeWidth);
   line += Padded(task.empty() ? "-" : Printable(task), kTaskWidth);
@@ -175,14 +188,14 @@ Result<std::vector<LogItem>> ReadTail(Client& client, std::uint64_t decisions) {
 }
 
 std::string EventHeader(const TableLayout& layout) {
-  const std::string line = OneLine("TIME", "SOURCE", "NODE", "TASK", "EVENT");
+  const std::string line = OneLine("TIME", "SOURCE", "NODE", "TASK", "EVENT", layout);
   return (layout.width == 0 ? line : CutToWidth(line, layout.width)) + "\n";
 }
 
 std::string EventLine(const LogItem& item, const TableLayout& layout) {
   const std::string what = item.foreign ? "ignored, foreign: " + item.text : item.text;
-  std::string line =
-      OneLine(FormatRfc3339(item.time), Singular(item.source), item.node, item.task, what);
+  std::string line = OneLine(TimeText(item.time, layout), Singular(item.source), item.node,
+                             item.task, what, layout);
   if (layout.width != 0) line = CutToWidth(line, layout.width);
   const int color = ColorOf(item);
   if (layout.color && color != 0) line = fmt::format("\x1b[{}m{}\x1b[0m", color, line);

@@ -76,8 +76,9 @@ int ReportStates(const Terminal& terminal, const TaskWatch& watch,
     const auto& task = it->second;
     const bool good = task.status() == "running" || task.status() == "completed";
     if (!good && IsFinished(task.status())) {
-      terminal.Say(
-          fmt::format("{}: {}. 'cube logs {}' shows its output", id, StatusSentence(task), id));
+      const std::string hint =
+          task.started_at_ns() == 0 ? "" : fmt::format(". 'cube logs {}' shows its output", id);
+      terminal.Say(fmt::format("{}: {}{}", id, StatusSentence(task), hint));
       exit_code = kExitFailed;
     } else if (!task.ports().empty()) {
       terminal.err << id << ": " << PortsText(task) << std::endl;

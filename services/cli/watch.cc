@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <tuple>
 
 #include "services/cli/render/values.h"
 #include "services/cli/views.h"
@@ -19,7 +20,26 @@ constexpr Duration kRefreshIntervalMany = std::chrono::seconds(5);
 // The line of progress moves.
 constexpr Duration kFrame = std::chrono::milliseconds(120);
 
+// How far an attempt has come. Waiting for another placement is after all else of an attempt.
+int Rank(const Step& step) {
+  static const std::map<std::string, int, std::less<>> kRanks = {
+      {"scheduled", 1}, {"pulling", 2},    {"starting", 3}, {"running", 4},
+      {"unhealthy", 4}, {"restarting", 5}, {"stopping", 6}, {"completed", 7},
+      {"failed", 7},    {"stopped", 7},    {"refused", 7},  {"lost", 7}};
+  if (step.status == "pending") return step.attempt == 0 ? 0 : 8;
+  const auto known = kRanks.find(step.status);
+  return known == kRanks.end() ? 4 : known->second;
+}
+
 }  // namespace
+
+bool IsNews(const Step& last, const Step& next) {
+  const auto was = std::tuple(last.attempt, last.launch, Rank(last));
+  const auto is = std::tuple(next.attempt, next.launch, Rank(next));
+  if (is != was) return is > was;
+  if (last.status != next.status) return true;
+  return last.reason != next.reason && !next.reason.empty();
+}
 
 bool Reached(Goal goal, const v1::TaskView& task) {
   if (IsFinished(task.status())) return true;
@@ -85,7 +105,7 @@ Result<void> TaskWatch::Refresh(std::uint64_t min_intent) {
       return std::unexpected(task.error());
     }
     manager_missed_ = false;
-    Show(id, task->status(), task->node(), task->reason(), task->attempt(), task->launch());
+    Show(id, {task->attempt(), task->launch(), task->status(), task->node(), task->reason()});
     if (Reached(goal_, *task)) waiting_.erase(id);
     tasks_[id] = std::move(*task);
   }
@@ -95,20 +115,19 @@ Result<void> TaskWatch::Refresh(std::uint64_t min_intent) {
 void TaskWatch::OnFeed(const bus::Message& message) {
   const auto event = ParseFeedEvent(message.payload);
   if (!event || !waiting_.contains(event->task)) return;
-  Show(event->task, event->status, event->node, event->reason, event->attempt, event->launch);
+  Show(event->task, {event->attempt, event->launch, event->status, event->node, event->reason});
   dirty_.insert(event->task);
 }
 
-void TaskWatch::Show(const std::string& id, const std::string& status, const std::string& node,
-                     const std::string& reason, std::uint32_t attempt, std::uint32_t launch) {
-  if (quiet_) return;
-  std::string text = fmt::format("{}: {}", id, status);
-  if (!node.empty()) text += " on " + node;
-  if (attempt > 1) text += fmt::format(", attempt {}", attempt);
-  if (launch > 0) text += fmt::format(", restart {}", launch);
-  if (!reason.empty()) text += ": " + reason;
-  if (shown_[id] == text) return;
-  shown_[id] = text;
+void TaskWatch::Show(const std::string& id, const Step& step) {
+  const auto last = shown_.find(id);
+  if (quiet_ || (last != shown_.end() && !IsNews(last->second, step))) return;
+  shown_[id] = step;
+  std::string text = fmt::format("{}: {}", id, step.status);
+  if (!step.node.empty()) text += " on " + step.node;
+  if (step.attempt > 1) text += fmt::format(", attempt {}", step.attempt);
+  if (step.launch > 0) text += fmt::format(", restart {}", step.launch);
+  if (!step.reason.empty()) text += ": " + step.reason;
   progress_.Step(text);
 }
 

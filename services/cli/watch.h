@@ -20,6 +20,18 @@ enum class Goal : std::uint8_t {
 // Whether a task in this state has reached the goal, for good or ill.
 [[nodiscard]] bool Reached(Goal goal, const v1::TaskView& task);
 
+// A state of a task, as the feed or a manager tells it.
+struct Step {
+  std::uint32_t attempt = 0;
+  std::uint32_t launch = 0;
+  std::string status;
+  std::string node;
+  std::string reason;
+};
+// Whether `next` is worth a line after `last`: the feed may be late and repeats itself, so what is
+// earlier in the task's life is not shown any more, nor the same with less.
+[[nodiscard]] bool IsNews(const Step& last, const Step& next);
+
 class TaskWatch {
  public:
   // `ids`: whole ids. Listens to the feed from now on.
@@ -44,8 +56,7 @@ class TaskWatch {
  private:
   [[nodiscard]] Result<void> Refresh(std::uint64_t min_intent);
   void OnFeed(const bus::Message& message);
-  void Show(const std::string& id, const std::string& status, const std::string& node,
-            const std::string& reason, std::uint32_t attempt, std::uint32_t launch);
+  void Show(const std::string& id, const Step& step);
   void ShowWaiting(MonoTime started);
 
   Client& client_;
@@ -57,7 +68,7 @@ class TaskWatch {
   std::set<std::string> waiting_;
   std::set<std::string> dirty_;  // of those, whose state is to be asked for
   std::map<std::string, v1::TaskView> tasks_;
-  std::map<std::string, std::string> shown_;
+  std::map<std::string, Step> shown_;
   bool manager_missed_ = false;
 };
 

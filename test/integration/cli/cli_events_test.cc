@@ -98,21 +98,21 @@ TEST_F(CliEventsTest, InTheOrderInWhichEverybodyFolds) {
   Decide(1, 1, 0, "web-1");
   Fact("web-1", LaunchState::kRunning);
   Decide(2, 2, 2, "web-2");
-  Decide(3, 2, 2, "", 99);  // a deposed manager's
-  Submit("web-3");          // no decision covers it
+  Decide(3, 2, 2, "ghost", 99);  // a deposed manager's
+  Submit("web-3");               // no decision covers it
   const Shown shown = Cube({"events", "-o", "json"});
   EXPECT_EQ(shown.exit_code, kExitDone) << shown.err;
   EXPECT_THAT(Kinds(shown.out),
               ElementsAre("intents/submit web-1", "decisions/start web-1", "intents/submit web-2",
                           "facts/pulling web-1", "facts/running web-1", "decisions/start web-2",
-                          "intents/submit web-3"));
+                          "decisions/start ghost foreign", "intents/submit web-3"));
   EXPECT_THAT(Kinds(Cube({"events", "-o", "json", "web-1"}).out),
               ElementsAre("intents/submit web-1", "decisions/start web-1", "facts/pulling web-1",
                           "facts/running web-1"));
-  EXPECT_EQ(Kinds(Cube({"events", "-o", "json", "web"}).out).size(), 7u);
+  EXPECT_EQ(Kinds(Cube({"events", "-o", "json", "web"}).out).size(), 8u);
   const Shown table = Cube({"events", "node-a"});
   EXPECT_THAT(table.out, HasSubstr("attempt 1 goes to node-a"));
-  EXPECT_EQ(std::ranges::count(table.out, '\n'), 5);
+  EXPECT_EQ(std::ranges::count(table.out, '\n'), 6);
   EXPECT_EQ(Cube({"events", "nosuch"}).exit_code, kExitNotFound);
   EXPECT_EQ(Cube({"events", "web-"}).exit_code, kExitConflict);
 }

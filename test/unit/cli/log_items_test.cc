@@ -159,7 +159,10 @@ TEST(EventLines, StandBelowEachOtherAndFit) {
   EXPECT_EQ(EventLine(item, {}),
             "2026-01-01T00:00:00.123Z  fact      node-a        web-1                   "
             "running?[2J\n");
-  EXPECT_EQ(EventLine(item, {.width = 40}), "2026-01-01T00:00:00.123Z  fact      nod…\n");
+  // A narrow terminal: the date gives way, then the line is cut.
+  EXPECT_EQ(EventLine(item, {.width = 80}),
+            "00:00:00.123  fact      node-a        web-1                   running?[2J\n");
+  EXPECT_EQ(EventLine(item, {.width = 40}), "00:00:00.123  fact      node-a        w…\n");
 }
 
 }  // namespace

@@ -162,5 +162,22 @@ TEST(Watch, WhatIsWaitedFor) {
   }
 }
 
+TEST(Watch, ShowsEachStepOnceAndNeverTheWayBack) {
+  const Step pending{0, 0, "pending", "", "no room"};
+  const Step scheduled{1, 0, "scheduled", "a", ""};
+  const Step running{1, 0, "running", "a", ""};
+  EXPECT_TRUE(IsNews(pending, scheduled));
+  EXPECT_FALSE(IsNews(scheduled, pending));  // the feed is late
+  EXPECT_FALSE(IsNews(running, running));
+  EXPECT_FALSE(IsNews(pending, {0, 0, "pending", "", ""}));
+  EXPECT_TRUE(IsNews(pending, {0, 0, "pending", "", "no node at all"}));
+  EXPECT_TRUE(IsNews(running, {1, 0, "unhealthy", "a", ""}));
+  EXPECT_TRUE(IsNews({1, 0, "unhealthy", "a", ""}, running));
+  EXPECT_TRUE(IsNews(running, {1, 1, "starting", "a", ""}));  // restarted
+  const Step again{1, 0, "pending", "", "its node is down"};
+  EXPECT_TRUE(IsNews(running, again));
+  EXPECT_TRUE(IsNews(again, {2, 0, "scheduled", "b", ""}));
+}
+
 }  // namespace
 }  // namespace cube::cli
