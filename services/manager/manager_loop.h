@@ -164,10 +164,10 @@ class ManagerLoop {
   bus::OpId tail_op_ = 0;                  // asking for the log's end before taking over
   std::optional<std::uint64_t> tail_seq_;  // the answer
   Duration retry_after_ = kRetryAfter;
-  MonoTime retry_at_{};                    // no take-over before
-  std::optional<TermStart> term_start_;    // to be written by the next cycle
-  Term term_;                              // ours
-  std::uint64_t epoch_floor_ = 0;          // epochs we have seen
+  MonoTime retry_at_{};                  // no take-over before
+  std::optional<TermStart> term_start_;  // to be written by the next cycle
+  Term term_;                            // ours
+  std::uint64_t epoch_floor_ = 0;        // epochs we have seen
   std::optional<InFlight> in_flight_;
   Stamp told_;
   MonoTime facts_since_{};  // the oldest fact waits since then; 0 = none

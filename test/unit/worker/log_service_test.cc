@@ -166,7 +166,7 @@ TEST(Logs, FollowingGoesOnWithTheNextLaunch) {
   rig.Pass(seconds(1));
   rig.Step();
   EXPECT_EQ(rig.Engine(engine::Changed{Status(Key("a", 1, 1), LaunchState::kRunning)})
-                .find("open-logs 2 a/1/1 follow\nlog-credit 2 94\n") != std::string::npos,
+                    .find("open-logs 2 a/1/1 follow\nlog-credit 2 94\n") != std::string::npos,
             true);
   rig.Assign(Batch(12, 11, {StopOf("a")}));
   rig.Engine(engine::Changed{Exited(Key("a", 1, 1), 0)});

@@ -47,8 +47,7 @@ TEST_F(OutputTest, ListsLaunchesOfAnAttemptInOrder) {
   std::ofstream(dir_.path() + "/web-1.x.1.log") << "not ours";
   EXPECT_EQ(files_.List(TaskId::Trusted("web-1"), 0),
             (std::vector<LaunchKey>{Key("web-1", 2, 9), Key("web-1", 2, 10)}));
-  EXPECT_EQ(files_.List(TaskId::Trusted("web-1"), 1),
-            (std::vector<LaunchKey>{Key("web-1", 1, 0)}));
+  EXPECT_EQ(files_.List(TaskId::Trusted("web-1"), 1), (std::vector<LaunchKey>{Key("web-1", 1, 0)}));
   EXPECT_TRUE(files_.List(TaskId::Trusted("other"), 0).empty());
 }
 
@@ -138,10 +137,10 @@ TEST(FlagsTest, CapacityOfTheFlagsElseOfTheMachine) {
   EXPECT_GT(machine->capacity.disk_bytes, 0);
   EXPECT_EQ(machine->tasks_max, kTasksMaxDefault);
   EXPECT_EQ(machine->version, kVersion);
-  const auto flags = DescriptionOf(Parse({"--cpus", "1.5", "--memory", "512Mi", "--disk", "10Gi",
-                                          "--max-tasks", "7", "--label", "zone=a", "--label",
-                                          "disk=ssd", "--address", "10.0.0.7"}),
-                                   "/tmp");
+  const auto flags = DescriptionOf(
+      Parse({"--cpus", "1.5", "--memory", "512Mi", "--disk", "10Gi", "--max-tasks", "7", "--label",
+             "zone=a", "--label", "disk=ssd", "--address", "10.0.0.7"}),
+      "/tmp");
   ASSERT_TRUE(flags);
   EXPECT_EQ(flags->capacity, (Resources{1500, 512ll << 20, 10ll << 30}));
   EXPECT_EQ(flags->tasks_max, 7u);
