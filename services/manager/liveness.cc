@@ -91,9 +91,12 @@ void Liveness::JudgeJoins(const View& view, Verdicts& verdicts) {
 Verdicts Liveness::Judge(const View& view) {
   Verdicts verdicts;
   JudgeJoins(view, verdicts);
-  std::erase_if(silent_, [&view](const NodeName& name) {
+  std::erase_if(silent_, [&view, this](const NodeName& name) {
     const auto it = view.nodes.find(name);
-    return it == view.nodes.end() || it->second.down;
+    if (it == view.nodes.end() || it->second.down) return true;
+    // The silence was another worker's: the one welcomed since then has the full time.
+    const auto heard = heard_.find(name);
+    return heard == heard_.end() || heard->second.instance != it->second.instance;
   });
   for (const NodeName& name : silent_) {
     // A worker that takes over the name is welcomed instead: its launches may still run.

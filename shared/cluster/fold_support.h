@@ -16,8 +16,10 @@ template <class Change>
 void ChangeTask(View& view, Task& task, const Change& change) {
   const Status before = StatusOf(task);
   const std::uint32_t attempt_before = task.attempt;
+  const bool live_before = IsLive(task);
   index::Leave(view, task);
   change(task);
+  if (live_before && !IsLive(task)) ++view.room_version;
   index::Enter(view, task);
   view.dirty_tasks.insert(task.number);
   if (StatusOf(task) != before || task.attempt != attempt_before) {

@@ -43,7 +43,6 @@ void Leave(View& view, const Task& task) {
     for (const PortSpec& port : task.spec->ports) {
       if (port.host_port != 0) node.static_ports.erase({port.host_port, port.protocol});
     }
-    ++view.room_version;
   }
   if (IsPending(task)) {
     const auto shape = view.pending.find(ShapeOf(*task.spec));

@@ -1,0 +1,107 @@
+#include "services/manager/liveness.h"
+
+#include <gtest/gtest.h>
+
+#include "test/support/cluster/log_writer.h"
+
+namespace cube::manager {
+namespace {
+
+using test::LogWriter;
+
+const NodeName kNode = NodeName::Trusted("n1");
+constexpr Resources kCapacity{4000, 1 << 30, 0};
+
+class LivenessTest : public testing::Test {
+ protected:
+  LivenessTest() { log_.Join("n1", kCapacity); }
+
+  void Beat(std::uint64_t instance) {
+    Heartbeat beat;
+    beat.node = "n1";
+    beat.instance = instance;
+    liveness_.OnHeartbeat(log_.view(), beat);
+  }
+  void Echo(bool quiet = true) {
+    now_ += std::chrono::seconds(1);
+    liveness_.OnEcho(log_.view(), quiet, now_, notice_);
+  }
+  Verdicts Judge() { return liveness_.Judge(log_.view()); }
+  std::uint64_t Instance() { return log_.view().nodes.at(kNode).instance; }
+
+  LogWriter log_;
+  Liveness liveness_;
+  MonoTime now_{};
+  std::string notice_;
+};
+
+TEST_F(LivenessTest, ANodeIsSilentAfterThreeEchoesWithoutAHeartbeat) {
+  Echo();  // a new leader gives every node the full time
+  Beat(Instance());
+  Echo();
+  Echo();
+  EXPECT_TRUE(Judge().silent.empty());
+  Echo();
+  EXPECT_TRUE(Judge().silent.contains(kNode));
+  Beat(Instance());
+  EXPECT_TRUE(Judge().silent.empty());
+}
+
+TEST_F(LivenessTest, NobodyIsJudgedWhileHeartbeatsMayStillLieInTheInbox) {
+  Beat(Instance());
+  for (int i = 0; i < 5; ++i) Echo(/*quiet=*/false);
+  EXPECT_TRUE(Judge().silent.empty());
+  Echo();
+  EXPECT_TRUE(Judge().silent.contains(kNode));
+}
+
+TEST_F(LivenessTest, AnotherWorkersHeartbeatsDoNotCount) {
+  Beat(Instance());
+  for (int i = 0; i < 3; ++i) {
+    Beat(Instance() + 1);
+    Echo();
+  }
+  EXPECT_TRUE(Judge().silent.contains(kNode));
+}
+
+TEST_F(LivenessTest, AWorkerThatTakesOverASilentNameIsWelcomeAndNotCalledDown) {
+  Beat(Instance());
+  log_.SayJoined("n1", 999, kCapacity);
+  EXPECT_TRUE(Judge().join_ok.empty()) << "the old one may still be there";
+  for (int i = 0; i < 3; ++i) Echo();
+  const Verdicts verdicts = Judge();
+  EXPECT_EQ(verdicts.join_ok, std::vector<NodeName>{kNode});
+  EXPECT_TRUE(verdicts.silent.empty()) << "its launches may still run: no attempt is lost";
+  log_.Decide({WelcomeNode{kNode, 999, 2}});
+  EXPECT_TRUE(Judge().silent.empty()) << "the silence was the old worker's";
+}
+
+TEST_F(LivenessTest, ASecondWorkerOfALivingNodeIsRefused) {
+  Beat(Instance());
+  log_.SayJoined("n1", 999, kCapacity);
+  EXPECT_TRUE(Judge().join_refused.empty());
+  Beat(Instance());
+  EXPECT_EQ(Judge().join_refused, std::vector<NodeName>{kNode});
+}
+
+TEST_F(LivenessTest, ManyThatGoSilentTogetherAreNotBelievedAtOnce) {
+  for (int i = 2; i <= 6; ++i) log_.Join("n" + std::to_string(i), kCapacity);
+  Echo();
+  for (int i = 0; i < 3; ++i) Echo();
+  EXPECT_TRUE(Judge().silent.empty());
+  EXPECT_NE(notice_.find("6 of 6 nodes"), std::string::npos) << notice_;
+  for (int i = 0; i < 31; ++i) Echo();
+  EXPECT_EQ(Judge().silent.size(), 6u);
+}
+
+TEST_F(LivenessTest, ADownNodeThatBeatsAgainIsHeard) {
+  log_.Decide({NodeDown{kNode, "test"}});
+  EXPECT_TRUE(Judge().heard.empty());
+  Beat(Instance());
+  EXPECT_EQ(Judge().heard, std::vector<NodeName>{kNode});
+  log_.Decide({NodeUp{kNode}});
+  EXPECT_TRUE(Judge().heard.empty());
+}
+
+}  // namespace
+}  // namespace cube::manager
