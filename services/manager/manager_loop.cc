@@ -216,6 +216,7 @@ void ManagerLoop::OnAppended(const bus::Appended& done) {
   if (!in_flight_ || in_flight_->op != done.op) return;
   const InFlight sent = std::move(*in_flight_);
   in_flight_.reset();
+  retry_after_ = kRetryAfter;
   const Teller::Before before = Teller::Remember(view_, sent.batch);
   FoldDecisions(view_, done.seq, sent.batch);
   teller_.TellNodes(view_, done.seq, sent.batch, before, next_op_, out_);
@@ -249,7 +250,8 @@ void ManagerLoop::Reload(const std::string& why) {
   }
   view_ = std::move(*view);
   view_.foreign_messages = foreign;
-  retry_at_ = now_.mono + kRetryAfter;
+  retry_at_ = now_.mono + retry_after_;
+  retry_after_ = std::min(retry_after_ * 2, kRetryAfterMax);
   if (phase_ != Phase::kFollowing && phase_ != Phase::kLeading) return;
   phase_ = Phase::kFollowing;
   reader_.Open(view_, out_);

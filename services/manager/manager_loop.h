@@ -33,8 +33,10 @@ namespace cube::manager {
 inline constexpr Duration kFactsGatherMax = std::chrono::milliseconds(20);
 // Give up on an acknowledgement: its outcome is then unknown and the log is read again.
 inline constexpr Duration kAppendTimeout = std::chrono::seconds(5);
-// A refused or failed append is not repeated before this time.
+// A refused or failed append is not repeated before this time; it doubles while nothing gets in (a
+// full stream), up to the maximum.
 inline constexpr Duration kRetryAfter = std::chrono::milliseconds(200);
+inline constexpr Duration kRetryAfterMax = std::chrono::seconds(5);
 // Requests that wait at one time; beyond it they are answered at once, as far as the view is.
 inline constexpr std::size_t kQueriesWaitingMax = 1024;
 inline constexpr Duration kQueryWaitMax = std::chrono::seconds(3);
@@ -161,10 +163,11 @@ class ManagerLoop {
 
   bus::OpId tail_op_ = 0;                  // asking for the log's end before taking over
   std::optional<std::uint64_t> tail_seq_;  // the answer
-  MonoTime retry_at_{};                    // no take-over before
-  std::optional<TermStart> term_start_;    // to be written by the next cycle
-  Term term_;                              // ours
-  std::uint64_t epoch_floor_ = 0;          // epochs we have seen
+  Duration retry_after_ = kRetryAfter;
+  MonoTime retry_at_{};                  // no take-over before
+  std::optional<TermStart> term_start_;  // to be written by the next cycle
+  Term term_;                            // ours
+  std::uint64_t epoch_floor_ = 0;        // epochs we have seen
   std::optional<InFlight> in_flight_;
   Stamp told_;
   MonoTime facts_since_{};  // the oldest fact waits since then; 0 = none

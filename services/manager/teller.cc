@@ -150,8 +150,9 @@ void Teller::TellSet(const View& view, const Node& node, bus::OpId& next_op, Ope
       bytes = RoughSize(*task.spec);
     }
     bytes += size;
-    pages.back().assignments.push_back(
-        {task.id, task.attempt, task.placement, task.spec, task.stop_told, task.stop_grace});
+    const std::uint32_t launches = task.observed ? task.observed->key.launch + 1 : 0;
+    pages.back().assignments.push_back({task.id, task.attempt, task.placement, task.spec,
+                                        task.stop_told, task.stop_grace, launches});
   }
   for (std::uint32_t i = 0; i < pages.size(); ++i) {
     pages[i].page = i;

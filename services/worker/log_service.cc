@@ -117,7 +117,10 @@ void LogService::OnListed(const OutputListed& listed, const WorkerCore& core, Op
 
 std::optional<LaunchKey> LogService::NextLaunch(const Stream& s, const WorkerCore& core) const {
   std::set<LaunchKey> launches = s.saved;
-  for (const LaunchKey& key : core.LaunchesOf(s.attempt)) launches.insert(key);
+  for (const LaunchKey& key : core.LaunchesOf(s.attempt)) {
+    // Who follows waits for the start; an engine has nothing to show before it.
+    if (!s.follow || core.HasStarted(key)) launches.insert(key);
+  }
   std::erase_if(launches, [&s](const LaunchKey& key) {
     return static_cast<std::int64_t>(key.launch) <= s.last_launch;
   });

@@ -25,6 +25,7 @@ struct Overloaded : Fs... {
 WorkerLoop::WorkerLoop(LoopOptions options, StoredState stored, Now now)
     : options_(std::move(options)),
       core_({options_.node, options_.engines}, stored, now),
+      catch_up_(options_.node, options_.subjects),
       outbox_(stored.acked, stored.meta.last_fact),
       random_(options_.seed),
       put_meta_(stored.meta.incarnation == 0),
@@ -36,6 +37,10 @@ Operations WorkerLoop::Step(std::span<Input> inputs, Now now) {
   if (ended_) return {};
   if (!std::exchange(started_, true)) Start();
   for (Input& input : inputs) Take(input, now);
+  if (connected_ && hello_ && now.mono >= catch_up_at_) {
+    PlanCatchUp(now);
+    catch_up_.Begin(next_op_, after_);
+  }
   DescribeIfChanged(now);
   core_.SetPins(logs_.Pins());
   core_.Reconcile(now);
@@ -100,6 +105,7 @@ void WorkerLoop::OnBus(bus::Event& event, Now now) {
                  [&](bus::Connected& e) { OnConnected(e, now); },
                  [&](bus::Disconnected& e) {
                    if (!std::exchange(connected_, false)) return;
+                   catch_up_.Cancel();
                    Log(LogLine::Level::kWarning,
                        "NATS is away: " + e.reason + "; launches run on, facts are kept");
                  },
@@ -113,6 +119,7 @@ void WorkerLoop::OnBus(bus::Event& event, Now now) {
                  [&](bus::Got& e) { OnGot(e, now); },
                  [&](bus::OpFailed& e) {
                    if (term_op_ == e.op) term_op_.reset();
+                   catch_up_.OnFailed(e);
                  },
                  [](auto&) {},
              },
@@ -132,9 +139,23 @@ void WorkerLoop::OnConnected(const bus::Connected& connected, Now now) {
 
 void WorkerLoop::SayHello(Now now) {
   if (!hello_) hello_retry_ = kHelloRetryMin;
+  if (!hello_ || catch_up_at_ == MonoTime::max()) PlanCatchUp(now);
   hello_ = true;
   // One at a time: what made us say it again is answered by the same answer.
   hello_at_ = std::max(now.mono, hello_said_ + kHelloRetryMin);
+}
+
+void WorkerLoop::PlanCatchUp(Now now) {
+  catch_up_at_ = now.mono + kCatchUpAfter +
+                 Duration(static_cast<std::int64_t>(
+                     random_.Below(static_cast<std::uint64_t>(kCatchUpSpread.count()))));
+}
+
+void WorkerLoop::HelloAnswered() {
+  hello_ = false;
+  joined_at_ = MonoTime::max();
+  catch_up_at_ = MonoTime::max();
+  catch_up_.Cancel();
 }
 
 void WorkerLoop::OnMessage(bus::Message& message, Now now) {
@@ -160,8 +181,7 @@ void WorkerLoop::OnMessage(bus::Message& message, Now now) {
 void WorkerLoop::OnApplied(Applied applied, Now now) {
   switch (applied) {
     case Applied::kApplied:
-      hello_ = false;
-      joined_at_ = MonoTime::max();
+      HelloAnswered();
       break;
     case Applied::kWelcomed:
       Log(LogLine::Level::kInfo, "joined as node " + options_.node.str());
@@ -210,6 +230,7 @@ void WorkerLoop::LookAtTerm(Now now) {
 }
 
 void WorkerLoop::OnGot(const bus::Got& got, Now now) {
+  if (catch_up_.OnGot(got, core_, now, random_, next_op_, after_)) return;
   if (term_op_ != got.op) return;
   term_op_.reset();
   if (!got.message) return;
@@ -411,7 +432,7 @@ MonoTime WorkerLoop::NextDeadline() const {
   }
   if (!connected_) return next;
   next = std::min(next, beat_at_);
-  if (hello_) next = std::min(next, hello_at_);
+  if (hello_) next = std::min({next, hello_at_, catch_up_at_});
   if (!joined_op_) next = std::min(next, joined_at_);
   if (!facts_ && !outbox_.empty()) next = std::min(next, facts_at_);
   return next;

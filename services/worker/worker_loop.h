@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "services/worker/catch_up.h"
 #include "services/worker/core/worker_core.h"
 #include "services/worker/log_service.h"
 #include "services/worker/operation.h"
@@ -30,6 +31,10 @@ inline constexpr Duration kJoinNotStoredRetry = std::chrono::milliseconds(300);
 inline constexpr Duration kJoinRetryMin = std::chrono::seconds(2);
 inline constexpr Duration kJoinRetryMax = std::chrono::minutes(5);
 static_assert(kJoinAfterSilence > kHelloRetryMax);
+// With no answer to a hello for so long (plus a random part, since all workers lose their leader
+// together) the worker reads the log itself.
+inline constexpr Duration kCatchUpAfter = std::chrono::seconds(10);
+inline constexpr Duration kCatchUpSpread = std::chrono::seconds(30);
 // Facts that were refused are sent again, from this interval on, doubling.
 inline constexpr Duration kFactsRetryMin = std::chrono::milliseconds(200);
 inline constexpr Duration kFactsRetryMax = std::chrono::seconds(10);
@@ -79,6 +84,8 @@ class WorkerLoop {
   void OnShutdown(Now now);
 
   void SayHello(Now now);
+  void HelloAnswered();
+  void PlanCatchUp(Now now);
   void DescribeIfChanged(Now now);
   void SendBeat(Now now);
   void SendJoined(Now now);
@@ -100,6 +107,7 @@ class WorkerLoop {
 
   LoopOptions options_;
   WorkerCore core_;
+  CatchUp catch_up_;
   Outbox outbox_;
   LogService logs_;
   Random random_;
@@ -133,6 +141,7 @@ class WorkerLoop {
   MonoTime hello_at_{};
   MonoTime hello_said_{};  // when the last one went out
   Duration hello_retry_ = kHelloRetryMin;
+  MonoTime catch_up_at_ = MonoTime::max();
 
   std::optional<NodeDescription> described_;
   MonoTime describe_at_{};   // not before

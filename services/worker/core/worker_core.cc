@@ -101,6 +101,12 @@ std::vector<LaunchKey> WorkerCore::LaunchesOf(const AttemptKey& key) const {
   return launches;
 }
 
+bool WorkerCore::HasStarted(const LaunchKey& key) const {
+  const auto found = containers_.find(key);
+  return found != containers_.end() && found->second.seen &&
+         (found->second.status.state == LaunchState::kRunning || found->second.exited());
+}
+
 std::size_t WorkerCore::ExitedOf(const AttemptKey& key) const {
   std::size_t count = 0;
   for (const LaunchKey& launch : LaunchesOf(key)) {

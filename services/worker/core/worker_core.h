@@ -147,6 +147,8 @@ class WorkerCore {
   [[nodiscard]] std::optional<std::string> EngineWith(const LaunchKey& key) const;
   // Launches of an attempt that an engine has now, in order.
   [[nodiscard]] std::vector<LaunchKey> LaunchesOf(const AttemptKey& key) const;
+  // The engine has it, and it runs or has ended: there can be output.
+  [[nodiscard]] bool HasStarted(const LaunchKey& key) const;
 
  private:
   // A launch that an engine has, or is asked for.

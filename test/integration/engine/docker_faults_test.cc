@@ -260,7 +260,7 @@ class DaemonRestart : public DockerTest {
     const std::string folder = folder_.string();
     (void)RunTool({"sh", "-c",
                    "for p in /proc/[0-9]*; do tr '\\0' ' ' < $p/cmdline 2>/dev/null |"
-                   " grep -q 'containerd-shim.*" +
+                   " grep -q 'containerd-shi[m].*" +
                        folder +
                        "' && kill -9 ${p#/proc/}; done;"
                        " grep -o '" +

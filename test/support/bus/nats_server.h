@@ -28,9 +28,10 @@ class NatsServer {
 
   [[nodiscard]] std::string url() const;
   [[nodiscard]] bool running() const { return pid_ > 0; }
-  void Kill();                           // kill -9
-  [[nodiscard]] Result<void> Restart();  // on the same port and folder; after Kill
-  void Pause();                          // SIGSTOP: connections stand, nothing is answered
+  [[nodiscard]] pid_t pid() const { return pid_; }  // 0 = not running
+  void Kill();                                      // kill -9
+  [[nodiscard]] Result<void> Restart();             // on the same port and folder; after Kill
+  void Pause();  // SIGSTOP: connections stand, nothing is answered
   void Resume();
 
   // An operator's hands, over a connection that lives for the call.

@@ -33,7 +33,7 @@ Core::Core(HttpLoop& loop, Endpoint endpoint, Owner owner, Sink sink)
                {.on_up = [this](const Up& up) { OnUp(up); },
                 .on_down = [this](const std::string& reason) { OnDown(reason); },
                 .on_event = [this](const ContainerEvent& event) { OnEvent(event); }}),
-      pulls_(loop, session_) {}
+      pulls_(session_) {}
 
 Core::~Core() {
   // Pulls and slots must outlive what holds places in them.
@@ -134,12 +134,13 @@ void Core::OnRows(Result<HttpResponse> answer) {
 
 void Core::InspectNext() {
   while (listing_->inspecting < kInspectsMax && !listing_->to_inspect.empty()) {
-    const auto [key, id] = std::move(listing_->to_inspect.front());
+    auto [key, id] = std::move(listing_->to_inspect.front());
     listing_->to_inspect.pop_front();
     ++listing_->inspecting;
-    session_.Call(
-        "GET", fmt::format("/containers/{}/json", id), {}, kInspectTimeout,
-        [this, key = key](Result<HttpResponse> answer) { OnInspected(key, std::move(answer)); });
+    session_.Call("GET", fmt::format("/containers/{}/json", id), {}, kInspectTimeout,
+                  [this, launch = std::move(key)](Result<HttpResponse> answer) {
+                    OnInspected(launch, std::move(answer));
+                  });
   }
   if (listing_->inspecting == 0) FinishListing();
 }

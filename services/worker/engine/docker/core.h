@@ -17,6 +17,23 @@
 
 namespace cube::engine::docker {
 
+// A stop under way.
+struct Stopping {
+  std::string signal;
+  std::chrono::steady_clock::time_point kill_at;
+  bool killed = false;
+  std::optional<HttpLoop::Id> timer{};
+};
+
+// A list being made: rows first, then a look at each container that is not known well.
+struct Listing {
+  std::map<LaunchKey, std::string> before;  // container ids known when it began
+  std::set<LaunchKey> seen;
+  std::deque<std::pair<LaunchKey, std::string>> to_inspect;
+  std::size_t inspecting = 0;
+  bool again = false;  // asked for while it was being made
+};
+
 class Core {
  public:
   Core(HttpLoop& loop, Endpoint endpoint, Owner owner, Sink sink);
@@ -37,12 +54,6 @@ class Core {
   static constexpr std::size_t kLogStreamsMax = 256;
 
  private:
-  struct Stopping {
-    std::string signal;
-    std::chrono::steady_clock::time_point kill_at;
-    bool killed = false;
-    std::optional<HttpLoop::Id> timer{};
-  };
   // What is known of one launch.
   struct Entry {
     LaunchStatus status;
@@ -58,14 +69,6 @@ class Core {
     bool oom_seen = false;
     enum class OomWait : std::uint8_t { kNone, kWaiting, kDone } oom_wait = OomWait::kNone;
     bool destroyed = false;
-  };
-  // A list being made: rows first, then a look at each container that is not known well.
-  struct Listing {
-    std::map<LaunchKey, std::string> before;  // container ids known when it began
-    std::set<LaunchKey> seen;
-    std::deque<std::pair<LaunchKey, std::string>> to_inspect;
-    std::size_t inspecting = 0;
-    bool again = false;  // asked for while it was being made
   };
   using Entries = std::map<LaunchKey, Entry>;
 

@@ -22,7 +22,7 @@ class ImagePulls {
     std::function<void(Result<void>)> on_done;
   };
 
-  ImagePulls(HttpLoop& loop, Session& session) : loop_(loop), session_(session) {}
+  explicit ImagePulls(Session& session) : session_(session) {}
 
   // Joins the pull of this image that is under way, or begins one.
   Ticket Join(const ImageRef& image, Handlers handlers);
@@ -52,7 +52,6 @@ class ImagePulls {
   bool Take(const std::string& full, std::string_view bytes);
   void End(const std::string& full, Result<HttpResponse> answer);
 
-  HttpLoop& loop_;
   Session& session_;
   Ticket next_ticket_ = 1;
   std::map<std::string, Pull> pulls_;  // by the full reference

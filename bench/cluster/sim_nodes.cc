@@ -1,0 +1,267 @@
+#include "bench/cluster/sim_nodes.h"
+
+#include <fmt/format.h>
+
+#include <memory>
+#include <set>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "services/worker/engine/sim/sim_engine.h"
+#include "services/worker/worker_loop.h"
+#include "services/worker/worker_store.h"
+#include "shared/bus/nats_bus.h"
+#include "shared/domain/validate.h"
+#include "shared/runtime/clock.h"
+#include "shared/runtime/inbox.h"
+#include "shared/runtime/signals.h"
+#include "shared/store/memory_store.h"
+
+namespace cube::bench {
+namespace {
+
+using worker::Input;
+
+constexpr const char* kKind = "sim";
+constexpr std::size_t kEventsPerLook = 4096;
+// Each node has its own numbers of operations; on the shared connection its index is in front.
+constexpr int kOpBits = 40;
+// As the worker's loop numbers its own subscriptions.
+enum Lane : bus::SubId { kAssign = 1, kDesired = 2 };
+
+std::uint64_t Joined(std::size_t node, std::uint64_t id) {
+  return (static_cast<std::uint64_t>(node) << kOpBits) | id;
+}
+
+struct Counts {
+  std::uint64_t assigns = 0, pages = 0, fact_messages = 0, beats = 0, steps = 0;
+};
+
+struct SimNode {
+  NodeName name;
+  std::shared_ptr<engine::SimMachine> machine = std::make_shared<engine::SimMachine>();
+  store::MemoryStore store{worker::WorkerSchema()};
+  std::vector<Input> inputs;
+  std::unique_ptr<engine::SimEngine> engine;
+  std::unique_ptr<worker::WorkerLoop> loop;
+  MonoTime due;
+};
+
+struct FromBeats {};
+struct Told {};
+using Item = std::variant<bus::Event, FromBeats, Told>;
+
+class SimNodes {
+ public:
+  explicit SimNodes(const SimNodesOptions& options);
+  Result<void> Run();
+
+ private:
+  void AddNode(std::size_t index, std::uint32_t tasks_max);
+  void Route(bus::Event& event);
+  void ToAll(const bus::Event& event);
+  void Give(std::size_t index, Input input);
+  void Step(std::size_t index, Now now);
+  bool Execute(std::size_t index, worker::Operations& operations);
+  void Send(std::size_t index, bus::Operation& operation);
+  static void Call(engine::SimEngine& engine, worker::EngineCall& call);
+
+  const SystemClock clock_;
+  const wire::Subjects subjects_;
+  Counts counts_;
+  Inbox<Item> inbox_{1};
+  std::vector<std::unique_ptr<SimNode>> nodes_;
+  std::unordered_map<std::string, std::size_t> index_;
+  std::set<std::pair<MonoTime, std::size_t>> due_;
+  std::set<std::size_t> touched_;
+  bool failed_ = false;
+  std::unique_ptr<bus::NatsBus> bus_;
+  std::unique_ptr<bus::NatsBus> beats_;
+};
+
+SimNodes::SimNodes(const SimNodesOptions& options) {
+  for (std::size_t i = 0; i < options.nodes; ++i) AddNode(i, options.tasks_max);
+  bus::NatsBusOptions bus_options;
+  bus_options.urls = {options.url};
+  bus_options.name = "cube-bench nodes";
+  bus_ = std::make_unique<bus::NatsBus>(
+      bus_options, [this](bus::Event event) { inbox_.PushAlways(std::move(event)); });
+  bus_options.name = "cube-bench nodes, heartbeats";
+  beats_ = std::make_unique<bus::NatsBus>(bus_options, [this](bus::Event event) {
+    if (std::holds_alternative<bus::Connected>(event)) inbox_.PushAlways(FromBeats{});
+  });
+  // One subscription for all: a node's own subjects differ in one token.
+  bus_->Subscribe(kAssign, subjects_.Assign("*"), "");
+  bus_->Subscribe(kDesired, subjects_.DesiredAll("*"), "");
+}
+
+void SimNodes::AddNode(std::size_t index, std::uint32_t tasks_max) {
+  auto node = std::make_unique<SimNode>();
+  node->name = NodeName::Trusted(fmt::format("sim-{:05}", index));
+  const Now now = clock_.now();
+  worker::LoopOptions options;
+  options.node = node->name;
+  options.engines = {kKind};
+  // Room for any number of tasks: what is measured is the way, not a full cluster.
+  options.description.capacity = {kCpuMillisMax, kBytesMax, kBytesMax};
+  options.description.tasks_max = tasks_max;
+  options.description.version = "bench";
+  options.metrics = false;
+  options.seed = index + 1;
+  worker::StoredState fresh;
+  fresh.meta.instance = index + 1;
+  node->loop = std::make_unique<worker::WorkerLoop>(std::move(options), std::move(fresh), now);
+  node->engine = std::make_unique<engine::SimEngine>(
+      node->machine, [inputs = &node->inputs](engine::Event event) {
+        inputs->emplace_back(worker::FromEngine{kKind, std::move(event)});
+      });
+  node->due = now.mono;
+  due_.emplace(node->due, index);
+  index_.emplace(node->name.str(), index);
+  nodes_.push_back(std::move(node));
+}
+
+void SimNodes::Give(std::size_t index, Input input) {
+  nodes_[index]->inputs.push_back(std::move(input));
+  touched_.insert(index);
+}
+
+void SimNodes::ToAll(const bus::Event& event) {
+  for (std::size_t i = 0; i < nodes_.size(); ++i) Give(i, worker::FromBus{event});
+}
+
+void SimNodes::Route(bus::Event& event) {
+  if (auto* message = std::get_if<bus::Message>(&event)) {
+    std::string_view token = message->subject;
+    const bool assign = message->subscription == kAssign;
+    ++(assign ? counts_.assigns : counts_.pages);
+    if (!assign) token = token.substr(0, token.rfind('.'));
+    token = wire::Subjects::LastToken(token);
+    if (const auto it = index_.find(std::string(token)); it != index_.end()) {
+      Give(it->second, worker::FromBus{std::move(event)});
+    }
+    return;
+  }
+  const auto own = [this](auto& e) {
+    const auto index = static_cast<std::size_t>(e.op >> kOpBits);
+    e.op &= (std::uint64_t{1} << kOpBits) - 1;
+    Give(index, worker::FromBus{std::move(e)});
+  };
+  if (auto* appended = std::get_if<bus::Appended>(&event)) {
+    own(*appended);
+  } else if (auto* refused = std::get_if<bus::AppendFailed>(&event)) {
+    own(*refused);
+  } else if (auto* got = std::get_if<bus::Got>(&event)) {
+    own(*got);
+  } else if (auto* failed = std::get_if<bus::OpFailed>(&event)) {
+    own(*failed);
+  } else {
+    ToAll(event);
+  }
+}
+
+void SimNodes::Call(engine::SimEngine& engine, worker::EngineCall& call) {
+  if (auto* start = std::get_if<worker::StartEngine>(&call)) {
+    engine.Start(std::move(start->owner));
+  } else if (auto* launch = std::get_if<worker::LaunchCall>(&call)) {
+    engine.Launch(std::move(launch->request));
+  } else if (auto* stop = std::get_if<worker::StopCall>(&call)) {
+    engine.Stop(std::move(stop->key), std::move(stop->signal), stop->grace);
+  } else if (auto* remove = std::get_if<worker::RemoveCall>(&call)) {
+    engine.Remove(std::move(remove->key), "", 0);
+  } else {
+    engine.List();
+  }
+}
+
+void SimNodes::Send(std::size_t index, bus::Operation& operation) {
+  if (std::holds_alternative<bus::Subscribe>(operation)) return;  // made once for all
+  if (auto* append = std::get_if<bus::Append>(&operation)) {
+    append->request.op = Joined(index, append->request.op);
+    ++counts_.fact_messages;
+  } else if (auto* get = std::get_if<bus::Get>(&operation)) {
+    get->op = Joined(index, get->op);
+  } else if (auto* last = std::get_if<bus::GetLast>(&operation)) {
+    last->op = Joined(index, last->op);
+  }
+  bus::Execute(*bus_, std::move(operation));
+}
+
+bool SimNodes::Execute(std::size_t index, worker::Operations& operations) {
+  SimNode& node = *nodes_[index];
+  for (worker::Operation& operation : operations) {
+    if (auto* call = std::get_if<bus::Operation>(&operation)) {
+      Send(index, *call);
+    } else if (const auto* commit = std::get_if<worker::Commit>(&operation)) {
+      if (!node.store.Commit(commit->batch)) return false;
+    } else if (auto* beat = std::get_if<worker::Beat>(&operation)) {
+      ++counts_.beats;
+      beats_->Publish(std::move(beat->subject), {}, std::move(beat->payload));
+    } else if (auto* engine_call = std::get_if<worker::EngineCall>(&operation)) {
+      Call(*node.engine, *engine_call);
+    } else if (const auto* read = std::get_if<worker::ReadOutbox>(&operation)) {
+      auto facts = worker::ReadOutboxFrom(node.store, node.name, read->from, read->facts_max);
+      if (!facts) return false;
+      node.inputs.emplace_back(worker::OutboxRead{*std::move(facts)});
+    } else if (const auto* line = std::get_if<worker::LogLine>(&operation)) {
+      if (line->level >= worker::LogLine::Level::kWarning) {
+        fmt::print(stderr, "{}: {}\n", node.name.str(), line->text);
+      }
+    } else if (const auto* exit = std::get_if<worker::Exit>(&operation)) {
+      fmt::print(stderr, "{} has ended: {}\n", node.name.str(), exit->reason);
+      return false;
+    }
+  }
+  return true;
+}
+
+void SimNodes::Step(std::size_t index, Now now) {
+  SimNode& node = *nodes_[index];
+  do {
+    node.machine->Advance(now);
+    std::vector<Input> inputs = std::exchange(node.inputs, {});
+    ++counts_.steps;
+    worker::Operations operations = node.loop->Step(inputs, now);
+    if (!Execute(index, operations)) failed_ = true;
+    if (node.machine->NextDue().value_or(MonoTime::max()) <= now.mono) node.machine->Advance(now);
+  } while (!node.inputs.empty());
+  due_.erase({node.due, index});
+  node.due = std::min(node.loop->NextDeadline(), node.machine->NextDue().value_or(MonoTime::max()));
+  due_.emplace(node.due, index);
+}
+
+Result<void> SimNodes::Run() {
+  CUBE_TRY(const auto signals,
+           runtime::SignalWatch::Start([this](int) { inbox_.PushAlways(Told{}); }));
+  std::vector<Item> items;
+  for (bool ending = false; !ending && !failed_;) {
+    items.clear();
+    inbox_.TakeUntil(items, kEventsPerLook, due_.begin()->first);
+    for (Item& item : items) {
+      if (auto* event = std::get_if<bus::Event>(&item)) {
+        Route(*event);
+      } else if (std::holds_alternative<FromBeats>(item)) {
+        for (std::size_t i = 0; i < nodes_.size(); ++i) Give(i, worker::BeatsConnected{});
+      } else {
+        ending = true;
+      }
+    }
+    const Now now = clock_.now();
+    for (auto it = due_.begin(); it != due_.end() && it->first <= now.mono; ++it) {
+      touched_.insert(it->second);
+    }
+    for (const std::size_t index : std::exchange(touched_, {})) Step(index, now);
+  }
+  fmt::print(
+      "  nodes: {} live copies, {} pages of sets, {} fact messages, {} heartbeats, {} steps\n",
+      counts_.assigns, counts_.pages, counts_.fact_messages, counts_.beats, counts_.steps);
+  if (failed_) return Fail(Code::kInternal, "a node has ended");
+  return {};
+}
+
+}  // namespace
+
+Result<void> RunSimNodes(const SimNodesOptions& options) { return SimNodes(options).Run(); }
+
+}  // namespace cube::bench

@@ -1,0 +1,64 @@
+// A cluster for one benchmark: a nats-server of its own, and the services as separate processes,
+// all in a temporary folder and gone at the end.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bench/cluster/child.h"
+#include "shared/base/error.h"
+#include "shared/base/time.h"
+#include "shared/bus/blocking.h"
+#include "shared/runtime/clock.h"
+#include "shared/wire/subjects.h"
+#include "test/support/bus/nats_server.h"
+
+namespace cube::bench {
+
+struct ClusterCounts {
+  std::map<std::string, std::uint64_t> tasks;  // by status
+  std::map<std::string, std::uint64_t> nodes;
+};
+
+class Stage {
+ public:
+  // `bin_dir` has cube-manager and cube-worker.
+  [[nodiscard]] static Result<std::unique_ptr<Stage>> Open(std::string bin_dir);
+
+  [[nodiscard]] Result<Child*> StartManager();
+  [[nodiscard]] Result<Child*> StartWorker(const std::string& name,
+                                           const std::vector<std::string>& engines);
+  [[nodiscard]] Result<Child*> Start(std::vector<std::string> command, const std::string& log);
+  void Stop(Child* child);
+
+  // What the leading manager says of the cluster.
+  [[nodiscard]] Result<ClusterCounts> Counts();
+  // Until so many nodes take work.
+  [[nodiscard]] Result<void> WaitForNodes(std::uint64_t count);
+
+  [[nodiscard]] std::string url() const { return server_->url(); }
+  [[nodiscard]] pid_t server_pid() const { return server_->pid(); }
+  [[nodiscard]] bus::BlockingBus& bus() { return *bus_; }
+  [[nodiscard]] const Clock& clock() const { return clock_; }
+  [[nodiscard]] const wire::Subjects& subjects() const { return subjects_; }
+
+ private:
+  Stage() = default;
+
+  const SystemClock clock_;
+  const wire::Subjects subjects_;
+  const WorkDir dir_;
+  std::string bin_dir_;
+  std::unique_ptr<bus::NatsServer> server_;
+  std::unique_ptr<bus::BlockingBus> bus_;
+  std::vector<std::unique_ptr<Child>> children_;  // ended before the server
+};
+
+[[nodiscard]] inline double Seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
+// The value below which `percent` of them are. Not empty.
+[[nodiscard]] double Percentile(std::vector<double> values, double percent);
+
+}  // namespace cube::bench

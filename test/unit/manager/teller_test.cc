@@ -1,0 +1,86 @@
+#include "services/manager/teller.h"
+
+#include <gtest/gtest.h>
+
+#include "shared/wire/codec.h"
+#include "test/support/cluster/log_writer.h"
+
+namespace cube::manager {
+namespace {
+
+using test::LogWriter;
+
+constexpr Resources kCapacity{4000, 1 << 30, 0};
+
+std::vector<DesiredPage> PagesIn(Operations& out) {
+  std::vector<DesiredPage> pages;
+  for (const Operation& operation : out.Take()) {
+    const auto* call = std::get_if<bus::Operation>(&operation);
+    const auto* append = call == nullptr ? nullptr : std::get_if<bus::Append>(call);
+    if (append == nullptr) continue;
+    const Result<DesiredPage> page = wire::DecodeDesired(append->request.payload);
+    EXPECT_TRUE(page.has_value());
+    if (page) pages.push_back(*page);
+  }
+  return pages;
+}
+
+TEST(TellerTest, ACompleteSetSaysHowManyLaunchesFactsHaveToldOf) {
+  LogWriter log;
+  log.Join("n1", kCapacity);
+  log.Submit("a-1", test::Spec("a"));
+  log.Submit("b-1", test::Spec("b"));
+  log.Decide({log.Start("a-1", "n1"), log.Start("b-1", "n1")});
+  log.Launch("a-1", LaunchState::kRunning, /*launch=*/2);
+  Teller teller{wire::Subjects()};
+  Operations out;
+  bus::OpId next_op = 1;
+  // Position 0: a worker that knows nothing.
+  teller.AnswerHello(log.view(), log.view().nodes.at(NodeName::Trusted("n1")), 0, next_op, out);
+  const std::vector<DesiredPage> pages = PagesIn(out);
+  ASSERT_EQ(pages.size(), 1u);
+  ASSERT_EQ(pages[0].assignments.size(), 2u);
+  EXPECT_EQ(pages[0].assignments[0].launches, 3u);
+  EXPECT_EQ(pages[0].assignments[1].launches, 0u);
+}
+
+TEST(TellerTest, AWorkerThatLacksNothingIsToldSoAndOneBehindGetsTheWholeSet) {
+  LogWriter log;
+  log.Join("n1", kCapacity);
+  log.Submit("a-1", test::Spec("a"));
+  log.Decide({log.Start("a-1", "n1")});
+  const Node& node = log.view().nodes.at(NodeName::Trusted("n1"));
+  Teller teller{wire::Subjects()};
+  Operations out;
+  bus::OpId next_op = 1;
+  teller.AnswerHello(log.view(), node, node.last_decision, next_op, out);
+  const std::vector<Operation> told = out.Take();
+  ASSERT_EQ(told.size(), 1u);
+  const auto& publish = std::get<bus::Publish>(std::get<bus::Operation>(told[0]));
+  const Result<AssignBatch> copy = wire::DecodeAssign(publish.payload);
+  ASSERT_TRUE(copy.has_value());
+  ASSERT_EQ(copy->items.size(), 1u);
+  EXPECT_TRUE(std::holds_alternative<UpToDate>(copy->items[0]));
+  teller.AnswerHello(log.view(), node, node.last_decision - 1, next_op, out);
+  EXPECT_EQ(PagesIn(out).size(), 1u);
+}
+
+TEST(TellerTest, TheFeedIsToldOnceAndAnOutcomeOnlyToASafeToken) {
+  LogWriter log;
+  log.Submit("a-1", test::Spec("a"));
+  log.Decide({});
+  Teller teller{wire::Subjects()};
+  Operations out;
+  teller.TellFeed(log.view(), MonoTime(std::chrono::hours(1)), out);
+  EXPECT_EQ(out.Take().size(), 1u);
+  teller.TellFeed(log.view(), MonoTime(std::chrono::hours(1)), out);
+  EXPECT_TRUE(out.Take().empty());
+  teller.TellOutcomes({{1, "good-token_1", {{0, IntentResult::Kind::kAccepted, "a-1", {}}}},
+                       {2, "a.b", {{0, IntentResult::Kind::kAccepted, "a-1", {}}}},
+                       {3, "", {{0, IntentResult::Kind::kAccepted, "a-1", {}}}}},
+                      out);
+  EXPECT_EQ(out.Take().size(), 1u);
+}
+
+}  // namespace
+}  // namespace cube::manager
