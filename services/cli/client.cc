@@ -53,10 +53,10 @@ bus::NatsBusOptions BusOptions(const Settings& settings) {
   options.password = settings.password;
   options.token = settings.token;
   options.creds_file = settings.creds_file;
-  options.nkey_seed_file = settings.nkey_file;
   options.tls_ca_file = settings.tls_ca;
   options.tls_cert_file = settings.tls_cert;
   options.tls_key_file = settings.tls_key;
+  options.allow_unsafe_tls = settings.allow_unsafe_tls;
   options.request_timeout = settings.request_timeout;
   return options;
 }

@@ -81,7 +81,15 @@ class Resolver {
     settings_.tls_cert = Path(pick("tlscert", "CUBE_TLSCERT", "cert"));
     settings_.tls_key = Path(pick("tlskey", "CUBE_TLSKEY", "key"));
     settings_.token = pick("nats-token", "CUBE_NATS_TOKEN", "token");
-    if (context_) settings_.nkey_file = Path(context_->Text("nkey"));
+    if (context_ && !context_->Text("nkey").empty() && settings_.creds_file.empty()) {
+      return Fail(Code::kUnsupported,
+                  fmt::format("the nats context '{}' signs in with an nkey, which this version of "
+                              "Cube cannot; use --creds, or --nats-user and --nats-password",
+                              context_->name));
+    }
+    const auto unsafe = environment_.Get("CUBE_ALLOW_UNSAFE_TLS");
+    settings_.allow_unsafe_tls =
+        args_.Has("allow-unsafe-tls") || (unsafe && *unsafe != "0" && *unsafe != "false");
     if (const auto root = Named("root", "CUBE_ROOT")) settings_.root = *root;
     CUBE_TRY_VOID(RequestTimeout());
     return std::move(settings_);

@@ -25,10 +25,10 @@ struct Settings {
   std::string password;
   std::string token;
   std::string creds_file;
-  std::string nkey_file;  // file with a seed
   std::string tls_ca;
   std::string tls_cert;
   std::string tls_key;
+  bool allow_unsafe_tls = false;  // NatsBusOptions
   Duration request_timeout = std::chrono::seconds(5);
   std::string root = "cube";
 };

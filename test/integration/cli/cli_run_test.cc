@@ -1,7 +1,5 @@
 // run, stop, ps, status and what they say when something is missing.
 #include <gmock/gmock.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <csignal>
 #include <fstream>
@@ -9,6 +7,7 @@
 
 #include "services/cli/exit_code.h"
 #include "test/integration/cli/fake_cluster.h"
+#include "test/support/cli/child.h"
 #include "test/support/temp_dir.h"
 
 namespace cube::cli {
@@ -117,33 +116,12 @@ TEST_F(CliRunTest, WithoutAManagerTheTaskIsInTheLogAllTheSame) {
 
 TEST_F(CliRunTest, CtrlCEndsTheWatchingNotTheWork) {
   FakeManager manager(server_->url(), {.status = "pending", .reason = "no room"});
-  int fds[2];
-  ASSERT_EQ(pipe(fds), 0);
-  const pid_t pid = fork();
-  if (pid == 0) {
-    dup2(fds[1], STDOUT_FILENO);
-    dup2(fds[1], STDERR_FILENO);
-    const std::string server = "--server=" + server_->url();
-    execl(CUBE_BINARY, "cube", server.c_str(), "run", "--id", "web-1", "nginx", nullptr);
-    _exit(127);
-  }
-  close(fds[1]);
-  std::string text;
-  char part[512];
-  bool sent = false;
-  for (ssize_t count = 0; (count = read(fds[0], part, sizeof(part))) > 0;) {
-    text.append(part, static_cast<std::size_t>(count));
-    if (!sent && text.find("pending: no room") != std::string::npos) {
-      sent = true;
-      kill(pid, SIGINT);
-    }
-  }
-  close(fds[0]);
-  int status = 0;
-  ASSERT_EQ(waitpid(pid, &status, 0), pid);
-  EXPECT_TRUE(WIFEXITED(status));
-  EXPECT_EQ(WEXITSTATUS(status), kExitInterrupted) << text;
-  EXPECT_THAT(text, HasSubstr("stopped watching; web-1 goes on"));
+  test::ChildProcess cube({CUBE_BINARY, "run", "--id", "web-1", "nginx"},
+                          {{"CUBE_SERVER", server_->url()}});
+  ASSERT_TRUE(cube.ReadUntil("pending: no room")) << cube.output();
+  cube.Signal(SIGINT);
+  EXPECT_EQ(cube.Wait(), kExitInterrupted);
+  EXPECT_THAT(cube.output(), HasSubstr("stopped watching; web-1 goes on"));
   EXPECT_TRUE(manager.stopped().empty());
 }
 

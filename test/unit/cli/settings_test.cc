@@ -110,6 +110,26 @@ TEST_F(SettingsTest, ContextsThatCannotBe) {
   EXPECT_THAT(Resolve().error().Text(), HasSubstr("is not a JSON object"));
 }
 
+TEST_F(SettingsTest, AContextWithAnNkeyIsRefusedClearly) {
+  files_["/home/me/.config/nats/context/key.json"] = R"({"url":"nats://k","nkey":"/k.nk"})";
+  args_.Add("context", "key");
+  ASSERT_FALSE(Resolve());
+  EXPECT_EQ(Resolve().error().code, Code::kUnsupported);
+  args_.Add("creds", "/me.creds");
+  EXPECT_TRUE(Resolve());
+}
+
+TEST_F(SettingsTest, TheTokenOfAContextAndItsTwin) {
+  files_["/home/me/.config/nats/context/tok.json"] = R"({"url":"nats://k","token":"a"})";
+  args_.Add("context", "tok");
+  EXPECT_EQ(Resolve()->token, "a");
+  variables_["CUBE_NATS_TOKEN"] = "b";
+  EXPECT_EQ(Resolve()->token, "b");
+  EXPECT_FALSE(Resolve()->allow_unsafe_tls);
+  variables_["CUBE_ALLOW_UNSAFE_TLS"] = "1";
+  EXPECT_TRUE(Resolve()->allow_unsafe_tls);
+}
+
 TEST_F(SettingsTest, RequestTimeout) {
   variables_["CUBE_REQUEST_TIMEOUT"] = "250ms";
   EXPECT_EQ(Resolve()->request_timeout, std::chrono::milliseconds(250));
