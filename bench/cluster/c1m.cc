@@ -227,16 +227,16 @@ std::map<std::string, Written> Difference(const Totals& before, const Totals& af
 
 // The time that the server needs for the same messages when nobody does anything else: those of
 // the decisions one after the other, fenced; the others in a window.
-Result<double> ServerTime(Stage& stage, const std::map<std::string, Written>& written) {
-  CUBE_TRY(const auto meter, Meter::Open(stage.url()));
+Result<double> ServerTime(Meter& meter, const std::string& fenced,
+                          const std::map<std::string, Written>& written) {
   double seconds = 0;
   for (const auto& [stream, part] : written) {
     if (part.messages == 0) continue;
     Load load;
     load.bytes = static_cast<std::size_t>(part.bytes / static_cast<double>(part.messages));
-    load.window = stream == stage.subjects().DecisionsStream() ? 1 : kWindow;
+    load.window = stream == fenced ? 1 : kWindow;
     load.count = part.messages;
-    CUBE_TRY(const Rate rate, meter->Append(load));
+    CUBE_TRY(const Rate rate, meter.Append(load));
     seconds += rate.seconds;
   }
   return seconds;
@@ -321,13 +321,13 @@ Result<void> RunC1m(const C1mOptions& options) {
   std::fflush(stdout);
   stage->Stop(nodes);
   stage->Stop(const_cast<Child*>(manager));
-  CUBE_TRY(const double limit, ServerTime(*stage, written));
+  CUBE_TRY(const auto meter, Meter::Open(stage->url()));
+  CUBE_TRY(const double limit, ServerTime(*meter, stage->subjects().DecisionsStream(), written));
   const double wall = driver.times().running;
   fmt::print(
       "  limit: this server takes the same messages in {:.3f} s: {:.0f} tasks/s;"
       " submit -> running reaches {:.1f} % of it\n",
       limit, static_cast<double>(options.tasks) / limit, 100 * limit / wall);
-  CUBE_TRY(const auto meter, Meter::Open(stage->url()));
   CUBE_TRY(const Rate fenced, meter->Append({kPackedBytes, 1, 0, std::chrono::seconds(1)}));
   const double events = fenced.per_second() * (kPackedBytes / kEventBytes);
   fmt::print(
