@@ -38,6 +38,8 @@ class Driver {
   [[nodiscard]] const Times& times() const { return times_; }
   [[nodiscard]] std::uint64_t cycles() const { return cycles_; }
   [[nodiscard]] std::uint64_t full_cycles() const { return full_cycles_; }
+  [[nodiscard]] std::uint64_t downs() const { return downs_; }
+  [[nodiscard]] std::uint64_t moved() const { return moved_; }
 
  private:
   Result<void> Take();
@@ -57,6 +59,7 @@ class Driver {
   Times times_;
   std::uint64_t op_ = 0;
   std::uint64_t submitted_ = 0, in_flight_ = 0, stored_ = 0, scheduled_ = 0, running_ = 0;
+  std::uint64_t downs_ = 0, moved_ = 0;             // nodes called down; tasks placed again
   std::uint64_t cycles_ = 0, full_cycles_ = 0;      // decision messages; those that start something
   std::map<std::uint64_t, std::uint64_t> sizes_;    // op -> tasks of that submission
   std::map<std::string, std::uint64_t> last_fact_;  // of each node
@@ -118,7 +121,10 @@ Result<void> Driver::OnDecisions(const std::string& payload) {
   CUBE_TRY(const DecisionBatch batch, wire::DecodeDecisions(payload));
   const std::uint64_t before = scheduled_;
   for (const DecisionItem& item : batch.items) {
-    if (std::holds_alternative<StartAttempt>(item)) ++scheduled_;
+    if (const auto* start = std::get_if<StartAttempt>(&item)) {
+      ++(start->attempt == 1 ? scheduled_ : moved_);
+    }
+    if (std::holds_alternative<NodeDown>(item)) ++downs_;
   }
   ++cycles_;
   if (scheduled_ > before) ++full_cycles_;
@@ -134,7 +140,7 @@ Result<void> Driver::OnFacts(const std::string& subject, const std::string& payl
   for (const Fact& fact : batch.facts) {
     const auto* launch = std::get_if<LaunchFact>(&fact.what);
     if (number > last && launch != nullptr && launch->state == LaunchState::kRunning &&
-        ++running_ == options_.tasks) {
+        launch->key.attempt == 1 && launch->key.launch == 0 && ++running_ == options_.tasks) {
       times_.running = Since();
     }
     last = std::max(last, number++);
@@ -227,16 +233,16 @@ std::map<std::string, Written> Difference(const Totals& before, const Totals& af
 
 // The time that the server needs for the same messages when nobody does anything else: those of
 // the decisions one after the other, fenced; the others in a window.
-Result<double> ServerTime(Stage& stage, const std::map<std::string, Written>& written) {
-  CUBE_TRY(const auto meter, Meter::Open(stage.url()));
+Result<double> ServerTime(Meter& meter, const std::string& fenced,
+                          const std::map<std::string, Written>& written) {
   double seconds = 0;
   for (const auto& [stream, part] : written) {
     if (part.messages == 0) continue;
     Load load;
     load.bytes = static_cast<std::size_t>(part.bytes / static_cast<double>(part.messages));
-    load.window = stream == stage.subjects().DecisionsStream() ? 1 : kWindow;
+    load.window = stream == fenced ? 1 : kWindow;
     load.count = part.messages;
-    CUBE_TRY(const Rate rate, meter->Append(load));
+    CUBE_TRY(const Rate rate, meter.Append(load));
     seconds += rate.seconds;
   }
   return seconds;
@@ -289,6 +295,10 @@ void Report(const C1mOptions& options, const Driver& driver, double folded_s, co
       driver.cycles(), driver.full_cycles(),
       tasks / static_cast<double>(std::max<std::uint64_t>(driver.full_cycles(), 1)),
       1e3 * t.scheduled / static_cast<double>(std::max<std::uint64_t>(driver.full_cycles(), 1)));
+  if (driver.downs() > 0) {
+    fmt::print("  OVERLOAD: {} nodes were called down, {} tasks were placed again\n",
+               driver.downs(), driver.moved());
+  }
   PrintProcess("cube-manager", after.manager.cpu_s - before.manager.cpu_s, wall, tasks);
   PrintProcess("  of it the loop", after.manager.main_cpu_s - before.manager.main_cpu_s, wall,
                tasks);
@@ -321,13 +331,13 @@ Result<void> RunC1m(const C1mOptions& options) {
   std::fflush(stdout);
   stage->Stop(nodes);
   stage->Stop(const_cast<Child*>(manager));
-  CUBE_TRY(const double limit, ServerTime(*stage, written));
+  CUBE_TRY(const auto meter, Meter::Open(stage->url()));
+  CUBE_TRY(const double limit, ServerTime(*meter, stage->subjects().DecisionsStream(), written));
   const double wall = driver.times().running;
   fmt::print(
       "  limit: this server takes the same messages in {:.3f} s: {:.0f} tasks/s;"
       " submit -> running reaches {:.1f} % of it\n",
       limit, static_cast<double>(options.tasks) / limit, 100 * limit / wall);
-  CUBE_TRY(const auto meter, Meter::Open(stage->url()));
   CUBE_TRY(const Rate fenced, meter->Append({kPackedBytes, 1, 0, std::chrono::seconds(1)}));
   const double events = fenced.per_second() * (kPackedBytes / kEventBytes);
   fmt::print(

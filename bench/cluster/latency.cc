@@ -62,7 +62,9 @@ class Latency {
       const auto* message = std::get_if<bus::Message>(&*event);
       if (message == nullptr) continue;
       if (message->subject == wanted) return {};
-      if (message->subject == failed) return Fail(Code::kInternal, message->payload);
+      const std::string_view last = wire::Subjects::LastToken(message->subject);
+      if (message->subject == failed || last == "refused")
+        return Fail(Code::kInternal, message->payload);
     }
     return Fail(Code::kTimedOut, fmt::format("task {} is not {} after {}", task.str(), status,
                                              FormatDuration(kPatience)));
@@ -115,7 +117,7 @@ TaskSpec Sleeper(const std::string& engine) {
   spec.name = TaskName::Trusted("latency");
   spec.engine = engine;
   spec.command = {"/bin/sleep", kLifeSeconds};
-  spec.restart.mode = RestartMode::kNo;
+  spec.restart = {RestartMode::kNo, 0};
   return spec;
 }
 

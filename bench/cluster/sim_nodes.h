@@ -6,13 +6,14 @@
 #include <string>
 
 #include "shared/base/error.h"
+#include "shared/wire/limits.h"
 
 namespace cube::bench {
 
 struct SimNodesOptions {
   std::string url;
   std::uint32_t nodes = 500;
-  std::uint32_t tasks_max = 1'000'000;  // of each node
+  std::uint32_t tasks_max = wire::kNodeTasksMax;  // of each node
 };
 
 // Runs until SIGTERM, then prints one line of counts.

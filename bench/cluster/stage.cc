@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <fstream>
 #include <thread>
 
 #include "shared/bus/nats_bus.h"
@@ -81,6 +82,9 @@ Result<void> Stage::WaitForNodes(std::uint64_t count) {
     }
     std::this_thread::sleep_for(kLookEvery);
   }
+  std::ifstream log(dir_.path() + "/manager.log");
+  fmt::print(stderr, "cube-manager said:\n");
+  for (std::string line; std::getline(log, line);) fmt::print(stderr, "  {}\n", line);
   return Fail(Code::kTimedOut, fmt::format("{} of {} nodes are ready after {}", ready, count,
                                            FormatDuration(kPatience)));
 }

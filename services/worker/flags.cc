@@ -4,6 +4,7 @@
 #include "shared/base/version.h"
 #include "shared/domain/rules.h"
 #include "shared/wire/human.h"
+#include "shared/wire/limits.h"
 
 namespace cube::worker {
 namespace {
@@ -44,7 +45,7 @@ void AddFlags(CLI::App& app, Flags& flags) {
       ->envname("CUBE_DISK");
   app.add_option("--max-tasks", flags.tasks_max, "tasks at one time")
       ->envname("CUBE_MAX_TASKS")
-      ->check(CLI::Range(1u, 1'000'000u))
+      ->check(CLI::Range(1u, wire::kNodeTasksMax))
       ->capture_default_str();
   app.add_option("--label", flags.labels, "key=value that constraints look at; repeat it")
       ->envname("CUBE_LABEL")

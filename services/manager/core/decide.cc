@@ -1,6 +1,7 @@
 #include "services/manager/core/decide.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "shared/base/check.h"
 
@@ -9,6 +10,9 @@ namespace {
 
 // Bounds above the encoded size of items; fixed-width parts rounded up generously.
 constexpr std::size_t kItemBytes = 96;
+// A start names its node, spec and explanation by their places in the message's tables: framing and
+// four small numbers.
+constexpr std::size_t kStartBytes = 40;
 constexpr std::size_t kSpecBytes = 256;
 constexpr std::size_t kEntryBytes = 16;
 
@@ -137,19 +141,22 @@ class Planner::Cycle {
   }
 
   bool AddStart(const Task& task, Choice choice, NodeName& last) {
-    std::size_t size = kItemBytes + task.id.str().size();
+    std::size_t size = kStartBytes + task.id.str().size();
     // Each table entry is paid for once; a spec may be shared by many tasks.
     const bool new_spec = !specs_.contains(task.spec.get());
     if (new_spec) size += SizeOf(*task.spec);
     const bool new_node = !nodes_.contains(choice.node);
     if (new_node) size += choice.node.str().size() + kEntryBytes;
-    size += SizeOf(choice.explanation);
+    // Tasks of one shape follow each other, mostly with one explanation for all.
+    const bool new_reason = !explained_ || *explained_ != choice.explanation;
+    if (new_reason) size += SizeOf(choice.explanation);
     const Node& node = view_.nodes.at(choice.node);
     StartAttempt start{task.id, task.attempt + 1, choice.node, task.spec,
                        std::move(choice.explanation)};
     if (!Add(std::move(start), size)) return false;
     if (new_spec) specs_.insert(task.spec.get());
     if (new_node) nodes_.insert(node.name);
+    if (new_reason) explained_ = std::get<StartAttempt>(items_.back()).explanation;
     overlay_.Take(node, *task.spec);
     last = node.name;
     return true;
@@ -178,6 +185,7 @@ class Planner::Cycle {
   std::size_t bytes_ = 0;
   std::set<const TaskSpec*> specs_;  // only asked whether it contains, never iterated
   std::set<NodeName> nodes_;
+  std::optional<Explanation> explained_;  // of the last start
 };
 
 Result<Planner> Planner::Make(const Settings& settings) {
