@@ -1,5 +1,6 @@
 // cube-worker: reads its flags, takes its folder, and runs until it is told to end.
 #include <cstdio>
+#include <utility>
 
 #include "services/worker/process.h"
 #include "shared/logging/logging.h"
@@ -11,11 +12,14 @@ Result<int> RunWorker(const Flags& flags) {
   CUBE_TRY_VOID(service::ConfigureLogging(flags.service));
   CUBE_TRY(const std::string state, service::StateDirOf(flags.service));
   CUBE_TRY(const NodeFolder folder, OpenNodeFolder(state, flags.name));
-  logging::Log(logging::Level::kInfo, "cube-worker started",
-               {{"node", folder.name.str()}, {"named_by", folder.how}, {"state", folder.dir}});
+  bool first = true;
   for (;;) {
     Process process(flags, folder);
     CUBE_TRY_VOID(process.Open());
+    if (std::exchange(first, false)) {
+      logging::Log(logging::Level::kInfo, "cube-worker started",
+                   {{"node", folder.name.str()}, {"named_by", folder.how}, {"state", folder.dir}});
+    }
     const Process::End end = process.Run();
     if (!end.again) return end.code;
   }

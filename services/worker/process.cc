@@ -92,6 +92,8 @@ void Process::OpenBuses() {
 }
 
 Result<void> Process::Open() {
+  // First: reading a large store takes its time, and a signal in it is not an accident.
+  CUBE_TRY(signals_, runtime::SignalWatch::Start([this](int) { inbox_.PushAlways(Shutdown{}); }));
   CUBE_TRY(LoopOptions options, OptionsOfLoop());
   CUBE_TRY(StoredState state, OpenStore());
   CUBE_TRY(Engines engines, Engines::Make(flags_.engines, folder_.dir, [this](FromEngine event) {
@@ -99,7 +101,6 @@ Result<void> Process::Open() {
            }));
   engines_ = std::make_unique<Engines>(std::move(engines));
   loop_ = std::make_unique<WorkerLoop>(std::move(options), std::move(state), clock_.now());
-  CUBE_TRY(signals_, runtime::SignalWatch::Start([this](int) { inbox_.PushAlways(Shutdown{}); }));
   OpenBuses();
   return {};
 }
