@@ -24,6 +24,7 @@ SETTLE_SECONDS = 180
 ACCEPT_SECONDS = 120
 HOLD_SECONDS = 5       # afterwards nothing may move: longer than it takes to call a node down
 STOP_SHARE = 0.3       # of the operations after the first round
+PAUSE_SECONDS_MAX = 0.5  # between two operations: so that they go on while somebody is down
 
 VICTIMS = [["manager"], ["a"], ["b"], ["a", "b"], ["manager", "a"], ["manager", "a", "b"],
            ["nats"], ["nats", "manager"], ["nats", "a"]]
@@ -48,20 +49,23 @@ class Submitter(threading.Thread):
     def run(self):
         try:
             for number in range(self._operations):
-                by_cube = self._random.random() < 0.4
-                if self._stoppable and self._random.random() < STOP_SHARE:
-                    task = self._stoppable.pop(self._random.randrange(len(self._stoppable)))
-                    self._until_taken(lambda: self._stop_task(task, by_cube))  # pylint: disable=W0640
-                    self.stopped.append(task)
-                else:
-                    spec = self._spec(number)
-                    self._until_taken(lambda: self._submit(spec, by_cube))  # pylint: disable=W0640
-                    self.accepted.append(spec["id"])
+                time.sleep(self._random.random() * PAUSE_SECONDS_MAX)
+                self._operate(number, by_cube=self._random.random() < 0.4)
                 self.done += 1
-        except BaseException as error:  # pylint: disable=broad-except
+        except BaseException as error:
             self.failure = error
         finally:
             self._disconnect()
+
+    def _operate(self, number, by_cube):
+        if self._stoppable and self._random.random() < STOP_SHARE:
+            task = self._stoppable.pop(self._random.randrange(len(self._stoppable)))
+            self._until_taken(lambda: self._stop_task(task, by_cube))
+            self.stopped.append(task)
+        else:
+            spec = self._spec(number)
+            self._until_taken(lambda: self._submit(spec, by_cube))
+            self.accepted.append(spec["id"])
 
     def _spec(self, number):
         script = None
@@ -116,9 +120,8 @@ class Chaos(suite.Case):
         self.running = set()
         self.stopped = set()
 
-    def strike(self, cluster, dice, victims, submitter):
-        """Kills at a random moment of the submitting, and brings back after a random time."""
-        moment = dice.randrange(submitter._operations)  # pylint: disable=protected-access
+    def strike(self, cluster, dice, victims, submitter, moment):
+        """Kills after so many operations, and brings back after a random time."""
         wait_for("the moment", lambda: submitter.done >= moment or not submitter.is_alive(),
                  SETTLE_SECONDS)
         time.sleep(dice.random() * 0.1)  # not in step with the submitter's own acknowledgements
@@ -137,8 +140,9 @@ class Chaos(suite.Case):
         dice = random.Random(seed)
         submitter = Submitter(cluster, seed, operations, sorted(self.running))
         submitter.start()
-        for victims in strikes:
-            self.strike(cluster, dice, victims, submitter)
+        moments = sorted(dice.randrange(operations) for _ in strikes)
+        for victims, moment in zip(strikes, moments):
+            self.strike(cluster, dice, victims, submitter, moment)
         submitter.join(SETTLE_SECONDS)
         self.assertIsNone(submitter.failure)
         self.assertFalse(submitter.is_alive(), "the submitter hangs")

@@ -205,8 +205,8 @@ class Lifecycle:
             spec = cluster.spec("http", "echo served > /tmp/index.html; "
                                 "exec httpd -f -p 8080 -h /tmp", ports=[8080])
         else:
-            spec = cluster.spec("http", 'exec python3 -m http.server -b 127.0.0.1 "$CUBE_PORT_8080"',
-                                ports=[8080])
+            spec = cluster.spec("http", "exec python3 -m http.server -b 127.0.0.1 "
+                                '"$CUBE_PORT_8080"', ports=[8080])
         task = cluster.run(spec)[0]
         ports = wait_for("a port", lambda: cluster.tasks()[task]["ports"])
         self.assertEqual((ports[0]["port"], ports[0]["protocol"]), (8080, "tcp"))
