@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import sys
 import time
 import unittest
@@ -15,6 +16,7 @@ TASK_FIELDS = {"id", "name", "job", "slot", "node", "status", "healthy", "attemp
                "image", "reason", "exit_code", "ports", "created_at", "started_at", "finished_at"}
 NODE_FIELDS = {"name", "status", "eligible", "cpus", "memory", "disk", "allocated", "used",
                "tasks", "labels", "engines", "version"}
+STEPS = ["pending", "scheduled", "pulling", "starting", "running"]
 TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$"
 
 
@@ -52,6 +54,9 @@ class Lifecycle:
                            "sleep 1000000 & wait")
         task = ran.out.strip()
         self.assertRegex(task, r"^web-[a-z0-9]{8}$", "data on stdout is the id alone")
+        shown = re.findall(rf"^{task}: (\w+)", ran.err, re.MULTILINE)
+        self.assertEqual(shown, [s for s in STEPS if s in shown], "progress never goes back")
+        self.assertEqual(shown[-1], "running")
 
         shown = cluster.tasks(everything=False)[task]
         self.assertLessEqual(TASK_FIELDS, set(shown))
@@ -222,7 +227,8 @@ class Lifecycle:
 
     def test_unknown(self):
         cluster = self.cluster
-        self.assertIn("nonesuch-00000000", cluster.cube("stop", "nonesuch-00000000", code=3).err)
+        self.assertEqual(cluster.cube("stop", "nonesuch-00000000", code=3).err,
+                         "cube: there is no task 'nonesuch-00000000'\n")
         for command in ("status", "logs", "wait"):
             self.assertIn("nonesuch", cluster.cube(command, "nonesuch", code=3).err)
         self.assertIn("nonesuch", cluster.cube("node", "inspect", "nonesuch", code=3).err)
