@@ -41,7 +41,7 @@ bool Liveness::IsSilent(const NodeName& name) const {
 
 void Liveness::OnEcho(const View& view, bool quiet, MonoTime now, std::string& notice) {
   ++echoes_;
-  std::set<NodeName> silent;
+  std::map<NodeName, std::uint64_t> silent;
   std::size_t up = 0;
   for (const auto& [name, node] : view.nodes) {
     if (node.incarnation == 0) continue;
@@ -49,7 +49,7 @@ void Liveness::OnEcho(const View& view, bool quiet, MonoTime now, std::string& n
     if (it->second.instance != node.instance) it->second = {echoes_, 0, node.instance};
     if (node.down) continue;
     ++up;
-    if (IsSilent(name)) silent.insert(name);
+    if (IsSilent(name)) silent.emplace(name, node.instance);
   }
   if (!quiet) return;  // heartbeats may still lie in the inbox: judge at the next echo
   if (silent.size() < kMassSilenceMin || silent.size() * kMassSilenceShare <= up) {
@@ -91,14 +91,12 @@ void Liveness::JudgeJoins(const View& view, Verdicts& verdicts) {
 Verdicts Liveness::Judge(const View& view) {
   Verdicts verdicts;
   JudgeJoins(view, verdicts);
-  std::erase_if(silent_, [&view, this](const NodeName& name) {
-    const auto it = view.nodes.find(name);
-    if (it == view.nodes.end() || it->second.down) return true;
-    // The silence was another worker's: the one welcomed since then has the full time.
-    const auto heard = heard_.find(name);
-    return heard == heard_.end() || heard->second.instance != it->second.instance;
+  // The silence of one worker says nothing about the next one, which was welcomed since.
+  std::erase_if(silent_, [&view](const auto& entry) {
+    const auto it = view.nodes.find(entry.first);
+    return it == view.nodes.end() || it->second.down || it->second.instance != entry.second;
   });
-  for (const NodeName& name : silent_) {
+  for (const auto& [name, instance] : silent_) {
     // A worker that takes over the name is welcomed instead: its launches may still run.
     if (std::find(verdicts.join_ok.begin(), verdicts.join_ok.end(), name) ==
         verdicts.join_ok.end()) {

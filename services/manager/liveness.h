@@ -53,7 +53,7 @@ class Liveness {
 
   std::uint64_t echoes_ = 0;
   std::map<NodeName, Heard> heard_;
-  std::set<NodeName> silent_;
+  std::map<NodeName, std::uint64_t> silent_;  // with the instance that is silent
   std::set<NodeName> returned_;
   struct Join {
     std::uint64_t instance = 0;

@@ -16,7 +16,7 @@ from lib import checks, suite
 from lib.cluster import Cluster, wait_for, why_no_docker
 from lib.nats import NatsError
 
-ROUNDS = int(os.environ.get("CUBE_E2E_ROUNDS", "5"))
+ROUNDS = int(os.environ.get("CUBE_E2E_ROUNDS", "4"))
 SEED = int(os.environ.get("CUBE_E2E_SEED") or random.SystemRandom().randrange(1 << 32))
 KILLS = 3              # in one round
 DOWN_SECONDS_MAX = 5   # more than the three heartbeats after which a node counts as down
@@ -24,6 +24,7 @@ SETTLE_SECONDS = 180
 ACCEPT_SECONDS = 120
 HOLD_SECONDS = 5       # afterwards nothing may move: longer than it takes to call a node down
 STOP_SHARE = 0.3       # of the operations after the first round
+PAUSE_SECONDS_MAX = 0.5  # between two operations: so that they go on while somebody is down
 
 VICTIMS = [["manager"], ["a"], ["b"], ["a", "b"], ["manager", "a"], ["manager", "a", "b"],
            ["nats"], ["nats", "manager"], ["nats", "a"]]
@@ -48,20 +49,23 @@ class Submitter(threading.Thread):
     def run(self):
         try:
             for number in range(self._operations):
-                by_cube = self._random.random() < 0.4
-                if self._stoppable and self._random.random() < STOP_SHARE:
-                    task = self._stoppable.pop(self._random.randrange(len(self._stoppable)))
-                    self._until_taken(lambda: self._stop_task(task, by_cube))  # pylint: disable=W0640
-                    self.stopped.append(task)
-                else:
-                    spec = self._spec(number)
-                    self._until_taken(lambda: self._submit(spec, by_cube))  # pylint: disable=W0640
-                    self.accepted.append(spec["id"])
+                time.sleep(self._random.random() * PAUSE_SECONDS_MAX)
+                self._operate(number, by_cube=self._random.random() < 0.4)
                 self.done += 1
-        except BaseException as error:  # pylint: disable=broad-except
+        except BaseException as error:
             self.failure = error
         finally:
             self._disconnect()
+
+    def _operate(self, number, by_cube):
+        if self._stoppable and self._random.random() < STOP_SHARE:
+            task = self._stoppable.pop(self._random.randrange(len(self._stoppable)))
+            self._until_taken(lambda: self._stop_task(task, by_cube))
+            self.stopped.append(task)
+        else:
+            spec = self._spec(number)
+            self._until_taken(lambda: self._submit(spec, by_cube))
+            self.accepted.append(spec["id"])
 
     def _spec(self, number):
         script = None
@@ -116,9 +120,8 @@ class Chaos(suite.Case):
         self.running = set()
         self.stopped = set()
 
-    def strike(self, cluster, dice, victims, submitter):
-        """Kills at a random moment of the submitting, and brings back after a random time."""
-        moment = dice.randrange(submitter._operations)  # pylint: disable=protected-access
+    def strike(self, cluster, dice, victims, submitter, moment):
+        """Kills after so many operations, and brings back after a random time."""
         wait_for("the moment", lambda: submitter.done >= moment or not submitter.is_alive(),
                  SETTLE_SECONDS)
         time.sleep(dice.random() * 0.1)  # not in step with the submitter's own acknowledgements
@@ -131,14 +134,15 @@ class Chaos(suite.Case):
         for name in sorted(victims, key=lambda name: name != "nats"):
             cluster.start_again(name)
 
-    def round(self, cluster, number, operations, strikes, managers=("manager",)):
+    def round(self, cluster, number, operations, strikes, hold=False):
         """strikes: lists of names; each is killed once, in that order."""
         seed = f"{SEED}-{number}"
         dice = random.Random(seed)
         submitter = Submitter(cluster, seed, operations, sorted(self.running))
         submitter.start()
-        for victims in strikes:
-            self.strike(cluster, dice, victims, submitter)
+        moments = sorted(dice.randrange(operations) for _ in strikes)
+        for victims, moment in zip(strikes, moments):
+            self.strike(cluster, dice, victims, submitter, moment)
         submitter.join(SETTLE_SECONDS)
         self.assertIsNone(submitter.failure)
         self.assertFalse(submitter.is_alive(), "the submitter hangs")
@@ -146,16 +150,16 @@ class Chaos(suite.Case):
         self.running -= set(submitter.stopped)
         self.stopped |= set(submitter.stopped)
         began = time.monotonic()
-        self.settled(cluster)
-        print(f"  round {number}: {len(self.running)} run exactly once, {len(self.stopped)} are "
-              f"stopped, {time.monotonic() - began:.1f} s after the last one came back; "
-              f"managers: {', '.join(managers)}")
-
-    def settled(self, cluster):
         tasks = checks.wait_exactly_once(cluster, self.running, SETTLE_SECONDS)
+        print(f"  round {number}: {len(self.running)} run exactly once, {len(self.stopped)} are "
+              f"stopped, {time.monotonic() - began:.1f} s after the last one came back")
         self.assertEqual(set(tasks), self.running | self.stopped, "tasks that nobody asked for")
         self.check_starts(cluster)
-        # From here on nothing may move.
+        if hold:
+            self.hold(cluster, tasks)
+
+    def hold(self, cluster, tasks):
+        """From here on nothing may move."""
         before = {task: (t["attempt"], t["launch"], t["node"]) for task, t in tasks.items()}
         time.sleep(HOLD_SECONDS)
         tasks = cluster.tasks()
@@ -195,7 +199,7 @@ class ChaosProcessTest(Chaos):
             dice = random.Random(SEED)
             for number in range(ROUNDS):
                 strikes = [dice.choice(VICTIMS) for _ in range(KILLS)]
-                self.round(cluster, number, 20, strikes)
+                self.round(cluster, number, 20, strikes, number == ROUNDS - 1)
             self.check_log(cluster)
             self.stop_all(cluster)
             self.check_log(cluster)
@@ -205,7 +209,7 @@ class ChaosProcessTest(Chaos):
         with Cluster("process") as cluster:
             cluster.start()
             for number, victims in enumerate(VICTIMS):
-                self.round(cluster, number, 8, [victims])
+                self.round(cluster, number, 8, [victims], number == len(VICTIMS) - 1)
             self.check_log(cluster)
 
     def test_two_managers(self):
@@ -217,7 +221,7 @@ class ChaosProcessTest(Chaos):
             for number in range(2):
                 strikes = [dice.choice([["manager"], ["manager2"], ["a"], ["nats"], list(both),
                                         ["manager", "b"]]) for _ in range(KILLS)]
-                self.round(cluster, number, 20, strikes, both)
+                self.round(cluster, number, 20, strikes, number == 1)
             self.check_log(cluster)
             leaders = [e["manager"] for e in cluster.events() if e["kind"] == "term"]
             print(f"  terms: {' '.join(leaders)}")
@@ -232,7 +236,7 @@ class ChaosDockerTest(Chaos):
             dice = random.Random(SEED + 2)
             for number in range(2):
                 strikes = [dice.choice(VICTIMS) for _ in range(2)]
-                self.round(cluster, number, 8, strikes)
+                self.round(cluster, number, 8, strikes, number == 1)
             for task, found in checks.containers(cluster.unique, everything=True).items():
                 keys = [entry[1:3] for entry in found]
                 self.assertEqual(len(keys), len(set(keys)), f"{task}: a launch has two containers")

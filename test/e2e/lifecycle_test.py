@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import sys
 import time
 import unittest
@@ -15,6 +16,7 @@ TASK_FIELDS = {"id", "name", "job", "slot", "node", "status", "healthy", "attemp
                "image", "reason", "exit_code", "ports", "created_at", "started_at", "finished_at"}
 NODE_FIELDS = {"name", "status", "eligible", "cpus", "memory", "disk", "allocated", "used",
                "tasks", "labels", "engines", "version"}
+STEPS = ["pending", "scheduled", "pulling", "starting", "running"]
 TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$"
 
 
@@ -52,6 +54,9 @@ class Lifecycle:
                            "sleep 1000000 & wait")
         task = ran.out.strip()
         self.assertRegex(task, r"^web-[a-z0-9]{8}$", "data on stdout is the id alone")
+        shown = re.findall(rf"^{task}: (\w+)", ran.err, re.MULTILINE)
+        self.assertEqual(shown, [s for s in STEPS if s in shown], "progress never goes back")
+        self.assertEqual(shown[-1], "running")
 
         shown = cluster.tasks(everything=False)[task]
         self.assertLessEqual(TASK_FIELDS, set(shown))
@@ -205,8 +210,8 @@ class Lifecycle:
             spec = cluster.spec("http", "echo served > /tmp/index.html; "
                                 "exec httpd -f -p 8080 -h /tmp", ports=[8080])
         else:
-            spec = cluster.spec("http", 'exec python3 -m http.server -b 127.0.0.1 "$CUBE_PORT_8080"',
-                                ports=[8080])
+            spec = cluster.spec("http", "exec python3 -m http.server -b 127.0.0.1 "
+                                '"$CUBE_PORT_8080"', ports=[8080])
         task = cluster.run(spec)[0]
         ports = wait_for("a port", lambda: cluster.tasks()[task]["ports"])
         self.assertEqual((ports[0]["port"], ports[0]["protocol"]), (8080, "tcp"))
@@ -222,7 +227,8 @@ class Lifecycle:
 
     def test_unknown(self):
         cluster = self.cluster
-        self.assertIn("nonesuch-00000000", cluster.cube("stop", "nonesuch-00000000", code=3).err)
+        self.assertEqual(cluster.cube("stop", "nonesuch-00000000", code=3).err,
+                         "cube: there is no task 'nonesuch-00000000'\n")
         for command in ("status", "logs", "wait"):
             self.assertIn("nonesuch", cluster.cube(command, "nonesuch", code=3).err)
         self.assertIn("nonesuch", cluster.cube("node", "inspect", "nonesuch", code=3).err)

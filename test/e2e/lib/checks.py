@@ -46,7 +46,8 @@ def starts(folder):
     return counts
 
 
-def _parent(pid):
+def parent(pid):
+    """The process that has started it; 0 if it has gone."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             return int(file.read().rpartition(b")")[2].split()[1])
@@ -75,7 +76,7 @@ def living_processes(unique):
                                  int(variables["CUBE_LAUNCH"]))
     tasks = collections.defaultdict(list)
     for pid, (task, *rest) in found.items():
-        if _parent(pid) not in found:  # not a child of the command
+        if parent(pid) not in found:  # not a child of the command
             tasks[task].append((*rest, pid))
     return tasks
 
@@ -136,6 +137,16 @@ def wait_exactly_once(cluster, wanted, timeout):
         wrong = wrong or engine_agrees(cluster, wanted, tasks)
         return tasks if not wrong else f"not yet: {len(wrong)} wrong: {'; '.join(wrong[:5])}"
     return wait_for(f"{len(wanted)} tasks run exactly once", good, timeout)
+
+
+def wait_exactly_once_on(cluster, wanted, node, timeout):
+    """Each wanted task runs once on that node; what other nodes have left over does not count."""
+    def good():
+        tasks = cluster.tasks()
+        running = living(cluster)
+        return all(tasks[task]["status"] == "running" and tasks[task]["node"] == node
+                   and sum(place[0] == node for place in running[task]) == 1 for task in wanted)
+    wait_for(f"{len(wanted)} tasks run on {node}", good, timeout)
 
 
 # ---- the feed ------------------------------------------------------------------------------------
