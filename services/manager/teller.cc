@@ -119,6 +119,7 @@ void Teller::TellNodes(const View& view, std::uint64_t seq, const DecisionBatch&
       answer.term = view.term;
       answer.node = refuse->node;
       answer.instance = refuse->instance;
+      answer.seq = seq;
       answer.items.emplace_back(JoinRefused{refuse->instance, refuse->reason});
       Send(answer, out);
     }

@@ -65,6 +65,26 @@ TEST(TellerTest, AWorkerThatLacksNothingIsToldSoAndOneBehindGetsTheWholeSet) {
   EXPECT_EQ(PagesIn(out).size(), 1u);
 }
 
+TEST(TellerTest, ARefusedWorkerCanReadWhy) {
+  LogWriter log;
+  log.Join("n1", kCapacity);
+  log.SayJoined("n1", 999, kCapacity);
+  const DecisionBatch batch = log.Next({RefuseNode{NodeName::Trusted("n1"), 999, "taken"}});
+  Teller teller{wire::Subjects()};
+  Operations out;
+  bus::OpId next_op = 1;
+  const Teller::Before before = Teller::Remember(log.view(), batch);
+  log.Decide(batch.items);
+  teller.TellNodes(log.view(), log.view().valid_seq, batch, before, next_op, out);
+  const std::vector<Operation> told = out.Take();
+  ASSERT_EQ(told.size(), 1u);
+  const auto& publish = std::get<bus::Publish>(std::get<bus::Operation>(told[0]));
+  const Result<AssignBatch> answer = wire::DecodeAssign(publish.payload);
+  ASSERT_TRUE(answer.has_value()) << answer.error().Text();
+  EXPECT_EQ(answer->instance, 999u);
+  EXPECT_TRUE(std::holds_alternative<JoinRefused>(answer->items.at(0)));
+}
+
 TEST(TellerTest, TheFeedIsToldOnceAndAnOutcomeOnlyToASafeToken) {
   LogWriter log;
   log.Submit("a-1", test::Spec("a"));
