@@ -68,7 +68,9 @@ int main(int argc, char** argv) {
   Options options;
   CLI::App app{"Simulates clusters, one thread, one seed each, and checks the laws.", "cube-sim"};
   app.add_option("--first", options.first, "first seed")->capture_default_str();
-  app.add_option("--seeds", options.seeds, "how many")->capture_default_str();
+  app.add_option("--seeds", options.seeds, "how many")
+      ->envname("CUBE_SIM_SEEDS")
+      ->capture_default_str();
   app.add_option("--minutes", options.minutes, "stop after this time; 0 = all seeds")
       ->capture_default_str();
   app.add_flag("--trace", options.trace, "print what happens");
