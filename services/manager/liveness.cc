@@ -70,7 +70,9 @@ void Liveness::OnEcho(const View& view, bool quiet, MonoTime now, std::string& n
 void Liveness::JudgeJoins(const View& view, Verdicts& verdicts) {
   for (const NodeName& name : view.joining) {
     const Node& node = view.nodes.at(name);
-    if (node.incarnation == 0 || node.down || silent_.contains(name)) {
+    // A down node whose worker beats again is that worker's.
+    const bool gone = (node.down && !returned_.contains(name)) || silent_.contains(name);
+    if (node.incarnation == 0 || gone) {
       verdicts.join_ok.push_back(name);
       continue;
     }

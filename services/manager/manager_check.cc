@@ -13,6 +13,8 @@ void ManagerLoop::BeginCheck() {
   tail_op_ = 0;
   tail_seq_.reset();
   check_ = {};
+  // Messages behind the last valid one are read again: their sequences may have come back.
+  view_.decision_seq = view_.valid_seq;
   const wire::Subjects& names = options_.subjects;
   auto ask = [this](const std::string& stream, std::uint64_t seq, bus::OpId& state,
                     bus::OpId& message) {
@@ -80,6 +82,7 @@ void ManagerLoop::EndCheck() {
     out_.Commit(ClearView());
     const std::uint64_t foreign = view_.foreign_messages;
     view_ = View{};
+    planner_.ForgetFull();
     view_.foreign_messages = foreign;
   }
   phase_ = Phase::kFollowing;

@@ -125,9 +125,9 @@ void ManagerLoop::OnMessage(const bus::Message& message, bool quiet) {
     return;
   }
   if (message.subscription != kQuerySub || !bus::SafeReplySubject(message.reply_to)) return;
-  const std::uint64_t min_intent =
-      queries_.size() < kQueriesWaitingMax ? WantedIntent(message.payload) : 0;
-  queries_.push_back({message, min_intent, now_.mono + kQueryWaitMax});
+  // A request is a core message: who gets no answer asks again, or another manager.
+  if (queries_.size() >= kQueriesWaitingMax) return;
+  queries_.push_back({message, WantedIntent(message.payload), now_.mono + kQueryWaitMax});
 }
 
 void ManagerLoop::OnHeartbeat(const bus::Message& message, bool quiet) {
@@ -143,10 +143,13 @@ void ManagerLoop::OnHeartbeat(const bus::Message& message, bool quiet) {
   if (!liveness_.OnHeartbeat(view_, *beat)) return;
   const NodeName name = NodeName::Trusted(beat->node);
   const Node& node = view_.nodes.at(name);
-  const bool behind = beat->incarnation != node.incarnation || beat->position < node.last_decision;
+  const bool behind = beat->incarnation != node.incarnation ||
+                      beat->position < node.last_decision || beat->position > view_.valid_seq;
   std::uint32_t& lagging = lagging_[name];
   lagging = behind ? lagging + 1 : 0;
-  const std::uint64_t position = beat->incarnation == node.incarnation ? beat->position : 0;
+  // A position that the log has not reached comes from a log that lost its end: worth nothing.
+  const bool known = beat->incarnation == node.incarnation && beat->position <= view_.valid_seq;
+  const std::uint64_t position = known ? beat->position : 0;
   if (beat->hello || lagging >= kLaggingBeats) {
     hellos_[name] = position;
     lagging = 0;

@@ -86,7 +86,9 @@ MonoTime ManagerLoop::NextDeadline() const {
       next = std::min(next, facts_since_ + kFactsGatherMax);
     }
   }
-  for (const WaitingQuery& query : queries_) next = std::min(next, query.deadline);
+  if (!in_flight_) {  // they are answered between cycles
+    for (const WaitingQuery& query : queries_) next = std::min(next, query.deadline);
+  }
   return next;
 }
 
@@ -133,6 +135,7 @@ void ManagerLoop::MaybeTakeOver() {
       view_.term_start ? view_.term_start->cluster : Base32(random_.Next(), kClusterNameDigits);
   term_start_ = TermStart{cluster, options_.name, kValidationVersion, options_.settings};
   told_ = view_.told;
+  planner_.ForgetFull();
   teller_.ForgetFeed();
   liveness_.Reset();
   lagging_.clear();
@@ -224,7 +227,8 @@ void ManagerLoop::OnAppended(const bus::Appended& done) {
   teller_.TellFeed(view_, now_.mono, out_);
   told_ = view_.stamp;
   Save();
-  if (phase_ == Phase::kChecking && check_.pending.empty()) BeginCheck();
+  // What a check has asked for was compared with the position before.
+  if (phase_ == Phase::kChecking) BeginCheck();
 }
 
 void ManagerLoop::StandDown(const std::string& why) {
@@ -250,6 +254,7 @@ void ManagerLoop::Reload(const std::string& why) {
   }
   view_ = std::move(*view);
   view_.foreign_messages = foreign;
+  planner_.ForgetFull();
   retry_at_ = now_.mono + retry_after_;
   retry_after_ = std::min(retry_after_ * 2, kRetryAfterMax);
   if (phase_ != Phase::kFollowing && phase_ != Phase::kLeading) return;

@@ -37,7 +37,7 @@ inline constexpr Duration kAppendTimeout = std::chrono::seconds(5);
 // full stream), up to the maximum.
 inline constexpr Duration kRetryAfter = std::chrono::milliseconds(200);
 inline constexpr Duration kRetryAfterMax = std::chrono::seconds(5);
-// Requests that wait at one time; beyond it they are answered at once, as far as the view is.
+// Requests that wait at one time; beyond it they are dropped, as NATS does with slow readers.
 inline constexpr std::size_t kQueriesWaitingMax = 1024;
 inline constexpr Duration kQueryWaitMax = std::chrono::seconds(3);
 // Decisions a follower folds in one step before it looks at other inputs.

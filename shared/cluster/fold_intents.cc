@@ -47,12 +47,15 @@ IntentResult FoldStop(View& view, const Position& at, std::uint32_t index, const
   if (task == nullptr) {
     return Refused(view, at, index, stop.id.str(), {Code::kNotFound, "no task has this id", "id"});
   }
-  if (task->stop_wanted || IsFinished(*task)) {
+  const Duration grace = stop.grace.value_or(task->spec->stop_grace);
+  // Asked again, a stop can only become more urgent.
+  if (IsFinished(*task) || (task->stop_wanted && grace >= task->stop_grace)) {
     return {index, Kind::kUnchanged, stop.id.str(), {}};
   }
-  fold::ChangeTask(view, *task, [&stop](Task& t) {
+  fold::ChangeTask(view, *task, [grace](Task& t) {
     t.stop_wanted = true;
-    t.stop_grace = stop.grace.value_or(t.spec->stop_grace);
+    t.stop_grace = grace;
+    t.stop_told = false;
   });
   return {index, Kind::kAccepted, stop.id.str(), {}};
 }

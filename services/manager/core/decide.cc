@@ -195,6 +195,9 @@ Result<Planner> Planner::Make(const Settings& settings) {
 
 std::vector<DecisionItem> Planner::Decide(const View& view, const Verdicts& verdicts,
                                           WallTime now) {
+  // Shapes come from users: those that nobody waits for any more are not kept.
+  std::erase_if(full_since_,
+                [&view](const auto& entry) { return entry.second != view.room_version; });
   return Cycle(*this, view, verdicts, now).Run();
 }
 

@@ -45,6 +45,10 @@ class Planner {
   // Why a pending task is not placed now.
   [[nodiscard]] std::string WhyPending(const View& view, const Task& task) const;
 
+  // To be called when the view is another one than Decide saw last (read back, or made anew): its
+  // versions begin again.
+  void ForgetFull() { full_since_.clear(); }
+
   [[nodiscard]] const Settings& settings() const { return settings_; }
 
  private:

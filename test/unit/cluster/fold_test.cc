@@ -143,6 +143,25 @@ TEST(FoldTest, AStopReachesATaskInEveryState) {
   EXPECT_EQ(log.StatusOf("c-1"), Status::kStopped);
 }
 
+TEST(FoldTest, AStopAskedAgainCanOnlyBecomeMoreUrgent) {
+  LogWriter log;
+  log.Join("n1", {4000, 1 << 30, 0});
+  log.Submit("a-1", test::Spec("a"));
+  log.Decide({log.Start("a-1", "n1")});
+  const auto stop = [&log](int seconds) {
+    IntentBatch batch;
+    batch.items.emplace_back(
+        StopTask{TaskId::Trusted("a-1"), Duration(std::chrono::seconds(seconds))});
+    return log.Intend(batch).at(0).kind;
+  };
+  EXPECT_EQ(stop(60), IntentResult::Kind::kAccepted);
+  log.Decide({StopAttempt{TaskId::Trusted("a-1"), 1, NodeName::Trusted("n1"), {}}});
+  EXPECT_EQ(stop(90), IntentResult::Kind::kUnchanged);
+  EXPECT_TRUE(log.view().stops_due.empty());
+  EXPECT_EQ(stop(0), IntentResult::Kind::kAccepted);
+  EXPECT_EQ(log.view().stops_due.size(), 1u) << "the node is told again";
+}
+
 TEST(FoldTest, AllocationFollowsTheLiveAttempts) {
   LogWriter log;
   log.Join("n1", {4000, 1 << 30, 0});

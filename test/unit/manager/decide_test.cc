@@ -124,6 +124,20 @@ TEST(DecideTest, TheMemoryOfFullShapesChangesNoAnswer) {
   }
 }
 
+TEST(DecideTest, AViewThatIsReadBackIsLookedAtAnew) {
+  LogWriter log;
+  log.Join("a", {1000, kGi, 0});
+  TaskSpec spec = test::Spec("t");
+  spec.resources = {600, 0, 0};
+  log.Submit("t-1", spec);
+  log.Submit("t-2", spec);
+  Planner planner = MakePlanner();
+  // These decisions never get into the log, and the view is read back as it was.
+  ASSERT_EQ(Placements(planner.Decide(log.view(), {}, WallFromNanos(1))).size(), 1u);
+  planner.ForgetFull();
+  EXPECT_EQ(Placements(planner.Decide(log.view(), {}, WallFromNanos(1))).size(), 1u);
+}
+
 TEST(DecideTest, HigherPriorityGoesFirst) {
   LogWriter log;
   log.Join("a", {1000, kGi, 0});

@@ -76,6 +76,15 @@ TEST_F(LivenessTest, AWorkerThatTakesOverASilentNameIsWelcomeAndNotCalledDown) {
   EXPECT_TRUE(Judge().silent.empty()) << "the silence was the old worker's";
 }
 
+TEST_F(LivenessTest, AReturnedWorkerKeepsItsNameAgainstAnotherThatAsks) {
+  log_.Decide({NodeDown{kNode, "test"}});
+  log_.SayJoined("n1", 999, kCapacity);
+  Beat(Instance());
+  const Verdicts verdicts = Judge();
+  EXPECT_TRUE(verdicts.join_ok.empty());
+  EXPECT_EQ(verdicts.heard, std::vector<NodeName>{kNode});
+}
+
 TEST_F(LivenessTest, ASecondWorkerOfALivingNodeIsRefused) {
   Beat(Instance());
   log_.SayJoined("n1", 999, kCapacity);

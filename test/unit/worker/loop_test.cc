@@ -313,7 +313,7 @@ TEST(Described, OncePerChange) {
   rig.Accept();
   rig.Pass(seconds(5));
   EXPECT_EQ(rig.Engine(engine::Down{"away"}), "commit\nappend 3: described;\n");
-  const auto& described = std::get<NodeDescribed>(rig.AppendedFacts().facts[0].what);
+  const auto described = std::get<NodeDescribed>(rig.AppendedFacts().facts[0].what);
   ASSERT_EQ(described.description.engines.size(), 1u);
   EXPECT_FALSE(described.description.engines[0].up);
   rig.Accept();
