@@ -70,7 +70,12 @@ Applied WorkerCore::Apply(const AssignBatch& b, Now now) {
   if (OnlyUpToDate(b)) {
     if (b.prev > meta_.position) return Applied::kGap;
   } else if (b.seq <= meta_.position) {
-    return Applied::kDuplicate;
+    if (b.term.epoch <= meta_.term.epoch) return Applied::kDuplicate;
+    // The log gives this sequence away again, so it had lost its end: what is desired is unknown
+    // until a complete set says it.
+    meta_.position = 0;
+    effects_.meta_changed = true;
+    return Applied::kGap;
   } else if (b.prev > meta_.position) {
     return Applied::kGap;
   }

@@ -135,6 +135,21 @@ TEST(Term, ANewerOneIsFollowedAnOlderOneLookedInto) {
   EXPECT_EQ(rig.core().attempts().size(), 1u) << "what runs goes on";
 }
 
+TEST(Term, ThatGivesAKnownSequenceAwayAgainMakesDesiredUnknownUntilItsSetComes) {
+  CoreRig rig = CoreRig::Ready();
+  rig.Apply(Batch(120, 10, {Start("a")}));
+  rig.Step();
+  AssignBatch again = Batch(101, 10, {Start("b")});  // the log had ended at 100
+  again.term = {again.term.epoch + 1, 999};
+  EXPECT_EQ(rig.Apply(again), "gap");
+  EXPECT_FALSE(rig.core().DesiredKnown()) << "nothing is started or stopped before the set";
+  EXPECT_EQ(rig.Step(), "");
+  DesiredPage set = Set(101, {Start("b")});
+  set.term = again.term;
+  EXPECT_EQ(rig.Apply(set), "applied");
+  EXPECT_EQ(rig.core().meta().position, 101u);
+}
+
 TEST(Set, OlderOnesAreDropped) {
   CoreRig rig = CoreRig::Ready();
   rig.Apply(Batch(12, 10, {Start("a")}));
