@@ -109,15 +109,6 @@ def test_sleeps(path, text):
                 yield number, "a test never sleeps: it waits for a condition, up to a deadline"
 
 
-def words_of_elsewhere(_path, text):
-    """The project speaks of itself alone: no folder or document of whoever happened to write it."""
-    elsewhere = "|".join(["(?<![\\w.])/wo" + "rk/", "\\.lib" + "rary\\b", "hand" + "book/",
-                          "nats-" + "facts", "book-" + "features"])
-    for number, line in enumerate(text.splitlines(), 1):
-        if match := re.search(elsewhere, line):
-            yield number, f"'{match.group()}' means nothing to a reader of this project"
-
-
 def proto_comments(_path, text):
     """Each field, value, message and enum has a comment before it or behind it."""
     previous_comment = False
@@ -179,7 +170,6 @@ def held_by(_path, text, files, test_names):
 
 
 CPP = [file_size, line_length, function_length, include_from_root, include_layers,
-       include_libraries, pure_calls, error_text_compared, test_sleeps, words_of_elsewhere]
-PROTO = [file_size, line_length, proto_comments, proto_enum_zero, words_of_elsewhere]
-TEXT = [words_of_elsewhere]
-SCRIPT = [file_size, line_length, words_of_elsewhere]
+       include_libraries, pure_calls, error_text_compared, test_sleeps]
+PROTO = [file_size, line_length, proto_comments, proto_enum_zero]
+SCRIPT = [file_size, line_length]

@@ -150,10 +150,6 @@ class Tree(unittest.TestCase):
         self.assertEqual(lines(rules.listed_in_cmake, "shared/base/time.cc", "", cmake), [1])
         self.assertEqual(lines(rules.listed_in_cmake, "shared/base/ror.cc", "", cmake), [1])
 
-    def test_words_of_elsewhere(self):
-        text = "good /srv/work/x\nsee /wo" + "rk/main/a\n"
-        self.assertEqual(lines(rules.words_of_elsewhere, "README.md", text), [2])
-
     def test_held_by(self):
         files, names = {"test/unit/a_test.cc"}, {"Fence.StaleManagerIsRefused"}
         good = "*Held by:* `test/unit/a_test.cc`, `Fence.StaleManagerIsRefused`\n"

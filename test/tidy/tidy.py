@@ -40,7 +40,7 @@ def rules_for(path, text):
     if is_script(path, text):
         return rules.SCRIPT
     if path.endswith(TEXT_SUFFIXES) or "/" not in path:
-        return rules.TEXT
+        return []  # prose and data: no rule looks at them
     return []
 
 
