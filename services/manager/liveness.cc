@@ -34,24 +34,27 @@ bool Liveness::OnHeartbeat(const View& view, const Heartbeat& beat) {
   return true;
 }
 
-bool Liveness::IsSilent(const NodeName& name) const {
-  const auto it = heard_.find(name);
-  return it != heard_.end() && echoes_ - it->second.echo >= kSilentEchoes;
-}
-
-void Liveness::OnEcho(const View& view, bool quiet, MonoTime now, std::string& notice) {
+void Liveness::OnEcho(const View& view) {
   ++echoes_;
-  std::map<NodeName, std::uint64_t> silent;
-  std::size_t up = 0;
   for (const auto& [name, node] : view.nodes) {
     if (node.incarnation == 0) continue;
     const auto [it, is_new] = heard_.try_emplace(name, Heard{echoes_, 0, node.instance});
     if (it->second.instance != node.instance) it->second = {echoes_, 0, node.instance};
-    if (node.down) continue;
-    ++up;
-    if (IsSilent(name)) silent.emplace(name, node.instance);
   }
-  if (!quiet) return;  // heartbeats may still lie in the inbox: judge at the next echo
+}
+
+void Liveness::OnDrained(const View& view, MonoTime now, std::string& notice) {
+  if (judged_ == echoes_) return;
+  judged_ = echoes_;
+  std::map<NodeName, std::uint64_t> silent;
+  std::size_t up = 0;
+  for (const auto& [name, node] : view.nodes) {
+    const auto heard = heard_.find(name);
+    if (node.incarnation == 0 || node.down || heard == heard_.end()) continue;
+    ++up;
+    const bool same = heard->second.instance == node.instance;
+    if (same && judged_ - heard->second.echo >= kSilentEchoes) silent.emplace(name, node.instance);
+  }
   if (silent.size() < kMassSilenceMin || silent.size() * kMassSilenceShare <= up) {
     mass_ = false;
     silent_ = std::move(silent);
@@ -83,7 +86,7 @@ void Liveness::JudgeJoins(const View& view, Verdicts& verdicts) {
     }
     if (heard.beats > join.beats) {
       verdicts.join_refused.push_back(name);
-    } else if (echoes_ - join.echo >= kSilentEchoes) {
+    } else if (judged_ >= join.echo + kSilentEchoes) {
       verdicts.join_ok.push_back(name);
     }
   }

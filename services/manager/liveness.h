@@ -35,9 +35,12 @@ class Liveness {
 
   // A heartbeat of a worker. -> whether that worker is the node's welcomed one.
   bool OnHeartbeat(const View& view, const Heartbeat& beat);
-  // The leader's own heartbeat has come back. `quiet` = nothing else waits in the inbox. Looks for
-  // silent nodes; `notice` gets a sentence if the verdict on many was put off.
-  void OnEcho(const View& view, bool quiet, MonoTime now, std::string& notice);
+  // The leader's own heartbeat has come back.
+  void OnEcho(const View& view);
+  // Nothing waits in the inbox any more: heartbeats that a slow bus delivered behind the echoes are
+  // counted. Only now is anybody judged; `notice` gets a sentence if the verdict on many was put
+  // off.
+  void OnDrained(const View& view, MonoTime now, std::string& notice);
 
   // What deciding should know; drops what the view shows to be done.
   [[nodiscard]] Verdicts Judge(const View& view);
@@ -48,10 +51,10 @@ class Liveness {
     std::uint64_t beats = 0;  // heartbeats counted
     std::uint64_t instance = 0;
   };
-  [[nodiscard]] bool IsSilent(const NodeName& name) const;
   void JudgeJoins(const View& view, Verdicts& verdicts);
 
   std::uint64_t echoes_ = 0;
+  std::uint64_t judged_ = 0;  // echoes_ when the inbox was drained last
   std::map<NodeName, Heard> heard_;
   std::map<NodeName, std::uint64_t> silent_;  // with the instance that is silent
   std::set<NodeName> returned_;

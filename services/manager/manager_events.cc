@@ -22,7 +22,7 @@ struct Overloaded : F... {
 
 }  // namespace
 
-void ManagerLoop::OnEvent(const bus::Event& event, bool quiet) {
+void ManagerLoop::OnEvent(const bus::Event& event) {
   std::visit(Overloaded{
                  [this](const bus::Connected& e) { OnConnected(e); },
                  [this](const bus::Disconnected& e) { OnDisconnected(e); },
@@ -33,7 +33,7 @@ void ManagerLoop::OnEvent(const bus::Event& event, bool quiet) {
                    if (!lease_.OnAppended(e)) OnAppended(e);
                  },
                  [this](const bus::AppendFailed& e) { OnAppendFailed(e); },
-                 [this, quiet](const bus::Message& e) { OnMessage(e, quiet); },
+                 [this](const bus::Message& e) { OnMessage(e); },
                  [this](const bus::Read& e) { reader_.OnRead(e); },
                  [this](const bus::ReadFailed& e) {
                    // The streams are looked at again: made anew, or found to have gone backwards.
@@ -119,28 +119,31 @@ void ManagerLoop::Subscribe() {
   out_.Bus(bus::Subscribe{kQuerySub, options_.subjects.QueryAll(), std::string(kQueryGroup)});
 }
 
-void ManagerLoop::OnMessage(const bus::Message& message, bool quiet) {
+void ManagerLoop::OnMessage(const bus::Message& message) {
   if (message.subscription == kHeartbeatSub) {
-    if (leading()) OnHeartbeat(message, quiet);
+    if (leading()) OnHeartbeat(message);
     return;
   }
   if (message.subscription != kQuerySub || !bus::SafeReplySubject(message.reply_to)) return;
   // A request is a core message: who gets no answer asks again, or another manager.
   if (queries_.size() >= kQueriesWaitingMax) return;
-  queries_.push_back({message, WantedIntent(message.payload), now_.mono + kQueryWaitMax});
+  queries_.push_back(
+      {message.reply_to,
+       Question(std::string(wire::Subjects::LastToken(message.subject)), message.payload),
+       now_.mono + kQueryWaitMax});
 }
 
-void ManagerLoop::OnHeartbeat(const bus::Message& message, bool quiet) {
+void ManagerLoop::OnHeartbeat(const bus::Message& message) {
   const Result<Heartbeat> beat = wire::DecodeHeartbeat(message.payload);
   if (!beat || beat->node != wire::Subjects::LastToken(message.subject)) return;
   if (beat->node == kLeaderHeartbeat) {
-    if (beat->instance != instance_) return;
-    std::string notice;
-    liveness_.OnEcho(view_, quiet, now_.mono, notice);
-    if (!notice.empty()) out_.Warn(notice);
+    if (beat->instance == instance_) liveness_.OnEcho(view_);
     return;
   }
-  if (!liveness_.OnHeartbeat(view_, *beat)) return;
+  if (!liveness_.OnHeartbeat(view_, *beat)) {
+    AnswerDisplaced(*beat);
+    return;
+  }
   const NodeName name = NodeName::Trusted(beat->node);
   const Node& node = view_.nodes.at(name);
   const bool behind = beat->incarnation != node.incarnation ||
@@ -154,6 +157,28 @@ void ManagerLoop::OnHeartbeat(const bus::Message& message, bool quiet) {
     hellos_[name] = position;
     lagging = 0;
   }
+}
+
+// Nothing that is told to the node concerns it any more, and it would beat on and run on for ever.
+void ManagerLoop::AnswerDisplaced(const Heartbeat& beat) {
+  const auto it = view_.nodes.find(NodeName::Trusted(beat.node));
+  if (it == view_.nodes.end()) return;
+  const Node& node = it->second;
+  // An incarnation that was never given comes from a log that lost its end: not for us to judge.
+  // One that asks to join is answered by a decision.
+  if (beat.incarnation == 0 || beat.incarnation >= node.incarnation ||
+      beat.instance == node.instance || beat.instance == node.joining_instance) {
+    return;
+  }
+  const Duration wait = node.down ? kDisplacedPatience : kDisplacedInterval;
+  const auto [tell_at, is_new] =
+      displaced_.try_emplace(node.name, node.down ? now_.mono + wait : now_.mono);
+  if (now_.mono < tell_at->second) return;
+  tell_at->second = now_.mono + wait;
+  teller_.Refuse(view_, node.name, beat.instance,
+                 "the name '" + node.name.str() + "' was given to another worker" +
+                     (node.down ? ", which is down now: start this one again to take it back" : ""),
+                 out_);
 }
 
 }  // namespace cube::manager

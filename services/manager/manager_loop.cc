@@ -60,9 +60,13 @@ ManagerLoop::ManagerLoop(ManagerOptions options, Planner planner, Loader loader)
 std::vector<Operation> ManagerLoop::Step(std::span<const Input> inputs, Now now, bool more) {
   now_ = now;
   if (cluster_base_ == WallTime{} && IsSet(view_.decided_at)) SetClusterTime(view_.decided_at);
-  for (std::size_t i = 0; i < inputs.size(); ++i) {
-    const bool quiet = !more && i + 1 == inputs.size();
-    if (inputs[i].event) OnEvent(*inputs[i].event, quiet);
+  for (const Input& input : inputs) {
+    if (input.event) OnEvent(*input.event);
+  }
+  if (!more && leading()) {
+    std::string notice;
+    liveness_.OnDrained(view_, now_.mono, notice);
+    if (!notice.empty()) out_.Warn(notice);
   }
   Advance();
   return out_.Take();
@@ -80,6 +84,7 @@ MonoTime ManagerLoop::NextDeadline() const {
     next = lease_.NextDeadline();
     if (retry_at_ > now_.mono) next = std::min(next, retry_at_);
   }
+  if (phase_ == Phase::kFollowing && follow_left_) return now_.mono;
   if (phase_ == Phase::kLeading) {
     next = std::min(next, next_beat_);
     if (facts_since_ != MonoTime{} && !in_flight_) {
@@ -87,6 +92,7 @@ MonoTime ManagerLoop::NextDeadline() const {
     }
   }
   if (!in_flight_) {  // they are answered between cycles
+    if (queries_left_) return now_.mono;
     for (const WaitingQuery& query : queries_) next = std::min(next, query.deadline);
   }
   return next;
@@ -101,14 +107,18 @@ void ManagerLoop::Advance() {
     Follow();
     MaybeTakeOver();
   }
-  if (phase_ == Phase::kLeading) Lead();
+  // Before the next cycle, which under load follows at once: between folding and the log's
+  // acknowledgement the view is ahead of the log.
   if (!in_flight_) AnswerWaiting();
+  if (phase_ == Phase::kLeading) Lead();
   LogForeign();
 }
 
 void ManagerLoop::Follow() {
   std::vector<FoldedIntents> folded;
-  if (reader_.Follow(view_, kFollowPerStep, folded, out_) == 0) return;
+  const std::size_t count = reader_.Follow(view_, kFollowPerStep, folded, out_);
+  follow_left_ = count == kFollowPerStep;
+  if (count == 0) return;
   epoch_floor_ = std::max(epoch_floor_, view_.term.epoch);
   SetClusterTime(view_.decided_at);
   Save();
@@ -139,6 +149,7 @@ void ManagerLoop::MaybeTakeOver() {
   teller_.ForgetFeed();
   liveness_.Reset();
   lagging_.clear();
+  displaced_.clear();
   next_beat_ = now_.mono;
   // Cluster time stood still while nobody led; it never goes back.
   const WallTime known = ClusterNow();
@@ -264,20 +275,31 @@ void ManagerLoop::Reload(const std::string& why) {
 
 void ManagerLoop::Save() { out_.Commit(SaveView(view_)); }
 
-void ManagerLoop::AnswerWaiting() {
+void ManagerLoop::AnswerQueries() {
   const Answerer answerer{options_.name, leading()};
-  std::deque<WaitingQuery> still;
-  for (WaitingQuery& query : queries_) {
-    if (query.min_intent > view_.intents.seq && now_.mono < query.deadline) {
-      still.push_back(std::move(query));
-      continue;
+  std::size_t work = kQueryWorkMax;
+  std::deque<WaitingQuery> waiting;  // for their intent
+  std::deque<WaitingQuery> begun;
+  while (!queries_.empty() && work > 0) {
+    WaitingQuery query = std::move(queries_.front());
+    queries_.pop_front();
+    if (query.question.min_intent() > view_.intents.seq && now_.mono < query.deadline) {
+      waiting.push_back(std::move(query));
+    } else if (auto reply = query.question.Answer(view_, planner_, answerer, work)) {
+      out_.Bus(bus::Publish{std::move(query.reply_to), {}, std::move(*reply)});
+    } else {
+      begun.push_back(std::move(query));
     }
-    const std::string_view what = wire::Subjects::LastToken(query.request.subject);
-    out_.Bus(bus::Publish{query.request.reply_to,
-                          {},
-                          AnswerQuery(view_, planner_, answerer, what, query.request.payload)});
   }
-  queries_ = std::move(still);
+  queries_left_ = !queries_.empty() || !begun.empty();
+  // One that takes long lets the others go first.
+  for (std::deque<WaitingQuery>* rest : {&begun, &waiting}) {
+    std::move(rest->begin(), rest->end(), std::back_inserter(queries_));
+  }
+}
+
+void ManagerLoop::AnswerWaiting() {
+  AnswerQueries();
   if (!leading()) return;
   for (const auto& [name, position] : std::exchange(hellos_, {})) {
     const auto it = view_.nodes.find(name);

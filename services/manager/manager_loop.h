@@ -40,6 +40,12 @@ inline constexpr Duration kRetryAfterMax = std::chrono::seconds(5);
 // Requests that wait at one time; beyond it they are dropped, as NATS does with slow readers.
 inline constexpr std::size_t kQueriesWaitingMax = 1024;
 inline constexpr Duration kQueryWaitMax = std::chrono::seconds(3);
+// A displaced worker (another one has its name since) is told so again after this time.
+inline constexpr Duration kDisplacedInterval = std::chrono::seconds(3);
+// While the one that has the name is down, a displaced worker may still ask for it: one that was
+// started again does so within 20 s (worker_loop.h, kJoinAfterSilence). One that beats on without
+// asking does not know.
+inline constexpr Duration kDisplacedPatience = std::chrono::seconds(30);
 // Decisions a follower folds in one step before it looks at other inputs.
 inline constexpr std::size_t kFollowPerStep = 64;
 
@@ -92,9 +98,9 @@ class ManagerLoop {
     std::vector<FoldedIntents> intents;
   };
   struct WaitingQuery {
-    bus::Message request;
-    std::uint64_t min_intent = 0;
-    MonoTime deadline{};
+    std::string reply_to;
+    Question question;
+    MonoTime deadline{};  // for the intent that it waits for
   };
   // Comparing positions: what is still to come, and what was found.
   struct Check {
@@ -108,12 +114,13 @@ class ManagerLoop {
   ManagerLoop(ManagerOptions options, Planner planner, Loader loader);
 
   // Events (manager_events.cc).
-  void OnEvent(const bus::Event& event, bool quiet);
+  void OnEvent(const bus::Event& event);
   void OnConnected(const bus::Connected& connected);
   void OnDisconnected(const bus::Disconnected& disconnected);
   void OnOpFailed(const bus::OpFailed& failed);
-  void OnMessage(const bus::Message& message, bool quiet);
-  void OnHeartbeat(const bus::Message& message, bool quiet);
+  void OnMessage(const bus::Message& message);
+  void OnHeartbeat(const bus::Message& message);
+  void AnswerDisplaced(const Heartbeat& beat);
   void OnAppendFailed(const bus::AppendFailed& failed);
   void Subscribe();
   void Ensure();
@@ -137,6 +144,7 @@ class ManagerLoop {
   void Reload(const std::string& why);
   void Save();
   void AnswerWaiting();
+  void AnswerQueries();
   void Beat();
   void LogForeign();
   [[nodiscard]] WallTime ClusterNow() const;
@@ -161,6 +169,7 @@ class ManagerLoop {
   Liveness liveness_;
   Teller teller_;
 
+  bool follow_left_ = false;               // decisions lie here that the last step did not reach
   bus::OpId tail_op_ = 0;                  // asking for the log's end before taking over
   std::optional<std::uint64_t> tail_seq_;  // the answer
   Duration retry_after_ = kRetryAfter;
@@ -176,8 +185,10 @@ class ManagerLoop {
   MonoTime cluster_mono_{};
 
   std::deque<WaitingQuery> queries_;
+  bool queries_left_ = false;  // the last step's work was used up before all were answered
   std::map<NodeName, std::uint64_t> hellos_;   // node -> its position
   std::map<NodeName, std::uint32_t> lagging_;  // heartbeats in a row with an old position
+  std::map<NodeName, MonoTime> displaced_;     // when one of that name is told (again)
   MonoTime next_beat_{};
   std::uint64_t beats_ = 0;
   std::uint64_t instance_ = 0;  // of this process, for its own heartbeats

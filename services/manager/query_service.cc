@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <map>
+#include <utility>
 
 #include "shared/base/version.h"
 #include "shared/cluster/status.h"
@@ -17,7 +19,32 @@ using wire::ToProto;
 
 constexpr std::size_t kCandidatesMax = 20;
 
-void FillTask(const View& view, const Planner& planner, const Task& task, v1::TaskView& out) {
+// Takes from what is left of a step's work; never below 0.
+void Spend(std::size_t& work, std::size_t cost) { work -= std::min(work, cost); }
+
+// Why pending tasks wait, asked once for each shape: the answer is a look at every node.
+class Reasons {
+ public:
+  Reasons(const View& view, const Planner& planner, std::size_t& work)
+      : view_(view), planner_(planner), work_(work) {}
+
+  const std::string& Why(const Task& task) {
+    const auto [it, is_new] = known_.try_emplace(ShapeOf(*task.spec));
+    if (is_new) {
+      it->second = planner_.WhyPending(view_, task);
+      Spend(work_, view_.nodes.size());
+    }
+    return it->second;
+  }
+
+ private:
+  const View& view_;
+  const Planner& planner_;
+  std::size_t& work_;
+  std::map<std::string, std::string> known_;
+};
+
+void FillTask(const View& view, Reasons& reasons, const Task& task, v1::TaskView& out) {
   out.set_id(task.id.str());
   ToProto(*task.spec, *out.mutable_spec());
   const Status status = StatusOf(task);
@@ -26,7 +53,7 @@ void FillTask(const View& view, const Planner& planner, const Task& task, v1::Ta
   out.set_attempt(task.attempt);
   std::string reason = ReasonOf(task);
   if (status == Status::kPending) {
-    const std::string waits = planner.WhyPending(view, task);
+    const std::string& waits = reasons.Why(task);
     reason = reason.empty() ? waits : waits + " (" + reason + ")";
   }
   out.set_reason(std::move(reason));
@@ -114,8 +141,15 @@ bool Wanted(const Task& task, const v1::QueryRequest& request) {
   return true;
 }
 
+// Whether the page is full without one more task, with which it would have `bytes`.
+bool EndsPage(const v1::QueryRequest& request, const v1::QueryReply& reply, std::size_t bytes) {
+  const auto count = static_cast<std::uint32_t>(reply.tasks_size());
+  return count > 0 &&
+         ((request.page_size() != 0 && count >= request.page_size()) || bytes > kQueryPageBytesMax);
+}
+
 void AnswerTasks(const View& view, const Planner& planner, const v1::QueryRequest& request,
-                 v1::QueryReply& reply) {
+                 std::size_t& work, v1::QueryReply& reply) {
   auto it = view.tasks.begin();
   if (!request.page().empty()) {
     TaskNumber after;
@@ -125,60 +159,34 @@ void AnswerTasks(const View& view, const Planner& planner, const v1::QueryReques
     }
     it = view.tasks.upper_bound(after);
   }
+  std::size_t left = kQueryWorkMax;  // a page of its own, however little is left of the step
+  Reasons reasons(view, planner, left);
   std::size_t bytes = 0;
+  TaskNumber last;
   for (; it != view.tasks.end(); ++it) {
-    if (!Wanted(it->second, request)) continue;
-    v1::TaskView task;
-    FillTask(view, planner, it->second, task);
-    const std::size_t size = task.ByteSizeLong() + 8;
-    const bool full = request.page_size() != 0 &&
-                      static_cast<std::uint32_t>(reply.tasks_size()) >= request.page_size();
-    if (full || (reply.tasks_size() > 0 && bytes + size > kQueryPageBytesMax)) {
-      const v1::TaskNumber& last = reply.tasks(reply.tasks_size() - 1).number();
-      reply.set_next_page(PageAfter({last.intent(), last.index()}));
-      return;
+    if (left == 0) {
+      reply.set_next_page(PageAfter(last));
+      break;
     }
-    bytes += size;
-    *reply.add_tasks() = std::move(task);
+    Spend(left, 1);
+    if (Wanted(it->second, request)) {
+      v1::TaskView task;
+      FillTask(view, reasons, it->second, task);
+      Spend(left, kQueryWorkPerItem);
+      bytes += task.ByteSizeLong() + 8;
+      if (EndsPage(request, reply, bytes)) {
+        reply.set_next_page(PageAfter(last));
+        break;
+      }
+      *reply.add_tasks() = std::move(task);
+    }
+    last = it->first;
   }
+  Spend(work, kQueryWorkMax - left);
 }
 
-// An exact id wins; then a unique prefix of an id; then a name that only one task has.
-void AnswerTask(const View& view, const Planner& planner, const v1::QueryRequest& request,
-                v1::QueryReply& reply) {
-  const std::string& match = request.match();
-  if (match.empty()) {
-    Fail(Code::kInvalid, "is required", "match", reply);
-    return;
-  }
-  if (const Task* exact = view.Find(TaskId::Trusted(match))) {
-    FillTask(view, planner, *exact, *reply.add_tasks());
-    return;
-  }
-  std::vector<const Task*> by_prefix;
-  std::vector<const Task*> by_name;
-  for (const auto& [number, task] : view.tasks) {
-    if (task.id.str().starts_with(match)) by_prefix.push_back(&task);
-    if (task.spec->name.str() == match) by_name.push_back(&task);
-  }
-  const std::vector<const Task*>& found = by_name.size() == 1 ? by_name : by_prefix;
-  if (found.size() == 1) {
-    FillTask(view, planner, *found.front(), *reply.add_tasks());
-    return;
-  }
-  if (found.empty()) {
-    Fail(Code::kNotFound, "there is no task '" + match + "'", "", reply);
-    return;
-  }
-  for (const Task* task : found) {
-    if (static_cast<std::size_t>(reply.candidates_size()) == kCandidatesMax) break;
-    reply.add_candidates(task->id.str());
-  }
-  Fail(Code::kConflict, "'" + match + "' could mean " + std::to_string(found.size()) + " tasks", "",
-       reply);
-}
-
-void AnswerNodes(const View& view, const v1::QueryRequest& request, v1::QueryReply& reply) {
+void AnswerNodes(const View& view, const v1::QueryRequest& request, std::size_t& work,
+                 v1::QueryReply& reply) {
   std::size_t bytes = 0;
   for (auto it = view.nodes.upper_bound(NodeName::Trusted(request.page())); it != view.nodes.end();
        ++it) {
@@ -190,69 +198,177 @@ void AnswerNodes(const View& view, const v1::QueryRequest& request, v1::QueryRep
       return;
     }
     bytes += size;
+    Spend(work, kQueryWorkPerItem);
     *reply.add_nodes() = std::move(node);
   }
 }
 
-void AnswerCluster(const View& view, v1::QueryReply& reply) {
-  v1::ClusterView& cluster = *reply.mutable_cluster();
-  if (view.term_start) {
-    cluster.set_cluster(view.term_start->cluster);
-    cluster.set_leader(view.term_start->manager);
-  }
-  ToProto(view.term, *cluster.mutable_term());
-  for (const auto& [number, task] : view.tasks) {
-    ++(*cluster.mutable_tasks())[std::string(StatusName(StatusOf(task)))];
-  }
-  Resources capacity;
-  Resources allocated;
-  for (const auto& [name, node] : view.nodes) {
-    ++(*cluster.mutable_nodes())[std::string(NodeStatus(node))];
-    if (!node.down) capacity += node.description.capacity;
-    allocated += node.allocated;
-  }
-  ToProto(capacity, *cluster.mutable_capacity());
-  ToProto(allocated, *cluster.mutable_allocated());
-  cluster.set_version(std::string(kVersion));
-  cluster.set_foreign_messages(view.foreign_messages);
-}
-
 }  // namespace
 
-std::uint64_t WantedIntent(std::string_view request) {
+// What one question adds to its reply.
+class Question::Reply {
+ public:
+  Reply(Question& question, const View& view, const Planner& planner,
+        const v1::QueryRequest& request, std::size_t& work, v1::QueryReply& reply)
+      : question_(question),
+        view_(view),
+        planner_(planner),
+        request_(request),
+        work_(work),
+        reply_(reply) {}
+
+  // -> whether the reply is whole.
+  bool Fill() {
+    const std::string& what = question_.what_;
+    if (request_.min_intent() > view_.intents.seq) {
+      Fail(Code::kTimedOut,
+           "this manager has not seen intent " + std::to_string(request_.min_intent()) +
+               " yet; ask again",
+           "min_intent", reply_);
+    } else if (what == "tasks") {
+      AnswerTasks(view_, planner_, request_, work_, reply_);
+    } else if (what == "task") {
+      return Task();
+    } else if (what == "nodes") {
+      AnswerNodes(view_, request_, work_, reply_);
+    } else if (what == "cluster") {
+      return Cluster();
+    } else {
+      Fail(Code::kNotFound,
+           "there is no question '" + what + "'; ask tasks, task, nodes or cluster", "", reply_);
+    }
+    return true;
+  }
+
+ private:
+  // Shows each task that has not been seen yet. -> whether all have been.
+  template <class See>
+  bool WalkAll(const See& see) {
+    auto it =
+        question_.walked_to_ ? view_.tasks.upper_bound(*question_.walked_to_) : view_.tasks.begin();
+    for (; it != view_.tasks.end(); ++it) {
+      if (work_ == 0) return false;
+      Spend(work_, 1);
+      see(it->second);
+      question_.walked_to_ = it->first;
+    }
+    return true;
+  }
+
+  void Show(const cube::Task& task) {
+    Reasons reasons(view_, planner_, work_);
+    FillTask(view_, reasons, task, *reply_.add_tasks());
+  }
+
+  // An exact id wins; then a name that only one task has; then a unique prefix of an id.
+  bool Task() {
+    const std::string& match = request_.match();
+    if (match.empty()) {
+      Fail(Code::kInvalid, "is required", "match", reply_);
+      return true;
+    }
+    if (const cube::Task* exact = view_.Find(TaskId::Trusted(match))) {
+      Show(*exact);
+      return true;
+    }
+    const bool whole = WalkAll([&](const cube::Task& task) {
+      if (task.id.str().starts_with(match) && question_.prefixes_++ < kCandidatesMax) {
+        question_.by_prefix_.push_back(task.number);
+      }
+      if (task.spec->name.str() == match && question_.names_++ < kCandidatesMax) {
+        question_.by_name_.push_back(task.number);
+      }
+    });
+    if (!whole) return false;
+    if (question_.names_ == 1 || question_.prefixes_ == 0) {
+      Found(question_.by_name_, question_.names_);
+    } else {
+      Found(question_.by_prefix_, question_.prefixes_);
+    }
+    return true;
+  }
+
+  void Found(const std::vector<TaskNumber>& numbers, std::size_t count) {
+    const std::string& match = request_.match();
+    if (count > 1) {
+      for (const TaskNumber& number : numbers) {
+        const auto it = view_.tasks.find(number);
+        if (it != view_.tasks.end()) reply_.add_candidates(it->second.id.str());
+      }
+      Fail(Code::kConflict, "'" + match + "' could mean " + std::to_string(count) + " tasks", "",
+           reply_);
+      return;
+    }
+    // It may have been forgotten since the walk met it.
+    const auto it = count == 1 ? view_.tasks.find(numbers.front()) : view_.tasks.end();
+    if (it == view_.tasks.end()) {
+      Fail(Code::kNotFound, "there is no task '" + match + "'", "", reply_);
+    } else {
+      Show(it->second);
+    }
+  }
+
+  bool Cluster() {
+    const bool whole = WalkAll([&](const cube::Task& task) {
+      const auto status = static_cast<std::size_t>(StatusOf(task));
+      if (question_.counts_.size() <= status) question_.counts_.resize(status + 1);
+      ++question_.counts_[status];
+    });
+    if (!whole) return false;
+    v1::ClusterView& cluster = *reply_.mutable_cluster();
+    if (view_.term_start) {
+      cluster.set_cluster(view_.term_start->cluster);
+      cluster.set_leader(view_.term_start->manager);
+    }
+    ToProto(view_.term, *cluster.mutable_term());
+    for (std::size_t i = 0; i < question_.counts_.size(); ++i) {
+      const std::uint32_t count = question_.counts_[i];
+      if (count == 0) continue;
+      (*cluster.mutable_tasks())[std::string(StatusName(static_cast<Status>(i)))] = count;
+    }
+    Resources capacity;
+    Resources allocated;
+    for (const auto& [name, node] : view_.nodes) {
+      ++(*cluster.mutable_nodes())[std::string(NodeStatus(node))];
+      if (!node.down) capacity += node.description.capacity;
+      allocated += node.allocated;
+    }
+    Spend(work_, view_.nodes.size());
+    ToProto(capacity, *cluster.mutable_capacity());
+    ToProto(allocated, *cluster.mutable_allocated());
+    cluster.set_version(std::string(kVersion));
+    cluster.set_foreign_messages(view_.foreign_messages);
+    return true;
+  }
+
+  Question& question_;
+  const View& view_;
+  const Planner& planner_;
+  const v1::QueryRequest& request_;
+  std::size_t& work_;
+  v1::QueryReply& reply_;
+};
+
+Question::Question(std::string what, std::string request)
+    : what_(std::move(what)), request_(std::move(request)) {
   v1::QueryRequest parsed;
-  if (!parsed.ParseFromArray(request.data(), static_cast<int>(request.size()))) return 0;
-  return parsed.min_intent();
+  if (parsed.ParseFromString(request_)) min_intent_ = parsed.min_intent();
 }
 
-std::string AnswerQuery(const View& view, const Planner& planner, const Answerer& answerer,
-                        std::string_view what, std::string_view request) {
+std::optional<std::string> Question::Answer(const View& view, const Planner& planner,
+                                            const Answerer& answerer, std::size_t& work) {
   v1::QueryReply reply;
   reply.set_manager(answerer.manager);
   reply.set_leading(answerer.leading);
   reply.set_decision_seq(view.valid_seq);
   reply.set_intent_seq(view.intents.seq);
   v1::QueryRequest parsed;
-  if (!parsed.ParseFromArray(request.data(), static_cast<int>(request.size()))) {
+  if (!parsed.ParseFromString(request_)) {
     Fail(Code::kInvalid, "the request is not a cube.v1.QueryRequest", "", reply);
-  } else if (parsed.min_intent() > view.intents.seq) {
-    Fail(Code::kTimedOut,
-         "this manager has not seen intent " + std::to_string(parsed.min_intent()) +
-             " yet; ask again",
-         "min_intent", reply);
-  } else if (what == "tasks") {
-    AnswerTasks(view, planner, parsed, reply);
-  } else if (what == "task") {
-    AnswerTask(view, planner, parsed, reply);
-  } else if (what == "nodes") {
-    AnswerNodes(view, parsed, reply);
-  } else if (what == "cluster") {
-    AnswerCluster(view, reply);
-  } else {
-    Fail(Code::kNotFound,
-         "there is no question '" + std::string(what) + "'; ask tasks, task, nodes or cluster", "",
-         reply);
+  } else if (!Reply(*this, view, planner, parsed, work, reply).Fill()) {
+    return std::nullopt;
   }
+  Spend(work, kQueryWorkPerItem);
   return reply.SerializeAsString();
 }
 

@@ -115,17 +115,22 @@ void Teller::TellNodes(const View& view, std::uint64_t seq, const DecisionBatch&
     } else if (const auto* up = std::get_if<NodeUp>(&item)) {
       sets.push_back(up->node);
     } else if (const auto* refuse = std::get_if<RefuseNode>(&item)) {
-      AssignBatch answer;
-      answer.term = view.term;
-      answer.node = refuse->node;
-      answer.instance = refuse->instance;
-      answer.seq = seq;
-      answer.items.emplace_back(JoinRefused{refuse->instance, refuse->reason});
-      Send(answer, out);
+      Refuse(view, refuse->node, refuse->instance, refuse->reason, out);
     }
   }
   for (const auto& [name, copy] : copies) Send(copy, out);
   for (const NodeName& name : sets) TellSet(view, view.nodes.at(name), next_op, out);
+}
+
+void Teller::Refuse(const View& view, const NodeName& node, std::uint64_t instance,
+                    std::string reason, Operations& out) {
+  AssignBatch answer;
+  answer.term = view.term;
+  answer.node = node;
+  answer.instance = instance;
+  answer.seq = view.valid_seq;
+  answer.items.emplace_back(JoinRefused{instance, std::move(reason)});
+  Send(answer, out);
 }
 
 void Teller::TellSet(const View& view, const Node& node, bus::OpId& next_op, Operations& out) {

@@ -34,6 +34,9 @@ class Teller {
   // After folding message `seq`: live copies, and complete sets for nodes that came (back).
   void TellNodes(const View& view, std::uint64_t seq, const DecisionBatch& batch,
                  const Before& before, bus::OpId& next_op, Operations& out);
+  // Ends the worker `instance` of that name, which says `reason`.
+  void Refuse(const View& view, const NodeName& node, std::uint64_t instance, std::string reason,
+              Operations& out);
   // The answer to a worker that says where it stands.
   void AnswerHello(const View& view, const Node& node, std::uint64_t position, bus::OpId& next_op,
                    Operations& out);

@@ -22,6 +22,12 @@ bool Actor::DiesHere() {
   return true;
 }
 
+Now Actor::MachineTime() const {
+  Now now = stage_.clock.now();
+  now.wall += clock_ahead_;
+  return now;
+}
+
 // ---- manager ----------------------------------------------------------------------------------
 
 ManagerActor::ManagerActor(Stage& stage, std::string name)
@@ -30,6 +36,7 @@ ManagerActor::ManagerActor(Stage& stage, std::string name)
                                                   store::FaultyStore::Durability::kRelaxed)) {}
 
 void ManagerActor::Start() {
+  PauseUntil({});
   manager::ManagerOptions options;
   options.name = name_;
   options.owner = name_;
@@ -69,7 +76,7 @@ void ManagerActor::Run() {
     inputs.push_back({std::move(inbox_.front())});
     inbox_.pop_front();
   }
-  for (manager::Operation& operation : loop_->Step(inputs, stage_.clock.now(), !inbox_.empty())) {
+  for (manager::Operation& operation : loop_->Step(inputs, MachineTime(), !inbox_.empty())) {
     if (DiesHere()) {
       Kill();
       return;
@@ -90,27 +97,28 @@ void ManagerActor::Run() {
 
 // ---- worker -----------------------------------------------------------------------------------
 
-WorkerActor::WorkerActor(Stage& stage, std::string node, Resources capacity)
-    : Actor(stage, std::move(node)),
+WorkerActor::WorkerActor(Stage& stage, std::string name, NodeName node, Resources capacity)
+    : Actor(stage, std::move(name)),
+      node_(std::move(node)),
       capacity_(capacity),
       store_(std::make_unique<store::FaultyStore>(worker::WorkerSchema(),
                                                   store::FaultyStore::Durability::kFull)),
       machine_(std::make_shared<engine::SimMachine>()) {}
 
 void WorkerActor::Start() {
-  const NodeName node = NodeName::Trusted(name_);
-  auto stored = worker::LoadState(*store_, node);
+  PauseUntil({});
+  auto stored = worker::LoadState(*store_, node_);
   CUBE_CHECK(stored.has_value());
   if (stored->meta.instance == 0) stored->meta.instance = stage_.random.Next() | 1;
   worker::LoopOptions options;
-  options.node = node;
+  options.node = node_;
   options.engines = {"sim"};
   options.description.capacity = capacity_;
   options.description.tasks_max = 500;
   options.description.version = "sim";
   options.metrics = false;
   options.seed = stage_.random.Next();
-  const Now now = stage_.clock.now();
+  const Now now = MachineTime();
   loop_ = std::make_unique<worker::WorkerLoop>(std::move(options), std::move(*stored), now);
   engine_ = std::make_unique<engine::SimEngine>(machine_, [this](engine::Event event) {
     inbox_.emplace_back(worker::FromEngine{"sim", std::move(event)});
@@ -152,14 +160,14 @@ MonoTime WorkerActor::WakeAt() const {
 }
 
 void WorkerActor::Run() {
-  machine_->Advance(stage_.clock.now());
+  machine_->Advance(MachineTime());
   if (!alive_) return;
   std::vector<worker::Input> inputs;
   while (!inbox_.empty() && inputs.size() < kInputsPerStep) {
     inputs.push_back(std::move(inbox_.front()));
     inbox_.pop_front();
   }
-  for (worker::Operation& operation : loop_->Step(inputs, stage_.clock.now())) {
+  for (worker::Operation& operation : loop_->Step(inputs, MachineTime())) {
     if (DiesHere()) {
       Kill();
       return;
@@ -169,7 +177,6 @@ void WorkerActor::Run() {
 }
 
 bool WorkerActor::Execute(worker::Operation& operation) {
-  const NodeName node = NodeName::Trusted(name_);
   if (auto* call = std::get_if<bus::Operation>(&operation)) {
     bus::Execute(*bus_, std::move(*call));
   } else if (const auto* commit = std::get_if<worker::Commit>(&operation)) {
@@ -189,7 +196,7 @@ bool WorkerActor::Execute(worker::Operation& operation) {
       engine_->List();
     }
   } else if (const auto* read = std::get_if<worker::ReadOutbox>(&operation)) {
-    auto facts = worker::ReadOutboxFrom(*store_, node, read->from, read->facts_max);
+    auto facts = worker::ReadOutboxFrom(*store_, node_, read->from, read->facts_max);
     CUBE_CHECK(facts.has_value());
     inbox_.emplace_back(worker::OutboxRead{std::move(*facts)});
   } else if (const auto* line = std::get_if<worker::LogLine>(&operation)) {

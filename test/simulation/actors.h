@@ -45,6 +45,12 @@ class Actor {
 
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] bool alive() const { return alive_; }
+  // Stopped by its machine (SIGSTOP, a slow disk): it does nothing until then, and what comes for
+  // it waits.
+  void PauseUntil(MonoTime until) { paused_until_ = until; }
+  [[nodiscard]] MonoTime paused_until() const { return paused_until_; }
+  // Somebody sets the clock of its machine.
+  void JumpClock(Duration by) { clock_ahead_ += by; }
   // When Run has something to do; MonoTime::max() = nothing.
   [[nodiscard]] virtual MonoTime WakeAt() const = 0;
   virtual void Run() = 0;
@@ -55,10 +61,16 @@ class Actor {
  protected:
   // Whether the process dies here.
   [[nodiscard]] bool DiesHere();
+  // By the clocks of its machine.
+  [[nodiscard]] Now MachineTime() const;
 
   Stage& stage_;
   std::string name_;
   bool alive_ = false;
+
+ private:
+  MonoTime paused_until_{};
+  Duration clock_ahead_{0};
 };
 
 class ManagerActor final : public Actor {
@@ -82,12 +94,14 @@ class ManagerActor final : public Actor {
 
 class WorkerActor final : public Actor {
  public:
-  WorkerActor(Stage& stage, std::string node, Resources capacity);
+  // Two of one node are told apart by their names.
+  WorkerActor(Stage& stage, std::string name, NodeName node, Resources capacity);
   [[nodiscard]] MonoTime WakeAt() const override;
   void Run() override;
   void Start() override;
   void Kill() override;
   void LoseView();
+  [[nodiscard]] const NodeName& node() const { return node_; }
   [[nodiscard]] engine::SimMachine& machine() { return *machine_; }
   [[nodiscard]] const worker::WorkerLoop* loop() const { return loop_.get(); }
   [[nodiscard]] bus::SimClientId client() const { return bus_->client(); }
@@ -95,6 +109,7 @@ class WorkerActor final : public Actor {
  private:
   bool Execute(worker::Operation& operation);
 
+  NodeName node_;
   Resources capacity_;
   std::unique_ptr<store::FaultyStore> store_;
   std::shared_ptr<engine::SimMachine> machine_;

@@ -30,6 +30,9 @@ std::string Laws::Check() {
     if (!valid) {
       return "law 5: a decision that does not continue the log got in at " + std::to_string(seq_);
     }
+    if (batch->decided_at < view_.decided_at) {
+      return "cluster time goes back at decision " + std::to_string(seq_);
+    }
     if (std::string broken = CheckBatch(*batch); !broken.empty()) {
       return broken + " (decision " + std::to_string(seq_) + ")";
     }
@@ -45,6 +48,7 @@ void Laws::End(Life& life) {
   if (!life.alive) return;
   life.alive = false;
   promised_[life.node] -= life.resources;
+  for (const HostPort& port : life.ports) ports_[life.node].erase(port);
 }
 
 void Laws::ModelFacts(std::uint64_t until) {
@@ -87,9 +91,20 @@ std::string Laws::CheckBatch(const DecisionBatch& batch) {
         return "law 7: attempt " + std::to_string(start->attempt) + " of " + start->task.str() +
                " follows attempt " + std::to_string(life.attempt);
       }
+      if (start->attempt > 1 && !start->spec->reschedule) {
+        return "law 5: " + start->task.str() + " must not move and gets another attempt";
+      }
       const std::string node = start->node.str();
-      life = {start->attempt, true, node, start->spec->resources};
+      life = {start->attempt, true, node, start->spec->resources, {}};
       promised_[node] += life.resources;
+      for (const PortSpec& port : start->spec->ports) {
+        if (port.host_port == 0) continue;
+        life.ports.emplace_back(port.host_port, port.protocol);
+        if (!ports_[node].insert(life.ports.back()).second) {
+          return "law 6: port " + std::to_string(port.host_port) + " of " + node +
+                 " is promised twice";
+        }
+      }
       if (promised_[node].cpu_millis > capacity_[node].cpu_millis ||
           promised_[node].memory_bytes > capacity_[node].memory_bytes) {
         return "law 6: more is promised than " + node + " has";

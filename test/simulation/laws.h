@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "shared/cluster/view.h"
 #include "test/support/bus/sim_server.h"
@@ -35,6 +36,7 @@ class Laws {
     bool alive = false;
     std::string node;
     Resources resources;
+    std::vector<HostPort> ports;
   };
   [[nodiscard]] std::string CheckBatch(const DecisionBatch& batch);
   void ModelFacts(std::uint64_t until);
@@ -46,8 +48,9 @@ class Laws {
   std::uint64_t facts_ = 0;  // of the facts stream, as the model has read it
   std::map<std::string, std::string> refused_;
   std::map<std::string, Life> lives_;
-  std::map<std::string, Resources> promised_;  // by node
-  std::map<std::string, Resources> capacity_;  // by node, of the welcomed instance
+  std::map<std::string, Resources> promised_;        // by node
+  std::map<std::string, std::set<HostPort>> ports_;  // promised, by node
+  std::map<std::string, Resources> capacity_;        // by node, of the welcomed instance
   std::map<std::string, Resources> asked_to_join_;
   std::map<std::string, std::uint64_t> fact_numbers_;  // by node, in its incarnation
   std::map<std::string, std::pair<std::uint64_t, std::uint32_t>> speaks_;  // instance, incarnation

@@ -1,6 +1,7 @@
 #include "test/simulation/world.h"
 
 #include <algorithm>
+#include <set>
 
 #include "shared/base/check.h"
 #include "shared/cluster/status.h"
@@ -39,6 +40,9 @@ Plan Plan::FromSeed(std::uint64_t seed) {
   plan.server_stops = maybe(4);
   plan.vanishing = maybe(6);
   plan.engine_outages = maybe(3);
+  plan.pauses = maybe(5);
+  plan.clock_jumps = maybe(5);
+  plan.rival = random.Below(3) == 0;
   return plan;
 }
 
@@ -47,10 +51,11 @@ std::string Plan::Text() const {
   return n(managers) + " managers, " + n(workers) + " workers, " + n(tasks) + " tasks, " +
          FormatDuration(faults_last) + "; deaths/M " + n(crash_rate) + ", kills " + n(kills) +
          ", views lost " + n(views_lost) + ", server stops " + n(server_stops) + ", vanishing " +
-         n(vanishing) + ", engine outages " + n(engine_outages) + "; per M: lost " +
-         n(faults.message_lost) + ", doubled " + n(faults.message_doubled) + ", acks lost " +
-         n(faults.ack_lost) + ", connections lost " + n(faults.connection_lost) + ", delayed " +
-         n(faults.delayed);
+         n(vanishing) + ", engine outages " + n(engine_outages) + ", pauses " + n(pauses) +
+         ", clock jumps " + n(clock_jumps) + (rival ? ", two workers of one name" : "") +
+         "; per M: lost " + n(faults.message_lost) + ", doubled " + n(faults.message_doubled) +
+         ", acks lost " + n(faults.ack_lost) + ", connections lost " + n(faults.connection_lost) +
+         ", delayed " + n(faults.delayed);
 }
 
 World::World(const Plan& plan, std::function<void(const std::string&)> trace)
@@ -66,10 +71,16 @@ World::World(const Plan& plan, std::function<void(const std::string&)> trace)
     managers_.push_back(std::make_unique<ManagerActor>(stage_, "m" + std::to_string(i)));
     actors_.push_back(managers_.back().get());
   }
-  for (int i = 0; i < plan_.workers; ++i) {
+  auto add_worker = [this](const std::string& name, const std::string& node) {
     const Resources capacity{4000, std::int64_t{4} << 30, 0};
-    workers_.push_back(std::make_unique<WorkerActor>(stage_, "n" + std::to_string(i), capacity));
+    workers_.push_back(
+        std::make_unique<WorkerActor>(stage_, name, NodeName::Trusted(node), capacity));
     actors_.push_back(workers_.back().get());
+  };
+  for (int i = 0; i < plan_.workers; ++i) {
+    const std::string name = "n" + std::to_string(i);
+    add_worker(name, name);
+    if (i == 0 && plan_.rival) add_worker("n0'", name);
   }
   client_ = std::make_unique<ClientActor>(stage_);
   actors_.push_back(client_.get());
@@ -102,6 +113,13 @@ void World::DrawTasks() {
     if (random.Below(8) == 0) spec.labels["sim.fail"] = "no such image";
     if (random.Below(8) == 0) spec.labels["sim.stop"] = "never";
     if (random.Below(4) == 0) spec.restart = {RestartMode::kNo, 0};
+    if (random.Below(4) == 0) spec.reschedule = false;
+    if (random.Below(4) == 0) {
+      PortSpec port;
+      port.port = 80;
+      port.host_port = static_cast<std::uint16_t>(8000 + random.Below(3));
+      spec.ports.push_back(port);
+    }
     const std::string id = "t" + std::to_string(i) + "-x";
     ids_.push_back(id);
     const auto lasts = static_cast<std::uint64_t>(plan_.faults_last / Millis(1));
@@ -180,6 +198,24 @@ void World::DrawFaults() {
       At(Millis(stage_.random.Below(6000)), [&worker] { worker.machine().SetReachable(true); });
     });
   }
+  for (std::uint32_t i = 0; i < plan_.pauses; ++i) {
+    At(sometime(), [this] {
+      Actor& actor = AnyProcess();
+      const Duration pause = Millis(stage_.random.Below(12'000));
+      actor.PauseUntil(stage_.clock.now().mono + pause);
+      stage_.Note(actor.name() + " is paused for " + FormatDuration(pause));
+    });
+  }
+  for (std::uint32_t i = 0; i < plan_.clock_jumps; ++i) {
+    At(sometime(), [this] {
+      Actor& actor = AnyProcess();
+      const Duration most = std::chrono::hours(2);
+      const Duration by =
+          Millis(stage_.random.Below(2 * static_cast<std::uint64_t>(most / Millis(1)))) - most;
+      actor.JumpClock(by);
+      stage_.Note("the clock of " + actor.name() + " jumps by " + FormatDuration(by));
+    });
+  }
 }
 
 void World::Draw() {
@@ -216,7 +252,7 @@ bool World::Step() {
   const std::size_t first = stage_.random.Below(actors_.size());
   for (std::size_t i = 0; i < actors_.size(); ++i) {
     Actor* candidate = actors_[(first + i) % actors_.size()];
-    const MonoTime at = std::max(candidate->WakeAt(), now);
+    const MonoTime at = std::max({candidate->WakeAt(), candidate->paused_until(), now});
     if (at < actor_at) {
       actor_at = at;
       actor = candidate;
@@ -236,7 +272,8 @@ bool World::Step() {
     actor->Run();
     if (was_alive && !actor->alive()) {
       ++outcome_.deaths;
-      ReviveLater(*actor);
+      // At the end nobody starts a worker again that says why it ended.
+      if (next < calm_from_ || !Contested(*actor)) ReviveLater(*actor);
     }
   }
   return true;
@@ -261,8 +298,13 @@ std::string World::Unsettled() {
     } else if (status == Status::kPending) {
       for (const auto& [name, node] : view.nodes) {
         const Resources& used = node.allocated;
-        const bool fits = IsReady(node) && task.spec->resources.cpu_millis + used.cpu_millis <=
-                                               node.description.capacity.cpu_millis;
+        const auto& ports = task.spec->ports;
+        const bool port_free = std::all_of(ports.begin(), ports.end(), [&node](const auto& port) {
+          return !node.static_ports.contains({port.host_port, port.protocol});
+        });
+        const bool fits = IsReady(node) && port_free &&
+                          task.spec->resources.cpu_millis + used.cpu_millis <=
+                              node.description.capacity.cpu_millis;
         if (fits) return task.id.str() + " is pending though " + name.str() + " has room";
         if (!IsReady(node)) return "node " + name.str() + " is not ready";
       }
@@ -278,20 +320,52 @@ std::string World::Unsettled() {
     const Task* task = view.Find(TaskId::Trusted(id));
     if (task == nullptr || !IsFinished(*task)) return "law 4: the stop of " + id + " is lost";
   }
+  std::set<std::string> nodes;
   for (const auto& worker : workers_) {
-    for (const engine::SimMachine::Seen& seen : worker->machine().All()) {
-      const std::string id = seen.status.key.task.str();
-      if (seen.status.state == LaunchState::kExited)
-        return "an exited launch of " + id + " is kept";
-      const auto it = wanted.find(id);
-      if (it == wanted.end() || it->second != worker->name()) {
-        return "law 8: a launch of " + id + " on " + worker->name() + " should not run";
-      }
-      wanted.erase(it);
+    if (!worker->alive()) continue;  // its machine is out of the cluster
+    if (!nodes.insert(worker->node().str()).second) {
+      return "two workers of " + worker->node().str() + " go on";
     }
+    if (std::string broken = CheckNode(*worker, wanted); !broken.empty()) return broken;
   }
   if (!wanted.empty()) return "law 8: " + wanted.begin()->first + " has no container";
   return {};
+}
+
+std::string World::CheckNode(WorkerActor& worker, std::map<std::string, std::string>& wanted) {
+  for (const engine::SimMachine::Seen& seen : worker.machine().All()) {
+    const std::string id = seen.status.key.task.str();
+    if (seen.status.state == LaunchState::kExited) return "an exited launch of " + id + " is kept";
+    const auto it = wanted.find(id);
+    if (it == wanted.end() || it->second != worker.node().str()) {
+      return "law 8: a launch of " + id + " on " + worker.name() + " should not run";
+    }
+    wanted.erase(it);
+  }
+  return {};
+}
+
+// On one machine no two launches that run have one host port.
+std::string World::CheckPorts() {
+  for (const auto& worker : workers_) {
+    std::set<std::pair<std::uint16_t, Protocol>> taken;
+    for (const engine::SimMachine::Seen& seen : worker->machine().All()) {
+      if (seen.status.state != LaunchState::kRunning) continue;
+      for (const BoundPort& port : seen.status.ports) {
+        if (taken.insert({port.host_port, port.protocol}).second) continue;
+        return "law 6: host port " + std::to_string(port.host_port) + " is taken twice on " +
+               worker->name();
+      }
+    }
+  }
+  return {};
+}
+
+bool World::Contested(const Actor& actor) const {
+  const auto* one = dynamic_cast<const WorkerActor*>(&actor);
+  return one != nullptr && std::any_of(workers_.begin(), workers_.end(), [one](const auto& other) {
+           return other.get() != one && other->node() == one->node();
+         });
 }
 
 Outcome World::Run() {
@@ -302,6 +376,8 @@ Outcome World::Run() {
     ++outcome_.steps;
     outcome_.broken = CheckLaws();
     if (outcome_.broken.empty() && outcome_.steps % 64 == 0) {
+      outcome_.broken = CheckPorts();
+      if (!outcome_.broken.empty()) break;
       for (const auto& manager : managers_) {
         if (manager->loop() == nullptr) continue;
         outcome_.broken = laws_.CompareView(manager->name(), manager->loop()->view());

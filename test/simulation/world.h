@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -28,6 +29,9 @@ struct Plan {
   std::uint32_t server_stops = 0;
   std::uint32_t vanishing = 0;  // containers removed or killed by somebody else
   std::uint32_t engine_outages = 0;
+  std::uint32_t pauses = 0;       // of any process, longer than its silence is borne with
+  std::uint32_t clock_jumps = 0;  // of any process's machine, ahead or back
+  bool rival = false;             // a second worker of the first node's name, on another machine
 
   [[nodiscard]] static Plan FromSeed(std::uint64_t seed);
   [[nodiscard]] std::string Text() const;
@@ -62,7 +66,12 @@ class World {
   void Hash(const std::string& line);
   [[nodiscard]] std::string CheckLaws();
   [[nodiscard]] std::string Unsettled();
+  [[nodiscard]] std::string CheckPorts();
+  [[nodiscard]] std::string CheckNode(WorkerActor& worker,
+                                      std::map<std::string, std::string>& wanted);
   [[nodiscard]] Actor& AnyProcess();
+  // One of two workers of a name: only one of them stays.
+  [[nodiscard]] bool Contested(const Actor& actor) const;
 
   Plan plan_;
   Stage stage_;

@@ -24,7 +24,8 @@ class LivenessTest : public testing::Test {
   }
   void Echo(bool quiet = true) {
     now_ += std::chrono::seconds(1);
-    liveness_.OnEcho(log_.view(), quiet, now_, notice_);
+    liveness_.OnEcho(log_.view());
+    if (quiet) liveness_.OnDrained(log_.view(), now_, notice_);
   }
   Verdicts Judge() { return liveness_.Judge(log_.view()); }
   std::uint64_t Instance() { return log_.view().nodes.at(kNode).instance; }
@@ -53,6 +54,26 @@ TEST_F(LivenessTest, NobodyIsJudgedWhileHeartbeatsMayStillLieInTheInbox) {
   EXPECT_TRUE(Judge().silent.empty());
   Echo();
   EXPECT_TRUE(Judge().silent.contains(kNode));
+}
+
+TEST_F(LivenessTest, AHeartbeatThatASlowBusDeliversBehindTheEchoesCounts) {
+  Beat(Instance());
+  for (int i = 0; i < 3; ++i) Echo(/*quiet=*/false);
+  Beat(Instance());
+  Echo();
+  EXPECT_TRUE(Judge().silent.empty());
+}
+
+TEST_F(LivenessTest, ANameIsNotGivenAwayWhileHeartbeatsMayStillLieInTheInbox) {
+  Beat(Instance());
+  log_.SayJoined("n1", 999, kCapacity);
+  EXPECT_TRUE(Judge().join_ok.empty());
+  for (int i = 0; i < 3; ++i) Echo(/*quiet=*/false);
+  EXPECT_TRUE(Judge().join_ok.empty());
+  Beat(Instance());
+  Echo();
+  EXPECT_TRUE(Judge().join_ok.empty());
+  EXPECT_EQ(Judge().join_refused, std::vector<NodeName>{kNode});
 }
 
 TEST_F(LivenessTest, AnotherWorkersHeartbeatsDoNotCount) {

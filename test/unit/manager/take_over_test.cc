@@ -1,20 +1,14 @@
 // How a manager takes over: cluster time, terms, and what follows an append of unknown outcome.
 #include <gtest/gtest.h>
 
-#include <array>
 #include <chrono>
-#include <memory>
-#include <optional>
-#include <vector>
 
-#include "services/manager/manager_loop.h"
-#include "shared/wire/codec.h"
+#include "test/support/manager/loop_rig.h"
 
 namespace cube::manager {
 namespace {
 
 using std::chrono::hours;
-
 using std::chrono::seconds;
 
 constexpr WallTime kDecidedAt = WallFromNanos(1'700'000'000'000'000'000);
@@ -32,87 +26,16 @@ View CommittedView() {
   return view;
 }
 
-// Plays the bus for a manager that is alone: the log holds what the view holds, and the lease is
-// there for the asking.
-class Rig {
+// A manager that is alone, and whose clock is ahead of the log's last decision.
+class Rig : public test::LoopRig {
  public:
-  explicit Rig(Duration clock_is_ahead) {
-    now_.mono = MonoTime(hours(1));
-    now_.wall = kDecidedAt + clock_is_ahead;
-    ManagerOptions options;
-    options.name = "me";
-    options.owner = "me";
-    options.seed = 1;
-    auto loop = ManagerLoop::Make(std::move(options), [this]() -> Result<View> {
-      ++loads_;
-      return CommittedView();
-    });
-    loop_ = std::move(*loop);
+  explicit Rig(Duration clock_is_ahead) : LoopRig(CommittedView(), kDecidedAt + clock_is_ahead) {
+    Connect();
   }
-
-  // Steps until the manager has nothing to say but an append of decisions, which is kept.
-  void Run() { Feed(bus::Connected{"2.9.10", 1 << 20, true}); }
-  void Pass(Duration time) {
-    now_.mono += time;
-    now_.wall += time;
-    Take(loop_->Step({}, now_, false));
-  }
-  void Feed(bus::Event event) {
-    const std::array<Input, 1> inputs{Input{std::move(event)}};
-    Take(loop_->Step(inputs, now_, false));
-  }
-
-  // The append of decisions that waits for its outcome.
-  [[nodiscard]] const std::optional<bus::AppendRequest>& sent() const { return sent_; }
-  [[nodiscard]] DecisionBatch batch() const { return *wire::DecodeDecisions(sent_->payload); }
-  [[nodiscard]] bool warned() const { return warned_; }
-  [[nodiscard]] int loads() const { return loads_; }
-  [[nodiscard]] Now now() const { return now_; }
-  void FailAppend(Code code) {
-    const bus::OpId op = sent_->op;
-    sent_.reset();
-    Feed(bus::AppendFailed{op, {code, "as told", ""}});
-  }
-
- private:
-  void Take(std::vector<Operation> operations) {
-    for (Operation& operation : operations) {
-      if (auto* call = std::get_if<bus::Operation>(&operation)) Answer(*call);
-      if (const auto* line = std::get_if<LogLine>(&operation)) {
-        warned_ = warned_ || line->level == LogLine::Level::kWarning;
-      }
-    }
-  }
-
-  void Answer(bus::Operation& operation) {
-    if (const auto* ensure = std::get_if<bus::EnsureStreams>(&operation)) {
-      Feed(bus::StreamsReady{ensure->op});
-    } else if (const auto* get = std::get_if<bus::Get>(&operation)) {
-      Feed(bus::Got{get->op, std::nullopt});
-    } else if (const auto* state = std::get_if<bus::GetState>(&operation)) {
-      bus::StreamState answer;
-      answer.last_seq = state->stream == wire::Subjects().DecisionsStream() ? kLastSeq : 0;
-      Feed(bus::GotState{state->op, answer});
-    } else if (auto* append = std::get_if<bus::Append>(&operation)) {
-      if (append->request.subject == wire::Subjects().LeaseKey()) {
-        Feed(bus::Appended{append->request.op, "", ++lease_seq_, false});
-      } else {
-        sent_ = std::move(append->request);
-      }
-    }
-  }
-
-  Now now_{};
-  std::unique_ptr<ManagerLoop> loop_;
-  std::optional<bus::AppendRequest> sent_;
-  std::uint64_t lease_seq_ = 0;
-  bool warned_ = false;
-  int loads_ = 0;
 };
 
 TEST(TakeOver, OpensATermBehindTheLog) {
   Rig rig(seconds(1));
-  rig.Run();
   ASSERT_TRUE(rig.sent());
   const DecisionBatch batch = rig.batch();
   EXPECT_EQ(rig.sent()->expected_last_seq, kLastSeq);
@@ -127,7 +50,6 @@ TEST(TakeOver, OpensATermBehindTheLog) {
 
 TEST(TakeOver, ClusterTimeGoesOnFromThisMachinesClockHoweverLongNobodyLed) {
   Rig rig(hours(14));
-  rig.Run();
   ASSERT_TRUE(rig.sent());
   EXPECT_EQ(rig.batch().decided_at, kDecidedAt + hours(14));
   EXPECT_TRUE(rig.warned());
@@ -135,7 +57,6 @@ TEST(TakeOver, ClusterTimeGoesOnFromThisMachinesClockHoweverLongNobodyLed) {
 
 TEST(TakeOver, ClusterTimeNeverGoesBack) {
   Rig rig(-hours(14));
-  rig.Run();
   ASSERT_TRUE(rig.sent());
   EXPECT_EQ(rig.batch().decided_at, kDecidedAt);
 }
@@ -143,7 +64,6 @@ TEST(TakeOver, ClusterTimeNeverGoesBack) {
 TEST(TakeOver, AnAppendWithoutAGoodOutcomeIsForgottenAndANewTermOpened) {
   for (const Code code : {Code::kTimedOut, Code::kAborted}) {
     Rig rig(seconds(1));
-    rig.Run();
     ASSERT_TRUE(rig.sent());
     const DecisionBatch first = rig.batch();
     const int loads = rig.loads();

@@ -1,0 +1,235 @@
+#include "services/manager/log_reader.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "shared/wire/codec.h"
+#include "test/support/cluster/log_writer.h"
+
+namespace cube::manager {
+namespace {
+
+using wire::Subjects;
+
+constexpr std::uint64_t kTerm = 11;
+
+WallTime TimeOf(std::uint64_t seq) {
+  return WallFromNanos(static_cast<std::int64_t>(1'000'000 + seq));
+}
+
+class LogReaderTest : public testing::Test {
+ protected:
+  LogReaderTest() { Open(); }
+
+  void Open() {
+    reader_.Open(view_, out_);
+    Look();
+  }
+  // Reads the operations: who reads what, and how much credit each reader was given.
+  void Look() {
+    for (Operation& operation : out_.Take()) {
+      auto* call = std::get_if<bus::Operation>(&operation);
+      if (call == nullptr) {
+        ++warnings_;
+      } else if (const auto* open = std::get_if<bus::OpenReader>(call)) {
+        readers_[open->stream] = open->id;
+        from_[open->stream] = open->from_seq;
+      } else if (const auto* pull = std::get_if<bus::Pull>(call)) {
+        credit_[pull->id] += pull->messages;
+      } else if (const auto* close = std::get_if<bus::CloseReader>(call)) {
+        closed_.push_back(close->id);
+      }
+    }
+  }
+  bool Arrives(const std::string& stream, std::uint64_t seq, const std::string& subject,
+               std::string payload) {
+    bus::StreamMessage message;
+    message.seq = seq;
+    message.time = TimeOf(seq);
+    message.subject = subject;
+    message.payload = std::move(payload);
+    return reader_.OnRead({readers_.at(stream), std::move(message)});
+  }
+  void Intent(std::uint64_t seq, const std::string& payload = "") {
+    const auto spec = std::make_shared<const TaskSpec>(test::Spec("a"));
+    const std::string id = "a-" + std::to_string(seq);
+    Arrives(names_.IntentsStream(), seq, names_.TasksSubmit(),
+            payload.empty() ? wire::EncodeSubmit({{TaskId::Trusted(id), spec}}) : payload);
+  }
+  void Joined(std::uint64_t seq, const std::string& node) {
+    FactBatch batch{NodeName::Trusted(node), 5, 0, 1, {Fact{{}, NodeJoined{}}}};
+    Arrives(names_.FactsStream(), seq, names_.Facts(node), wire::EncodeFacts(batch));
+  }
+  // The next message after `prev`, with intents and facts up to these.
+  DecisionBatch Next(const DecisionBatch* prev, std::uint64_t intents, std::uint64_t facts) {
+    DecisionBatch batch;
+    batch.term = {1, kTerm};
+    batch.cycle = prev == nullptr ? 1 : prev->cycle + 1;
+    if (prev == nullptr) {
+      batch.term_start = TermStart{"c", "m", 1, {}};
+    } else {
+      batch.prev = prev->stamp();
+    }
+    batch.decided_at = TimeOf(100);
+    if (intents != 0) batch.intents = {intents, TimeOf(intents), 0};
+    if (facts != 0) batch.facts = {facts, TimeOf(facts), 0};
+    return batch;
+  }
+  void Decision(std::uint64_t seq, const DecisionBatch& batch) {
+    Arrives(names_.DecisionsStream(), seq, names_.Decisions(), wire::EncodeDecisions(batch));
+  }
+  std::size_t Follow(std::size_t max = 100) {
+    const std::size_t count = reader_.Follow(view_, max, folded_, out_);
+    Look();
+    return count;
+  }
+
+  Subjects names_;
+  View view_;
+  LogReader reader_{Subjects()};
+  Operations out_;
+  std::vector<FoldedIntents> folded_;
+  std::map<std::string, bus::SubId> readers_;
+  std::map<std::string, std::uint64_t> from_;
+  std::map<bus::SubId, std::uint32_t> credit_;
+  std::vector<bus::SubId> closed_;
+  int warnings_ = 0;
+};
+
+TEST_F(LogReaderTest, OpensBehindThePositionsAndDropsWhatWasBuffered) {
+  Intent(1);
+  const auto before = readers_;
+  view_.intents = {7, TimeOf(7), 0};
+  view_.facts = {8, TimeOf(8), 0};
+  view_.decision_seq = 9;
+  Open();
+  EXPECT_EQ(from_[names_.IntentsStream()], 8u);
+  EXPECT_EQ(from_[names_.FactsStream()], 9u);
+  EXPECT_EQ(from_[names_.DecisionsStream()], 10u);
+  EXPECT_FALSE(reader_.HasIntents());
+  EXPECT_EQ(closed_.size(), 3u);
+  EXPECT_FALSE(reader_.OnRead({before.at(names_.IntentsStream()), {}})) << "of the reader before";
+}
+
+TEST_F(LogReaderTest, AFollowerFoldsADecisionOnlyWithItsIntentsAndFacts) {
+  const DecisionBatch first = Next(nullptr, 1, 1);
+  Decision(1, first);
+  EXPECT_EQ(Follow(), 0u);
+  Intent(1);
+  EXPECT_EQ(Follow(), 0u) << "the fact is still to come";
+  EXPECT_EQ(view_.valid_seq, 0u);
+  Joined(1, "n1");
+  EXPECT_EQ(Follow(), 1u);
+  EXPECT_EQ(view_.valid_seq, 1u);
+  EXPECT_EQ(view_.tasks.size(), 1u);
+  EXPECT_EQ(view_.nodes.size(), 1u);
+  ASSERT_EQ(folded_.size(), 1u);
+  EXPECT_EQ(folded_[0].seq, 1u);
+}
+
+TEST_F(LogReaderTest, WhatADecisionDoesNotNameYetWaits) {
+  Intent(1);
+  Intent(2);
+  Decision(1, Next(nullptr, 1, 0));
+  EXPECT_EQ(Follow(), 1u);
+  EXPECT_EQ(view_.intents.seq, 1u);
+  EXPECT_TRUE(reader_.HasIntents());
+}
+
+TEST_F(LogReaderTest, IntentsAreFoldedBeforeFacts) {
+  // Facts of one decision see the task that its intents bring, whatever arrived first.
+  Joined(1, "n1");
+  Intent(1);
+  Decision(1, Next(nullptr, 1, 1));
+  EXPECT_EQ(Follow(), 1u);
+  EXPECT_EQ(view_.untold.size(), 1u);
+}
+
+TEST_F(LogReaderTest, ForeignDecisionsAreSkippedAndFoldNothing) {
+  const DecisionBatch first = Next(nullptr, 0, 0);
+  Decision(1, first);
+  Intent(1);
+  DecisionBatch stale = Next(&first, 1, 0);
+  stale.prev.cycle = 77;  // continues something else
+  Decision(2, stale);
+  Arrives(names_.DecisionsStream(), 3, names_.Decisions(), "\xff\xff garbage");
+  DecisionBatch other_time = Next(&first, 1, 0);
+  other_time.intents.time = TimeOf(55);  // another intent had that sequence
+  EXPECT_EQ(Follow(), 3u);
+  EXPECT_EQ(view_.valid_seq, 1u);
+  EXPECT_EQ(view_.decision_seq, 3u);
+  EXPECT_EQ(view_.foreign_messages, 2u);
+  EXPECT_EQ(view_.intents.seq, 0u);
+  Decision(4, other_time);
+  EXPECT_EQ(Follow(), 1u);
+  EXPECT_EQ(view_.foreign_messages, 3u);
+  Decision(5, Next(&first, 1, 0));
+  EXPECT_EQ(Follow(), 1u);
+  EXPECT_EQ(view_.valid_seq, 5u);
+}
+
+TEST_F(LogReaderTest, FollowingIsBounded) {
+  DecisionBatch batch = Next(nullptr, 0, 0);
+  Decision(1, batch);
+  for (std::uint64_t seq = 2; seq <= 5; ++seq) {
+    batch = Next(&batch, 0, 0);
+    Decision(seq, batch);
+  }
+  EXPECT_EQ(Follow(2), 2u);
+  EXPECT_EQ(view_.valid_seq, 2u);
+  EXPECT_EQ(Follow(), 3u);
+}
+
+TEST_F(LogReaderTest, FactsThatCannotBeReadMoveThePositionOnly) {
+  Arrives(names_.FactsStream(), 1, names_.Facts("n1"), "\xff\xff");
+  reader_.TakeFacts(view_, out_);
+  Look();
+  EXPECT_EQ(view_.facts.seq, 1u);
+  EXPECT_EQ(view_.facts.time, TimeOf(1));
+  EXPECT_EQ(warnings_, 1);
+  EXPECT_TRUE(view_.nodes.empty());
+}
+
+TEST_F(LogReaderTest, ALeadersCycleTakesABoundedShareOfEach) {
+  for (std::uint64_t seq = 1; seq <= kReadAheadMessages; ++seq) Intent(seq);
+  reader_.TakeIntents(view_, folded_, out_);
+  EXPECT_GT(view_.intents.seq, 0u);
+  EXPECT_LT(view_.intents.seq, kReadAheadMessages);
+  EXPECT_EQ(folded_.size(), view_.intents.seq);
+}
+
+TEST_F(LogReaderTest, ACycleTakesOneLargeIntentMessageAndNotTwo) {
+  const std::string large = "[" + std::string(900'000, ' ') + R"({"id":"x","image":"i"}])";
+  Intent(1, large);
+  Intent(2, large);
+  reader_.TakeIntents(view_, folded_, out_);
+  EXPECT_EQ(view_.intents.seq, 1u);
+  reader_.TakeIntents(view_, folded_, out_);
+  EXPECT_EQ(view_.intents.seq, 2u);
+}
+
+TEST_F(LogReaderTest, CreditComesBackForWhatWasTakenSoReadingNeverStops) {
+  const bus::SubId intents = readers_.at(names_.IntentsStream());
+  EXPECT_EQ(credit_[intents], kReadAheadMessages);
+  std::uint64_t arrived = 0;
+  for (int round = 0; round < 20; ++round) {
+    while (arrived < credit_[intents]) Intent(++arrived);
+    while (reader_.HasIntents()) reader_.TakeIntents(view_, folded_, out_);
+    Look();
+    EXPECT_LE(credit_[intents] - arrived, kReadAheadMessages);
+    EXPECT_GT(credit_[intents], arrived) << "stuck after " << arrived;
+  }
+}
+
+TEST_F(LogReaderTest, ALeaderDropsItsOwnDecisionsAndSeesAnothers) {
+  const DecisionBatch first = Next(nullptr, 0, 0);
+  Decision(1, first);
+  Decision(2, Next(&first, 0, 0));
+  EXPECT_FALSE(reader_.DropDecisions(2, out_));
+  Decision(3, first);
+  EXPECT_TRUE(reader_.DropDecisions(2, out_));
+}
+
+}  // namespace
+}  // namespace cube::manager

@@ -1,0 +1,175 @@
+// What a leader does with heartbeats and questions.
+#include <cube/v1/queries.pb.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+
+#include "test/support/cluster/log_writer.h"
+#include "test/support/manager/loop_rig.h"
+
+namespace cube::manager {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using test::LoopRig;
+
+constexpr Resources kCapacity{4000, 1 << 30, 0};
+constexpr std::uint64_t kFirst = 100;   // instance that was welcomed first
+constexpr std::uint64_t kSecond = 200;  // the one that has the name since
+const NodeName kNode = NodeName::Trusted("n1");
+
+// n1 was `kFirst`'s and is `kSecond`'s.
+View TwoWorkersOfOneName() {
+  test::LogWriter log;
+  log.Join("n1", kCapacity);
+  log.SayJoined("n1", kSecond, kCapacity);
+  log.Decide({WelcomeNode{kNode, kSecond, 2}});
+  log.Fact("n1", NodeReported{log.view().nodes.at(kNode).up});
+  log.Decide({});
+  return log.view();
+}
+
+Heartbeat BeatOf(std::uint64_t instance, std::uint32_t incarnation) {
+  Heartbeat beat;
+  beat.node = "n1";
+  beat.instance = instance;
+  beat.incarnation = incarnation;
+  beat.position = 1;
+  return beat;
+}
+
+class ManagerEventsTest : public testing::Test {
+ protected:
+  explicit ManagerEventsTest(View view = TwoWorkersOfOneName())
+      : rig_(view, view.decided_at + seconds(1)) {
+    rig_.Lead();
+  }
+  // -> who was refused.
+  std::vector<std::uint64_t> Refused() {
+    std::vector<std::uint64_t> instances;
+    for (const AssignBatch& batch : rig_.Assigned("n1")) {
+      for (const AssignItem& item : batch.items) {
+        if (const auto* refused = std::get_if<JoinRefused>(&item)) {
+          instances.push_back(refused->instance);
+          EXPECT_FALSE(refused->reason.empty());
+        }
+      }
+    }
+    return instances;
+  }
+  LoopRig rig_;
+};
+
+TEST_F(ManagerEventsTest, ADisplacedWorkerIsToldAndNotWithEachHeartbeat) {
+  rig_.Feed({rig_.Beat(BeatOf(kFirst, 1))});
+  EXPECT_EQ(Refused(), std::vector<std::uint64_t>{kFirst});
+  for (int i = 0; i < 10; ++i) rig_.Feed({rig_.Beat(BeatOf(kFirst, 1))});
+  EXPECT_TRUE(Refused().empty());
+  rig_.Pass(kDisplacedInterval);
+  rig_.Feed({rig_.Beat(BeatOf(kFirst, 1))});
+  EXPECT_EQ(Refused(), std::vector<std::uint64_t>{kFirst}) << "the first answer may be lost";
+}
+
+TEST_F(ManagerEventsTest, NobodyElseIsCalledDisplaced) {
+  rig_.Feed({rig_.Beat(BeatOf(kSecond, 2)),
+             rig_.Beat(BeatOf(kFirst, 0)),  // asks to join: a decision answers
+             rig_.Beat(BeatOf(kFirst, 2)),  // of a log that is no more
+             rig_.Beat(BeatOf(kFirst, 3))});
+  EXPECT_TRUE(Refused().empty());
+}
+
+class DownNodeTest : public ManagerEventsTest {
+ protected:
+  static View DownView() {
+    View view = TwoWorkersOfOneName();
+    view.nodes.at(kNode).down = true;
+    return view;
+  }
+  DownNodeTest() : ManagerEventsTest(DownView()) {}
+};
+
+TEST_F(DownNodeTest, ADisplacedWorkerHasTimeToAskForAFreeName) {
+  for (Duration waited{0}; waited < kDisplacedPatience; waited += seconds(1)) {
+    rig_.Feed({rig_.Beat(BeatOf(kFirst, 1))});
+    rig_.Pass(seconds(1));
+  }
+  EXPECT_TRUE(Refused().empty());
+  rig_.Feed({rig_.Beat(BeatOf(kFirst, 1))});
+  EXPECT_EQ(Refused(), std::vector<std::uint64_t>{kFirst});
+  rig_.Pass(kDisplacedInterval);
+  rig_.Feed({rig_.Beat(BeatOf(kFirst, 1))});
+  EXPECT_TRUE(Refused().empty()) << "started again, it may ask";
+}
+
+TEST_F(ManagerEventsTest, SilentNodesAreFoundWhateverElseComesWithTheEcho) {
+  for (int i = 0; i < 5 && !rig_.sent(); ++i) {
+    rig_.Pass(seconds(1));
+    rig_.Feed({rig_.Echo(), rig_.Query("nodes", "", "_INBOX.x")});
+  }
+  ASSERT_TRUE(rig_.sent());
+  ASSERT_EQ(rig_.batch().items.size(), 1u);
+  EXPECT_TRUE(std::holds_alternative<NodeDown>(rig_.batch().items[0]));
+}
+
+TEST_F(ManagerEventsTest, NobodyIsCalledSilentWhileTheInboxHoldsMore) {
+  for (int i = 0; i < 5; ++i) {
+    rig_.Move(seconds(1));
+    rig_.Feed({rig_.Echo()}, /*more=*/true);
+  }
+  EXPECT_FALSE(rig_.sent());
+  rig_.Feed({rig_.Beat(BeatOf(kSecond, 2))});
+  EXPECT_FALSE(rig_.sent());
+}
+
+// Under load one cycle follows the other at once.
+TEST_F(ManagerEventsTest, QuestionsAreAnsweredBetweenCyclesThatFollowEachOther) {
+  const std::string submit = wire::Subjects().TasksSubmit();
+  auto task = [&](const std::string& id) {
+    return rig_.Read(rig_.intents(), submit,
+                     wire::EncodeSubmit({{TaskId::Trusted(id),
+                                          std::make_shared<const TaskSpec>(test::Spec("a"))}}));
+  };
+  rig_.Feed({task("a-1")});
+  ASSERT_TRUE(rig_.sent());
+  rig_.Feed({rig_.Query("cluster", "", "_INBOX.x"), task("a-2")});
+  EXPECT_TRUE(rig_.Published("_INBOX.x").empty()) << "the view is ahead of the log";
+  rig_.Acknowledge();
+  EXPECT_TRUE(rig_.sent()) << "the next cycle is under way";
+  EXPECT_EQ(rig_.Published("_INBOX.x").size(), 1u);
+}
+
+TEST_F(ManagerEventsTest, AQuestionAboutManyTasksLetsCyclesAndOtherQuestionsGoFirst) {
+  View view = TwoWorkersOfOneName();
+  const auto spec = std::make_shared<const TaskSpec>(test::Spec("web"));
+  for (std::uint32_t i = 0; i < kQueryWorkMax + 10; ++i) {
+    Task task;
+    task.id = TaskId::Trusted("web-" + std::to_string(i));
+    task.number = {1, i};
+    task.spec = spec;
+    task.over = task.stop_wanted = true;
+    task.ended_at = view.decided_at;
+    view.numbers.emplace(task.id, task.number);
+    view.tasks.emplace(task.number, std::move(task));
+  }
+  LoopRig rig(view, view.decided_at + seconds(1));
+  rig.Lead();
+  v1::QueryRequest one;
+  one.set_match("web-3");
+  rig.Feed({rig.Query("cluster", "", "_INBOX.all"),
+            rig.Query("task", one.SerializeAsString(), "_INBOX.one")});
+  EXPECT_TRUE(rig.Published("_INBOX.all").empty());
+  EXPECT_EQ(rig.loop().NextDeadline(), rig.now().mono) << "the rest is due at once";
+  rig.Pass(milliseconds(0));
+  EXPECT_EQ(rig.Published("_INBOX.one").size(), 1u);
+  for (int i = 0; i < 3; ++i) rig.Pass(milliseconds(0));
+  const std::vector<std::string> all = rig.Published("_INBOX.all");
+  ASSERT_EQ(all.size(), 1u);
+  v1::QueryReply reply;
+  ASSERT_TRUE(reply.ParseFromString(all[0]));
+  EXPECT_EQ(reply.cluster().tasks().at("stopped"), kQueryWorkMax + 10);
+  EXPECT_GT(rig.loop().NextDeadline(), rig.now().mono);
+}
+
+}  // namespace
+}  // namespace cube::manager
