@@ -67,6 +67,7 @@ void FillNode(const Node& node, v1::NodeView& out) {
   out.set_tasks(static_cast<std::uint32_t>(node.attempts.size()));
   out.set_incarnation(node.incarnation);
   out.set_joined_at_ns(ToNanos(node.joined_at));
+  if (node.load != NodeLoad{}) ToProto(node.load, *out.mutable_load());
   if (node.down) {
     out.set_reason(node.down_reason);
   } else if (node.incarnation == 0) {

@@ -94,6 +94,7 @@ class Folder {
     node.up = batch_.stamp();
     node.reported = false;
     node.last_fact = 0;
+    node.load = {};
     if (!IsSet(node.joined_at)) node.joined_at = batch_.decided_at;
     Concern(node);
   }
@@ -113,6 +114,14 @@ class Folder {
     view_.numbers.erase(task->id);
     view_.tasks.erase(number);
     view_.dirty_tasks.insert(number);
+  }
+
+  void operator()(const SetLoad& set) {
+    Node* node = FindNode(set.node);
+    if (node == nullptr || node->load == set.load) return;
+    node->load = set.load;
+    ++view_.room_version;
+    view_.dirty_nodes.insert(node->name);
   }
 
  private:

@@ -79,6 +79,7 @@ struct Node {
   Stamp up;                         // the welcome or node_up that the next report must name
   std::uint64_t last_decision = 0;  // sequence of the last decision that concerned this node
   WallTime joined_at;               // cluster time of the first welcome
+  NodeLoad load;                    // as measured; of the welcomed instance
 
   // Written by facts.
   NodeDescription description;

@@ -58,6 +58,7 @@ class Planner::Cycle {
   std::vector<DecisionItem> Run() {
     Refusals();
     Nodes();
+    Loads();
     Stops();
     Starts();
     Forgets();
@@ -97,6 +98,16 @@ class Planner::Cycle {
                          "' is running already; give this one "
                          "another --name"},
           2 * kItemBytes);
+    }
+  }
+
+  void Loads() {
+    std::size_t count = 0;
+    for (const auto& [name, load] : verdicts_.loads) {
+      const auto it = view_.nodes.find(name);
+      if (it == view_.nodes.end() || it->second.incarnation == 0 || it->second.down) continue;
+      if (it->second.load == load) continue;
+      if (++count > kLoadsMax || !Add(SetLoad{name, load}, kItemBytes)) return;
     }
   }
 

@@ -20,6 +20,7 @@ struct Verdicts {
   std::vector<NodeName> heard;             // down nodes whose welcomed worker beats again
   std::vector<NodeName> join_ok;           // asked to join, and nobody else has the name
   std::vector<NodeName> join_refused;      // asked to join while the welcomed worker beats
+  std::map<NodeName, NodeLoad> loads;      // what metrics say; decided where the view differs
 };
 
 // A cycle's message is cut here: encoded bytes, well below NATS' usual max_payload of 1 MiB, at
@@ -27,8 +28,10 @@ struct Verdicts {
 inline constexpr std::size_t kDecisionBytesMax = 256u << 10;
 // Items of one cycle at most: bounds the time that one cycle takes.
 inline constexpr std::size_t kDecisionItemsMax = 8192;
-// Forgetting is never urgent: a few at a time beside the other work.
+// Forgetting is never urgent: a few at a time beside the other work. Nor are loads: a cluster whose
+// load changes everywhere at once is told in several cycles.
 inline constexpr std::size_t kForgetsMax = 512;
+inline constexpr std::size_t kLoadsMax = 1024;
 
 // Remembers which shapes did not fit, so that a full cluster costs nothing per cycle. Forgetting
 // the memory changes no answer.
