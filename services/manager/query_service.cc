@@ -17,7 +17,7 @@ using wire::ToProto;
 
 constexpr std::size_t kCandidatesMax = 20;
 
-void FillTask(const View& view, const Planner& planner, const Task& task, v1::TaskView& out) {
+void FillTask(const View& view, Planner& planner, const Task& task, v1::TaskView& out) {
   out.set_id(task.id.str());
   ToProto(*task.spec, *out.mutable_spec());
   const Status status = StatusOf(task);
@@ -115,7 +115,7 @@ bool Wanted(const Task& task, const v1::QueryRequest& request) {
   return true;
 }
 
-void AnswerTasks(const View& view, const Planner& planner, const v1::QueryRequest& request,
+void AnswerTasks(const View& view, Planner& planner, const v1::QueryRequest& request,
                  v1::QueryReply& reply) {
   auto it = view.tasks.begin();
   if (!request.page().empty()) {
@@ -145,7 +145,7 @@ void AnswerTasks(const View& view, const Planner& planner, const v1::QueryReques
 }
 
 // An exact id wins; then a unique prefix of an id; then a name that only one task has.
-void AnswerTask(const View& view, const Planner& planner, const v1::QueryRequest& request,
+void AnswerTask(const View& view, Planner& planner, const v1::QueryRequest& request,
                 v1::QueryReply& reply) {
   const std::string& match = request.match();
   if (match.empty()) {
@@ -226,7 +226,7 @@ std::uint64_t WantedIntent(std::string_view request) {
   return parsed.min_intent();
 }
 
-std::string AnswerQuery(const View& view, const Planner& planner, const Answerer& answerer,
+std::string AnswerQuery(const View& view, Planner& planner, const Answerer& answerer,
                         std::string_view what, std::string_view request) {
   v1::QueryReply reply;
   reply.set_manager(answerer.manager);

@@ -19,7 +19,7 @@ struct Answerer {
 
 // `what` is the subject's last token. Always an encoded QueryReply; failures are in it.
 // `min_intent` gets the request's wish to wait (0 = none), whether or not the view is that far.
-[[nodiscard]] std::string AnswerQuery(const View& view, const Planner& planner,
+[[nodiscard]] std::string AnswerQuery(const View& view, Planner& planner,
                                       const Answerer& answerer, std::string_view what,
                                       std::string_view request);
 

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -33,8 +32,8 @@ inline constexpr std::size_t kDecisionItemsMax = 8192;
 inline constexpr std::size_t kForgetsMax = 512;
 inline constexpr std::size_t kLoadsMax = 1024;
 
-// Remembers which shapes did not fit, so that a full cluster costs nothing per cycle. Forgetting
-// the memory changes no answer.
+// Remembers which shapes did not fit, so that a full cluster costs nothing per cycle, and how each
+// shape sees the nodes. Forgetting the memory changes no answer.
 class Planner {
  public:
   // kInvalid: no such policy.
@@ -46,21 +45,21 @@ class Planner {
                                                  WallTime now);
 
   // Why a pending task is not placed now.
-  [[nodiscard]] std::string WhyPending(const View& view, const Task& task) const;
+  [[nodiscard]] std::string WhyPending(const View& view, const Task& task);
 
-  // To be called when the view is another one than Decide saw last (read back, or made anew): its
+  // To be called when the view is another one than was seen last (read back, or made anew): its
   // versions begin again.
-  void ForgetFull() { full_since_.clear(); }
+  void ForgetView();
 
   [[nodiscard]] const Settings& settings() const { return settings_; }
 
  private:
   class Cycle;
-  Planner(Settings settings, std::unique_ptr<Scheduler> scheduler)
+  Planner(Settings settings, Scheduler scheduler)
       : settings_(std::move(settings)), scheduler_(std::move(scheduler)) {}
 
   Settings settings_;
-  std::unique_ptr<Scheduler> scheduler_;
+  Scheduler scheduler_;
   std::map<std::string, std::uint64_t> full_since_;  // shape -> room_version at which none fitted
 };
 
