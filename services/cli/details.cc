@@ -52,6 +52,11 @@ void SpecLines(std::string& out, const TaskSpec& spec) {
   std::vector<std::string> rules;
   for (const auto& rule : spec.constraints) rules.push_back(wire::FormatConstraint(rule));
   Line(out, "Constraints", fmt::format("{}", fmt::join(rules, ", ")));
+  std::vector<std::string> wishes;
+  for (const auto& wish : spec.affinities) wishes.push_back(wire::FormatAffinity(wish));
+  Line(out, "Affinities", fmt::format("{}", fmt::join(wishes, ", ")));
+  if (spec.distinct != 0) Line(out, "Distinct", std::to_string(spec.distinct));
+  Line(out, "Scheduler", spec.scheduler);
   std::vector<std::string> labels;
   for (const auto& [key, value] : spec.labels) labels.push_back(key + "=" + value);
   Line(out, "Labels", fmt::format("{}", fmt::join(labels, ", ")));

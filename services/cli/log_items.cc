@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <set>
 
 #include "services/cli/render/values.h"
@@ -74,6 +75,9 @@ void Describe(LogItem& item, const InvalidItem& invalid) {
   item.details["reason"] = invalid.error.message;
 }
 
+// A score as people read it; in the log its unit is 2^-32.
+double AsNumber(std::int64_t score) { return std::ldexp(static_cast<double>(score), -32); }
+
 void Describe(LogItem& item, const StartAttempt& start) {
   item.kind = "start";
   item.task = start.task.str();
@@ -87,13 +91,24 @@ void Describe(LogItem& item, const StartAttempt& start) {
     ruled_out += fmt::format(", {} by {}", filter.nodes, filter.filter);
     filtered[filter.filter] = filter.nodes;
   }
+  std::string scores;
+  if (!why.runner_up.empty()) {
+    scores = fmt::format("; score {:.4f}, next {} with {:.4f}", AsNumber(why.score),
+                         why.runner_up.str(), AsNumber(why.runner_up_score));
+  }
   item.text = fmt::format(
-      "attempt {} goes to {} ({} of {} node{}{}{})", start.attempt, start.node.str(), why.scheduler,
-      why.nodes, why.nodes == 1 ? "" : "s",
+      "attempt {} goes to {} ({} of {} node{}{}{}{})", start.attempt, start.node.str(),
+      why.scheduler, why.nodes, why.nodes == 1 ? "" : "s", scores,
       ruled_out.empty() ? "" : "; ruled out: ", ruled_out.empty() ? "" : ruled_out.substr(2));
   item.details["scheduler"] = why.scheduler;
   item.details["nodes"] = why.nodes;
+  item.details["feasible"] = why.feasible;
   item.details["filtered"] = std::move(filtered);
+  item.details["score"] = AsNumber(why.score);
+  if (!why.runner_up.empty()) {
+    item.details["runner_up"] = why.runner_up.str();
+    item.details["runner_up_score"] = AsNumber(why.runner_up_score);
+  }
 }
 
 void Describe(LogItem& item, const StopAttempt& stop) {
@@ -149,6 +164,16 @@ void Describe(LogItem& item, const ForgetTask& forget) {
   item.kind = "forget";
   item.task = forget.task.str();
   item.text = "forgotten";
+}
+
+void Describe(LogItem& item, const SetLoad& set) {
+  item.kind = "load";
+  item.node = set.node.str();
+  item.text = fmt::format("load is now cpu {}/16, memory {}/16, disk {}/16", set.load.cpu,
+                          set.load.memory, set.load.disk);
+  item.details["cpu"] = set.load.cpu;
+  item.details["memory"] = set.load.memory;
+  item.details["disk"] = set.load.disk;
 }
 
 std::string CapacityText(const NodeDescription& node) {

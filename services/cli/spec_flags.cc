@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "shared/domain/rules.h"
 #include "shared/domain/validate.h"
 #include "shared/wire/human.h"
 
@@ -12,7 +13,7 @@ namespace {
 
 // `docker run` knows it; Cube will, but not in this version.
 const std::vector<std::string>& LaterFlags() {
-  static const std::vector<std::string> kFlags = {"volume", "health-cmd", "replicas", "scheduler"};
+  static const std::vector<std::string> kFlags = {"volume", "health-cmd", "replicas"};
   return kFlags;
 }
 
@@ -93,6 +94,27 @@ Result<void> ReadResources(const Args& args, TaskSpec& spec) {
   return {};
 }
 
+Result<void> ReadPlacement(const Args& args, TaskSpec& spec) {
+  for (const auto& text : args.All("constraint")) {
+    const auto constraint = wire::ParseConstraint(text);
+    if (!constraint) return BadFlag("constraint", constraint.error());
+    spec.constraints.push_back(*constraint);
+  }
+  for (const auto& text : args.All("affinity")) {
+    const auto affinity = wire::ParseAffinity(text);
+    if (!affinity) return BadFlag("affinity", affinity.error());
+    spec.affinities.push_back(*affinity);
+  }
+  CUBE_TRY(const auto distinct, args.Integer("distinct", 0, kDistinctMax));
+  if (distinct) spec.distinct = static_cast<std::uint32_t>(*distinct);
+  if (const auto name = args.Get("scheduler")) {
+    const auto policy = ParsePolicy(*name, {});
+    if (!policy) return BadFlag("scheduler", policy.error());
+    spec.scheduler = *policy;
+  }
+  return {};
+}
+
 Result<void> ReadPolicies(const Args& args, TaskSpec& spec) {
   if (const auto text = args.Get("restart")) {
     const auto restart = wire::ParseRestart(*text);
@@ -106,11 +128,7 @@ Result<void> ReadPolicies(const Args& args, TaskSpec& spec) {
     if (!port) return BadFlag("publish", port.error());
     spec.ports.push_back(*port);
   }
-  for (const auto& text : args.All("constraint")) {
-    const auto constraint = wire::ParseConstraint(text);
-    if (!constraint) return BadFlag("constraint", constraint.error());
-    spec.constraints.push_back(*constraint);
-  }
+  CUBE_TRY_VOID(ReadPlacement(args, spec));
   CUBE_TRY(const auto priority, args.Integer("priority", -kPriorityMax, kPriorityMax));
   if (priority) spec.priority = static_cast<std::int32_t>(*priority);
   CUBE_TRY(const auto grace, args.Time("stop-timeout"));
@@ -145,6 +163,26 @@ Result<void> ReadProgram(const Args& args, TaskSpec& spec) {
   if (!name) return BadFlag("name", name.error());
   spec.name = *name;
   return {};
+}
+
+// Flags that say where a task may and should run.
+std::vector<FlagSpec> PlacementFlags() {
+  return {
+      {.name = "constraint",
+       .value = "RULE",
+       .help = "rule on node labels: disk=ssd, zone!=b, 'zone in a,b', gpu",
+       .repeated = true},
+      {.name = "affinity",
+       .value = "RULE:N",
+       .help = "prefer nodes by labels: disk=ssd:50; a weight N below 0 avoids them",
+       .repeated = true},
+      {.name = "distinct",
+       .value = "N",
+       .help = "at most N tasks of this name on one node",
+       .fallback = "0"},
+      {.name = "scheduler",
+       .value = "POLICY",
+       .help = "round-robin, spread, binpack, epvm, epvm-book or greedy (default: the cluster's)"}};
 }
 
 }  // namespace
@@ -186,10 +224,6 @@ std::vector<FlagSpec> SpecFlags() {
       {.name = "entrypoint", .value = "PROGRAM", .help = "program in place of the image's"},
       {.name = "user", .letter = 'u', .value = "USER[:GROUP]", .help = "user that it runs as"},
       {.name = "workdir", .letter = 'w', .value = "PATH", .help = "folder that it starts in"},
-      {.name = "constraint",
-       .value = "RULE",
-       .help = "rule on node labels: disk=ssd, zone!=b, 'zone in a,b', gpu",
-       .repeated = true},
       {.name = "priority", .value = "N", .help = "higher is placed first", .fallback = "0"},
       {.name = "engine",
        .value = "ENGINE",
@@ -209,8 +243,9 @@ std::vector<FlagSpec> SpecFlags() {
        .help = "not supported by this version",
        .repeated = true},
       {.name = "health-cmd", .value = "COMMAND", .help = "not supported by this version"},
-      {.name = "replicas", .value = "N", .help = "not supported by this version"},
-      {.name = "scheduler", .value = "NAME", .help = "not supported by this version"}};
+      {.name = "replicas", .value = "N", .help = "not supported by this version"}};
+  const std::vector<FlagSpec> placement = PlacementFlags();
+  flags.insert(flags.end(), placement.begin(), placement.end());
   flags.insert(flags.end(), later.begin(), later.end());
   return flags;
 }

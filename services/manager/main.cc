@@ -8,6 +8,7 @@
 #include "services/manager/view_store.h"
 #include "shared/base/base32.h"
 #include "shared/bus/nats_bus.h"
+#include "shared/domain/rules.h"
 #include "shared/logging/logging.h"
 #include "shared/runtime/clock.h"
 #include "shared/runtime/entropy.h"
@@ -137,6 +138,7 @@ Result<void> Process::Open() {
   CUBE_TRY(options.owner, Identity());
   options.name = flags_.name.empty() ? "manager-" + options.owner.substr(0, 6) : flags_.name;
   options.settings = flags_.settings;
+  CUBE_TRY(options.settings.scheduler, ParsePolicy(flags_.settings.scheduler, "--scheduler"));
   options.seed = runtime::RandomU64();
   const std::string client_name = "cube-manager " + options.name;
   CUBE_TRY(loop_, ManagerLoop::Make(std::move(options), [this] { return LoadView(*store_); }));
@@ -245,7 +247,9 @@ int main(int argc, char** argv) {
   cube::service::AddServiceFlags(app, flags.service, "/etc/cube/manager.toml");
   app.add_option("--name", flags.name, "what people see (default manager-<random>)")
       ->envname("CUBE_NAME");
-  app.add_option("--scheduler", flags.settings.scheduler, "placement policy: round-robin")
+  app.add_option("--scheduler", flags.settings.scheduler,
+                 "placement policy of tasks that name none: round-robin, spread, binpack, epvm, "
+                 "epvm-book or greedy")
       ->envname("CUBE_SCHEDULER")
       ->capture_default_str();
   app.add_option("--stream-bytes", flags.stream_bytes,

@@ -82,7 +82,7 @@ void ManagerLoop::EndCheck() {
     out_.Commit(ClearView());
     const std::uint64_t foreign = view_.foreign_messages;
     view_ = View{};
-    planner_.ForgetFull();
+    planner_.ForgetView();
     view_.foreign_messages = foreign;
   }
   phase_ = Phase::kFollowing;

@@ -145,7 +145,7 @@ void ManagerLoop::MaybeTakeOver() {
       view_.term_start ? view_.term_start->cluster : Base32(random_.Next(), kClusterNameDigits);
   term_start_ = TermStart{cluster, options_.name, kValidationVersion, options_.settings};
   told_ = view_.told;
-  planner_.ForgetFull();
+  planner_.ForgetView();
   teller_.ForgetFeed();
   liveness_.Reset();
   lagging_.clear();
@@ -265,7 +265,7 @@ void ManagerLoop::Reload(const std::string& why) {
   }
   view_ = std::move(*view);
   view_.foreign_messages = foreign;
-  planner_.ForgetFull();
+  planner_.ForgetView();
   retry_at_ = now_.mono + retry_after_;
   retry_after_ = std::min(retry_after_ * 2, kRetryAfterMax);
   if (phase_ != Phase::kFollowing && phase_ != Phase::kLeading) return;

@@ -25,7 +25,7 @@ void Spend(std::size_t& work, std::size_t cost) { work -= std::min(work, cost); 
 // Why pending tasks wait, asked once for each shape: the answer is a look at every node.
 class Reasons {
  public:
-  Reasons(const View& view, const Planner& planner, std::size_t& work)
+  Reasons(const View& view, Planner& planner, std::size_t& work)
       : view_(view), planner_(planner), work_(work) {}
 
   const std::string& Why(const Task& task) {
@@ -39,7 +39,7 @@ class Reasons {
 
  private:
   const View& view_;
-  const Planner& planner_;
+  Planner& planner_;
   std::size_t& work_;
   std::map<std::string, std::string> known_;
 };
@@ -94,6 +94,7 @@ void FillNode(const Node& node, v1::NodeView& out) {
   out.set_tasks(static_cast<std::uint32_t>(node.attempts.size()));
   out.set_incarnation(node.incarnation);
   out.set_joined_at_ns(ToNanos(node.joined_at));
+  if (node.load != NodeLoad{}) ToProto(node.load, *out.mutable_load());
   if (node.down) {
     out.set_reason(node.down_reason);
   } else if (node.incarnation == 0) {
@@ -148,7 +149,7 @@ bool EndsPage(const v1::QueryRequest& request, const v1::QueryReply& reply, std:
          ((request.page_size() != 0 && count >= request.page_size()) || bytes > kQueryPageBytesMax);
 }
 
-void AnswerTasks(const View& view, const Planner& planner, const v1::QueryRequest& request,
+void AnswerTasks(const View& view, Planner& planner, const v1::QueryRequest& request,
                  std::size_t& work, v1::QueryReply& reply) {
   auto it = view.tasks.begin();
   if (!request.page().empty()) {
@@ -208,7 +209,7 @@ void AnswerNodes(const View& view, const v1::QueryRequest& request, std::size_t&
 // What one question adds to its reply.
 class Question::Reply {
  public:
-  Reply(Question& question, const View& view, const Planner& planner,
+  Reply(Question& question, const View& view, Planner& planner,
         const v1::QueryRequest& request, std::size_t& work, v1::QueryReply& reply)
       : question_(question),
         view_(view),
@@ -343,7 +344,7 @@ class Question::Reply {
 
   Question& question_;
   const View& view_;
-  const Planner& planner_;
+  Planner& planner_;
   const v1::QueryRequest& request_;
   std::size_t& work_;
   v1::QueryReply& reply_;
@@ -355,7 +356,7 @@ Question::Question(std::string what, std::string request)
   if (parsed.ParseFromString(request_)) min_intent_ = parsed.min_intent();
 }
 
-std::optional<std::string> Question::Answer(const View& view, const Planner& planner,
+std::optional<std::string> Question::Answer(const View& view, Planner& planner,
                                             const Answerer& answerer, std::size_t& work) {
   v1::QueryReply reply;
   reply.set_manager(answerer.manager);

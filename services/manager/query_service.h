@@ -39,7 +39,7 @@ class Question {
 
   // Goes on until the answer is there or `work` has come to 0. -> an encoded QueryReply (failures
   // are in it), or nothing: ask again in a later step, with the view as it is then.
-  [[nodiscard]] std::optional<std::string> Answer(const View& view, const Planner& planner,
+  [[nodiscard]] std::optional<std::string> Answer(const View& view, Planner& planner,
                                                   const Answerer& answerer, std::size_t& work);
 
  private:

@@ -60,6 +60,7 @@ std::string TaskBytes(const Task& task) {
   if (task.explanation) ToProto(*task.explanation, *record.mutable_explanation());
   record.set_over(task.over);
   record.set_ended_at_ns(ToNanos(task.ended_at));
+  if (task.explanation) record.set_runner_up(task.explanation->runner_up.str());
   return Bytes(record);
 }
 
@@ -87,7 +88,9 @@ Result<Task> TaskFrom(std::string_view bytes) {
     CUBE_TRY(task.observed, FromProto(record.observed()));
   }
   if (record.has_explanation()) {
-    task.explanation = std::make_shared<const Explanation>(FromProto(record.explanation()));
+    Explanation why = FromProto(record.explanation());
+    why.runner_up = NodeName::Trusted(record.runner_up());
+    task.explanation = std::make_shared<const Explanation>(std::move(why));
   }
   task.over = record.over();
   task.ended_at = WallFromNanos(record.ended_at_ns());
@@ -109,6 +112,7 @@ std::string NodeBytes(const Node& node) {
   record.set_joined_at_ns(ToNanos(node.joined_at));
   record.set_joining_instance(node.joining_instance);
   if (node.joining_instance != 0) ToProto(node.joining, *record.mutable_joining());
+  if (node.load != NodeLoad{}) ToProto(node.load, *record.mutable_load());
   return Bytes(record);
 }
 
@@ -133,6 +137,7 @@ Result<Node> NodeFrom(std::string_view bytes) {
   if (record.has_joining()) {
     CUBE_TRY(node.joining, FromProto(record.joining()));
   }
+  CUBE_TRY(node.load, FromProto(record.load()));
   return node;
 }
 

@@ -62,6 +62,7 @@ class Folder {
     node->down_reason = down.reason;
     node->reported = false;
     Concern(*node);
+    index::NodeChanged(view_, *node);
     const std::set<TaskNumber> attempts = node->attempts;
     for (const TaskNumber& number : attempts) {
       fold::ChangeTask(view_, view_.tasks.at(number), [&down](Task& t) {
@@ -80,12 +81,15 @@ class Folder {
     node->up = batch_.stamp();
     node->reported = false;
     Concern(*node);
+    index::NodeChanged(view_, *node);
   }
 
   void operator()(const WelcomeNode& welcome) {
-    Node& node = view_.nodes[welcome.node];
+    const auto [it, is_new] = view_.nodes.try_emplace(welcome.node);
+    Node& node = it->second;
     node.name = welcome.node;
-    if (node.joining_instance == welcome.instance) node.description = node.joining;
+    if (is_new) index::AddNode(view_, node);
+    if (node.joining_instance == welcome.instance) index::Describe(view_, node, node.joining);
     EndJoining(node);
     node.instance = welcome.instance;
     node.incarnation = welcome.incarnation;
@@ -94,8 +98,10 @@ class Folder {
     node.up = batch_.stamp();
     node.reported = false;
     node.last_fact = 0;
+    node.load = {};
     if (!IsSet(node.joined_at)) node.joined_at = batch_.decided_at;
     Concern(node);
+    index::NodeChanged(view_, node);
   }
 
   void operator()(const RefuseNode& refuse) {
@@ -113,6 +119,15 @@ class Folder {
     view_.numbers.erase(task->id);
     view_.tasks.erase(number);
     view_.dirty_tasks.insert(number);
+  }
+
+  void operator()(const SetLoad& set) {
+    Node* node = FindNode(set.node);
+    if (node == nullptr || node->load == set.load) return;
+    node->load = set.load;
+    index::NodeChanged(view_, *node);
+    ++view_.room_version;
+    view_.dirty_nodes.insert(node->name);
   }
 
  private:

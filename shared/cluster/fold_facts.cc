@@ -7,7 +7,10 @@ namespace {
 void FoldJoined(View& view, const FactBatch& batch, const NodeJoined& joined) {
   const auto [it, is_new] = view.nodes.try_emplace(batch.node);
   Node& node = it->second;
-  if (is_new) node.name = batch.node;
+  if (is_new) {
+    node.name = batch.node;
+    index::AddNode(view, node);
+  }
   if (node.incarnation > 0 && node.instance == batch.instance) return;  // said again
   if (node.joining_instance == batch.instance && node.joining == joined.description) return;
   node.joining_instance = batch.instance;
@@ -32,11 +35,12 @@ void FoldOne(View& view, Node& node, const Fact& fact) {
   if (const auto* launch = std::get_if<LaunchFact>(&fact.what)) {
     FoldLaunch(view, node, *launch);
   } else if (const auto* described = std::get_if<NodeDescribed>(&fact.what)) {
-    node.description = described->description;
+    index::Describe(view, node, described->description);
     ++view.room_version;
   } else if (const auto* reported = std::get_if<NodeReported>(&fact.what)) {
     if (reported->up != node.up) return;  // the answer to an older welcome
     node.reported = true;
+    index::NodeChanged(view, node);
     ++view.room_version;
   }
   // NodeLeft tells people only: that the node is down is for the leader to decide.

@@ -21,6 +21,7 @@ void ChangeTask(View& view, Task& task, const Change& change) {
   change(task);
   if (live_before && !IsLive(task)) ++view.room_version;
   index::Enter(view, task);
+  if (live_before != IsLive(task)) index::PlacementsChanged(view, task);
   view.dirty_tasks.insert(task.number);
   if (StatusOf(task) != before || task.attempt != attempt_before) {
     NoteTransition(view, task);

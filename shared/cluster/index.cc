@@ -13,6 +13,39 @@ Node& NodeOf(View& view, const Task& task) {
   return it->second;
 }
 
+// Behind it the journal is dropped: readers that far behind look at every node.
+std::size_t JournalMax(const View& view) { return 4096 + 2 * view.nodes.size(); }
+
+void Note(View& view, std::uint32_t slot, bool placements) {
+  NodeJournal& journal = view.node_journal;
+  if (journal.changes.size() >= JournalMax(view)) {
+    journal.base = journal.end();
+    journal.changes.clear();
+  }
+  journal.changes.push_back({slot, placements});
+}
+
+void AddPort(std::map<HostPort, std::uint32_t>& ports, const HostPort& port, std::uint32_t count) {
+  ports[port] += count;
+}
+
+void DropPort(std::map<HostPort, std::uint32_t>& ports, const HostPort& port, std::uint32_t count) {
+  const auto it = ports.find(port);
+  CUBE_CHECK(it != ports.end() && it->second >= count);
+  it->second -= count;
+  if (it->second == 0) ports.erase(it);
+}
+
+// `step` adds or drops one of each of the task's static ports, on the node and on its machine.
+template <class Step>
+void ForStaticPorts(View& view, Node& node, const TaskSpec& spec, const Step& step) {
+  for (const PortSpec& port : spec.ports) {
+    if (port.host_port == 0) continue;
+    step(node.static_ports, {port.host_port, port.protocol}, 1);
+    step(view.machines.at(MachineOf(node)).static_ports, {port.host_port, port.protocol}, 1);
+  }
+}
+
 }  // namespace
 
 void Enter(View& view, const Task& task) {
@@ -20,9 +53,8 @@ void Enter(View& view, const Task& task) {
     Node& node = NodeOf(view, task);
     node.allocated += task.spec->resources;
     node.attempts.insert(task.number);
-    for (const PortSpec& port : task.spec->ports) {
-      if (port.host_port != 0) node.static_ports[{port.host_port, port.protocol}] = task.number;
-    }
+    ++node.names[task.spec->name];
+    ForStaticPorts(view, node, *task.spec, AddPort);
   }
   if (IsPending(task)) view.pending[ShapeOf(*task.spec)].insert(KeyOf(task));
   if (NeedsStop(task)) view.stops_due.insert(task.number);
@@ -40,9 +72,10 @@ void Leave(View& view, const Task& task) {
     Node& node = NodeOf(view, task);
     node.allocated -= task.spec->resources;
     node.attempts.erase(task.number);
-    for (const PortSpec& port : task.spec->ports) {
-      if (port.host_port != 0) node.static_ports.erase({port.host_port, port.protocol});
-    }
+    const auto name = node.names.find(task.spec->name);
+    CUBE_CHECK(name != node.names.end());
+    if (--name->second == 0) node.names.erase(name);
+    ForStaticPorts(view, node, *task.spec, DropPort);
   }
   if (IsPending(task)) {
     const auto shape = view.pending.find(ShapeOf(*task.spec));
@@ -58,6 +91,47 @@ void Leave(View& view, const Task& task) {
       std::erase(view.ended_now, task.number);
     }
   }
+}
+
+void AddNode(View& view, Node& node) {
+  node.slot = view.slots_used++;
+  view.machines[MachineOf(node)].slots.insert(node.slot);
+  // What readers keep is in the order of names.
+  view.node_journal.base = view.node_journal.end() + 1;
+  view.node_journal.changes.clear();
+}
+
+void Describe(View& view, Node& node, const NodeDescription& description) {
+  if (description.address == node.description.address) {
+    node.description = description;
+    NodeChanged(view, node);
+    return;
+  }
+  const auto old = view.machines.find(MachineOf(node));
+  for (const auto& [port, count] : node.static_ports) {
+    DropPort(old->second.static_ports, port, count);
+  }
+  old->second.slots.erase(node.slot);
+  for (const std::uint32_t slot : old->second.slots) Note(view, slot, false);
+  if (old->second.slots.empty()) view.machines.erase(old);
+  node.description = description;
+  Machine& machine = view.machines[MachineOf(node)];
+  machine.slots.insert(node.slot);
+  for (const auto& [port, count] : node.static_ports) AddPort(machine.static_ports, port, count);
+  for (const std::uint32_t slot : machine.slots) Note(view, slot, false);
+}
+
+void NodeChanged(View& view, const Node& node) { Note(view, node.slot, false); }
+
+void PlacementsChanged(View& view, const Task& task) {
+  const Node& node = NodeOf(view, task);
+  bool has_static = false;
+  for (const PortSpec& port : task.spec->ports) has_static = has_static || port.host_port != 0;
+  if (!has_static) {
+    Note(view, node.slot, true);
+    return;
+  }
+  for (const std::uint32_t slot : view.machines.at(MachineOf(node)).slots) Note(view, slot, true);
 }
 
 }  // namespace cube::index

@@ -9,4 +9,14 @@ namespace cube::index {
 void Enter(View& view, const Task& task);
 void Leave(View& view, const Task& task);
 
+// A node that the view did not know: gives it its slot. Its name is set.
+void AddNode(View& view, Node& node);
+// Changes what a node says of itself; its ports move with its address.
+void Describe(View& view, Node& node, const NodeDescription& description);
+// To be called after anything of a node has changed that placing looks at: readiness, description,
+// load.
+void NodeChanged(View& view, const Node& node);
+// An attempt has begun or ceased to hold resources of its node.
+void PlacementsChanged(View& view, const Task& task);
+
 }  // namespace cube::index

@@ -30,6 +30,11 @@ bool NeedsStop(const Task& task) {
 
 bool IsReady(const Node& node) { return node.incarnation > 0 && !node.down && node.reported; }
 
+std::string MachineOf(const Node& node) {
+  const std::string& address = node.description.address;
+  return address.empty() ? "/" + node.name.str() : address;  // no address begins with '/'
+}
+
 std::string ShapeOf(const TaskSpec& spec) {
   std::string shape = EngineOf(spec);
   auto add = [&shape](std::string_view text) {
@@ -43,11 +48,19 @@ std::string ShapeOf(const TaskSpec& spec) {
     if (port.host_port == 0) continue;
     add((port.protocol == Protocol::kTcp ? "t" : "u") + std::to_string(port.host_port));
   }
-  for (const Constraint& constraint : spec.constraints) {
-    add(constraint.label);
-    shape += static_cast<char>('0' + static_cast<int>(constraint.op));
-    for (const std::string& value : constraint.values) add(value);
+  const auto add_rule = [&](const Constraint& rule) {
+    add(rule.label);
+    shape += static_cast<char>('0' + static_cast<int>(rule.op));
+    for (const std::string& value : rule.values) add(value);
+  };
+  for (const Constraint& constraint : spec.constraints) add_rule(constraint);
+  // No label and no value begins like what follows.
+  for (const Affinity& affinity : spec.affinities) {
+    add("\t" + std::to_string(affinity.weight));
+    add_rule(affinity.rule);
   }
+  if (spec.distinct != 0) add(" " + std::to_string(spec.distinct) + " " + spec.name.str());
+  if (!spec.scheduler.empty()) add("," + spec.scheduler);
   return shape;
 }
 
@@ -68,10 +81,17 @@ void RebuildIndexes(View& view) {
   view.finished.clear();
   view.ended_now.clear();
   view.joining.clear();
+  view.machines.clear();
+  view.node_journal.base = view.node_journal.end() + 1;  // whoever reads it begins anew
+  view.node_journal.changes.clear();
+  view.slots_used = 0;
   for (auto& [name, node] : view.nodes) {
     node.allocated = {};
     node.attempts.clear();
     node.static_ports.clear();
+    node.names.clear();
+    node.slot = view.slots_used++;
+    view.machines[MachineOf(node)].slots.insert(node.slot);
     if (node.joining_instance != 0) view.joining.insert(name);
   }
   for (const auto& [number, task] : view.tasks) {

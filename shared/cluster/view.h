@@ -79,6 +79,7 @@ struct Node {
   Stamp up;                         // the welcome or node_up that the next report must name
   std::uint64_t last_decision = 0;  // sequence of the last decision that concerned this node
   WallTime joined_at;               // cluster time of the first welcome
+  NodeLoad load;                    // as measured; of the welcomed instance
 
   // Written by facts.
   NodeDescription description;
@@ -90,11 +91,38 @@ struct Node {
   // Sums over its live attempts; follow from the tasks.
   Resources allocated;
   std::set<TaskNumber> attempts;
-  std::map<HostPort, TaskNumber> static_ports;
+  std::map<HostPort, std::uint32_t> static_ports;  // and by how many attempts
+  std::map<TaskName, std::uint32_t> names;         // live attempts by the name of their task
+
+  // Dense number in this process, in the order of appearance; not part of the state.
+  std::uint32_t slot = 0;
 };
 
 // Welcomed, up, and looked over: new tasks may be placed here.
 [[nodiscard]] bool IsReady(const Node& node);
+
+// Where published ports are bound: nodes with one address share them. A node without an address is
+// a machine of its own.
+struct Machine {
+  std::set<std::uint32_t> slots;                   // its nodes
+  std::map<HostPort, std::uint32_t> static_ports;  // and by how many attempts
+};
+// What View::machines knows the machine of a node by.
+[[nodiscard]] std::string MachineOf(const Node& node);
+
+// Which nodes changed, for readers that keep something of their own about each node (the
+// scheduler). Each reader remembers its position; one that lies before `base` looks at every node.
+// Not part of the state: it follows from how the log was folded.
+struct NodeJournal {
+  struct Change {
+    std::uint32_t slot = 0;
+    bool placements = false;  // true: nothing but what is placed there changed
+  };
+  std::uint64_t base = 0;  // position of changes.front()
+  std::vector<Change> changes;
+
+  [[nodiscard]] std::uint64_t end() const { return base + changes.size(); }
+};
 
 // One step of a task's life, as the readable feed tells it.
 struct Transition {
@@ -149,6 +177,9 @@ struct View {
   std::vector<TaskNumber> ended_now;  // ended by what was folded since the last decision
   std::set<NodeName> joining;         // nodes that a worker asks to be
   std::uint64_t room_version = 0;     // grows whenever a waiting task might fit better
+  std::map<std::string, Machine> machines;
+  NodeJournal node_journal;
+  std::uint32_t slots_used = 0;  // of Node::slot
 
   // What changed since the last commit of the view.
   std::set<TaskNumber> dirty_tasks;  // also forgotten ones

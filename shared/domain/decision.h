@@ -9,6 +9,7 @@
 
 #include "shared/base/time.h"
 #include "shared/domain/ids.h"
+#include "shared/domain/node.h"
 #include "shared/domain/task_spec.h"
 
 namespace cube {
@@ -21,6 +22,11 @@ struct Position {
   std::uint32_t generation = 0;  // which stream of a rotated family (facts)
   friend auto operator<=>(const Position&, const Position&) = default;
 };
+
+// Filters that one explanation names at most; the rarest ones beyond it are counted as "other".
+inline constexpr std::size_t kExplanationFiltersMax = 16;
+// Bytes of a filter's name at most; longer ones (of labels) are cut.
+inline constexpr std::size_t kFilterNameLengthMax = kTokenLengthMax;
 
 struct FilterCount {
   std::string filter;
@@ -35,7 +41,8 @@ struct Explanation {
   std::vector<FilterCount> filtered;  // ruled out, by the first filter that did
   std::int64_t score = 0;             // of the winner, in units of 2^-32; lower is better
   std::int64_t runner_up_score = 0;
-  NodeName runner_up;  // empty = there was none
+  NodeName runner_up;          // empty = there was none
+  std::uint32_t feasible = 0;  // nodes that no filter ruled out
   friend bool operator==(const Explanation&, const Explanation&) = default;
 };
 
@@ -79,8 +86,13 @@ struct RefuseNode {
 struct ForgetTask {
   TaskId task;
 };
+// The node's measured load has changed by a step.
+struct SetLoad {
+  NodeName node;
+  NodeLoad load;
+};
 using DecisionItem = std::variant<StartAttempt, StopAttempt, RefuseIntent, NodeDown, NodeUp,
-                                  WelcomeNode, RefuseNode, ForgetTask>;
+                                  WelcomeNode, RefuseNode, ForgetTask, SetLoad>;
 
 // All that deciding depends on besides the view; a term fixes it in the log.
 struct Settings {

@@ -16,7 +16,7 @@
 namespace cube {
 
 // Raised whenever the rules that accept or refuse an intent change; a term names it.
-inline constexpr std::uint32_t kValidationVersion = 1;
+inline constexpr std::uint32_t kValidationVersion = 2;
 
 struct SubmitTask {
   TaskId id;  // empty = GeneratedTaskId(spec->name, number)

@@ -18,6 +18,16 @@ struct EngineDescription {
   friend bool operator==(const EngineDescription&, const EngineDescription&) = default;
 };
 
+// How much of a node is in use as measured, in sixteenths of its capacity: 0 to 16. Coarse, so that
+// it enters the log only when it matters.
+inline constexpr std::uint8_t kLoadFull = 16;
+struct NodeLoad {
+  std::uint8_t cpu = 0;
+  std::uint8_t memory = 0;
+  std::uint8_t disk = 0;
+  friend bool operator==(const NodeLoad&, const NodeLoad&) = default;
+};
+
 struct NodeDescription {
   Resources capacity;           // what may be promised to tasks
   std::uint32_t tasks_max = 0;  // tasks at one time

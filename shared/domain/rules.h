@@ -2,6 +2,7 @@
 // codecs, the command line, a node's own labels. Pure.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -20,6 +21,12 @@ inline constexpr std::string_view kOwnLabelPrefix = "cube.";
 inline constexpr std::size_t kLabelKeyLengthMax =
     128;                                             // as long as anybody reads; keeps paths short
 inline constexpr std::size_t kQuotedLengthMax = 64;  // bytes of input that an error repeats
+
+// Scheduling policies (docs/SPEC.md), as the log spells them.
+inline constexpr std::array<std::string_view, 6> kPolicies{"round-robin", "spread",    "binpack",
+                                                           "epvm",        "epvm-book", "greedy"};
+// The log's spelling of a policy's name; "roundrobin" is read too. kInvalid lists the policies.
+[[nodiscard]] Result<std::string> ParsePolicy(std::string_view name, const std::string& field);
 
 [[nodiscard]] bool IsEngine(std::string_view name);
 // Keys of task labels, of node labels and of constraints. The error names `field`.

@@ -89,6 +89,13 @@ struct Constraint {
   friend auto operator<=>(const Constraint&, const Constraint&) = default;
 };
 
+// A soft rule on node labels: what a node that it holds for gains or loses in the choice.
+struct Affinity {
+  Constraint rule;
+  std::int32_t weight = 0;  // -100 to 100, not 0; positive attracts
+  friend auto operator<=>(const Affinity&, const Affinity&) = default;
+};
+
 struct TaskSpec {
   TaskName name;
   std::string image;                    // engine docker (required there)
@@ -109,6 +116,9 @@ struct TaskSpec {
   std::string engine;  // "docker", "process", "sim"; empty = docker with an image, else process
   PullPolicy pull = PullPolicy::kMissing;
   bool reschedule = true;  // false: a task whose node is lost stays lost
+  std::string scheduler;   // policy that places it; empty = the cluster's
+  std::vector<Affinity> affinities;
+  std::uint32_t distinct = 0;  // tasks of this name on one node at most; 0 = any number
 
   friend bool operator==(const TaskSpec&, const TaskSpec&) = default;
 };

@@ -263,6 +263,32 @@ Result<void> CheckConstraints(const std::vector<Constraint>& constraints) {
   return {};
 }
 
+Result<void> CheckAffinities(const std::vector<Affinity>& affinities) {
+  CUBE_TRY_VOID(CheckCount(affinities.size(), kAffinitiesMax, "affinities"));
+  for (std::size_t i = 0; i < affinities.size(); ++i) {
+    const std::string field = Indexed("affinities", i);
+    CUBE_TRY_VOID(CheckConstraint(affinities[i].rule, field + ".rule"));
+    const std::int32_t weight = affinities[i].weight;
+    if (weight == 0 || weight < -kAffinityWeightMax || weight > kAffinityWeightMax) {
+      return Fail(Code::kInvalid, "must be 1 to 100 to attract, or -100 to -1 to repel",
+                  field + ".weight");
+    }
+  }
+  return {};
+}
+
+Result<void> CheckPlacement(const TaskSpec& spec) {
+  CUBE_TRY_VOID(CheckConstraints(spec.constraints));
+  CUBE_TRY_VOID(CheckAffinities(spec.affinities));
+  if (!spec.scheduler.empty()) {
+    CUBE_TRY_VOID(ParsePolicy(spec.scheduler, "scheduler"));
+  }
+  if (spec.distinct > kDistinctMax) {
+    return Fail(Code::kInvalid, "may be at most " + std::to_string(kDistinctMax), "distinct");
+  }
+  return {};
+}
+
 bool IsDigits(std::string_view text) {
   for (char c : text) {
     if (c < '0' || c > '9') return false;
@@ -274,6 +300,19 @@ bool IsDigits(std::string_view text) {
 
 bool IsEngine(std::string_view name) {
   return name == kEngineDocker || name == kEngineProcess || name == kEngineSim;
+}
+
+Result<std::string> ParsePolicy(std::string_view name, const std::string& field) {
+  const std::string_view wanted = name == "roundrobin" ? kPolicies.front() : name;
+  std::string all;
+  for (std::string_view policy : kPolicies) {
+    if (policy == wanted) return std::string(policy);
+    all += (all.empty() ? "" : ", ") + std::string(policy);
+  }
+  return Fail(
+      Code::kInvalid,
+      "'" + CleanText(name, kQuotedLengthMax) + "' is no scheduling policy; there are " + all,
+      field);
 }
 
 Result<void> CheckLabelKey(std::string_view key, const std::string& field) {
@@ -340,7 +379,7 @@ Result<void> Validate(const TaskSpec& spec) {
   CUBE_TRY_VOID(CheckPorts(spec.ports));
   CUBE_TRY_VOID(CheckSpecResources(spec));
   CUBE_TRY_VOID(CheckPolicies(spec));
-  CUBE_TRY_VOID(CheckConstraints(spec.constraints));
+  CUBE_TRY_VOID(CheckPlacement(spec));
   return {};
 }
 

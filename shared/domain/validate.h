@@ -19,6 +19,9 @@ inline constexpr std::size_t kLabelsMax = 128;
 inline constexpr std::size_t kPortsMax = 128;
 inline constexpr std::size_t kConstraintsMax = 32;
 inline constexpr std::size_t kConstraintValuesMax = 64;
+inline constexpr std::size_t kAffinitiesMax = 32;
+inline constexpr std::int32_t kAffinityWeightMax = 100;   // either sign; 100 = one score of 1.0
+inline constexpr std::uint32_t kDistinctMax = 10'000;     // beyond any machine's tasks of one name
 inline constexpr std::size_t kTextLengthMax = 32u << 10;  // any single argument or value
 inline constexpr std::int32_t kPriorityMax = 1'000'000;   // either sign
 inline constexpr Duration kStopGraceMax = std::chrono::hours(24);

@@ -71,6 +71,11 @@ class Encoder {
   void Write(const ForgetTask& from, v1::DecisionItem& item) {
     item.mutable_forget()->set_task(from.task.str());
   }
+  void Write(const SetLoad& from, v1::DecisionItem& item) {
+    v1::SetLoad* to = item.mutable_load();
+    to->set_node(Node(from.node));
+    ToProto(from.load, *to->mutable_load());
+  }
 
   std::uint32_t Node(const NodeName& node) {
     CUBE_CHECK(!node.empty());
@@ -126,7 +131,7 @@ Result<Explanation> ReadExplanation(const v1::Explanation& from, const Tables& t
   CUBE_TRY_VOID(
       CheckCount(static_cast<std::size_t>(from.filtered_size()), kFiltersMax, "filtered"));
   for (const v1::FilterCount& count : from.filtered()) {
-    CUBE_TRY_VOID(CheckLength(count.filter(), kTokenLengthMax, "filtered"));
+    CUBE_TRY_VOID(CheckLength(count.filter(), kFilterNameLengthMax, "filtered"));
   }
   Explanation explanation = FromProto(from);
   if (from.runner_up() != 0) {
@@ -237,6 +242,15 @@ Result<DecisionItem> Read(const v1::ForgetTask& from, const Tables&) {
   return forget;
 }
 
+Result<DecisionItem> Read(const v1::SetLoad& from, const Tables& tables) {
+  SetLoad set;
+  CUBE_TRY(set.node, NodeAt(tables, from.node(), "node"));
+  auto load = FromProto(from.load());
+  if (!load) return At(std::move(load).error(), "load");
+  set.load = *load;
+  return set;
+}
+
 Result<DecisionItem> ReadItem(const v1::DecisionItem& from, const Tables& tables) {
   switch (from.item_case()) {
     case v1::DecisionItem::kStart:
@@ -255,6 +269,8 @@ Result<DecisionItem> ReadItem(const v1::DecisionItem& from, const Tables& tables
       return Read(from.refuse_node(), tables);
     case v1::DecisionItem::kForget:
       return Read(from.forget(), tables);
+    case v1::DecisionItem::kLoad:
+      return Read(from.load(), tables);
     case v1::DecisionItem::ITEM_NOT_SET:
       break;
   }

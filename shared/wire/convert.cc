@@ -52,6 +52,23 @@ Result<BoundPort> FromProto(const v1::BoundPort& from) {
   return port;
 }
 
+void ToProto(const NodeLoad& from, v1::NodeLoad& to) {
+  to.set_cpu(from.cpu);
+  to.set_memory(from.memory);
+  to.set_disk(from.disk);
+}
+Result<NodeLoad> FromProto(const v1::NodeLoad& from) {
+  const auto sixteenths = [](std::uint32_t value, std::string_view field) -> Result<std::uint8_t> {
+    if (value <= kLoadFull) return static_cast<std::uint8_t>(value);
+    return Fail(Code::kInvalid, "must be 0 to 16 sixteenths", std::string(field));
+  };
+  NodeLoad load;
+  CUBE_TRY(load.cpu, sixteenths(from.cpu(), "cpu"));
+  CUBE_TRY(load.memory, sixteenths(from.memory(), "memory"));
+  CUBE_TRY(load.disk, sixteenths(from.disk(), "disk"));
+  return load;
+}
+
 void ToProto(const Settings& from, v1::Settings& to) {
   to.set_scheduler(from.scheduler);
   to.set_finished_age_max_ns(from.finished_age_max.count());
@@ -90,6 +107,7 @@ void ToProto(const Explanation& from, v1::Explanation& to) {
   }
   to.set_score(from.score);
   to.set_runner_up_score(from.runner_up_score);
+  to.set_feasible(from.feasible);
 }
 Explanation FromProto(const v1::Explanation& from) {
   Explanation explanation;
@@ -101,6 +119,7 @@ Explanation FromProto(const v1::Explanation& from) {
   }
   explanation.score = from.score();
   explanation.runner_up_score = from.runner_up_score();
+  explanation.feasible = from.feasible();
   return explanation;
 }
 

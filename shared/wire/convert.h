@@ -33,6 +33,9 @@ void ToProto(const LaunchFact& from, v1::LaunchFact& to);
 [[nodiscard]] Result<LaunchFact> FromProto(const v1::LaunchFact& from);
 void ToProto(const NodeDescription& from, v1::NodeDescription& to);
 [[nodiscard]] Result<NodeDescription> FromProto(const v1::NodeDescription& from);
+void ToProto(const NodeLoad& from, v1::NodeLoad& to);
+// The error's field is "cpu", "memory" or "disk".
+[[nodiscard]] Result<NodeLoad> FromProto(const v1::NodeLoad& from);
 void ToProto(const Settings& from, v1::Settings& to);
 [[nodiscard]] Settings FromProto(const v1::Settings& from);
 void ToProto(const TermStart& from, v1::TermStart& to);

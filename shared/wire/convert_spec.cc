@@ -1,5 +1,6 @@
 #include <limits>
 
+#include "shared/domain/rules.h"
 #include "shared/domain/signals.h"
 #include "shared/domain/validate.h"
 #include "shared/wire/convert.h"
@@ -183,6 +184,17 @@ Result<Constraint> ConstraintFromProto(const v1::Constraint& from) {
   return constraint;
 }
 
+void AffinityToProto(const Affinity& from, v1::Affinity& to) {
+  ConstraintToProto(from.rule, *to.mutable_rule());
+  to.set_weight(from.weight);
+}
+
+Result<Affinity> AffinityFromProto(const v1::Affinity& from) {
+  auto rule = ConstraintFromProto(from.rule());
+  if (!rule) return At(std::move(rule).error(), "rule");
+  return Affinity{*std::move(rule), from.weight()};
+}
+
 void PullToProto(PullPolicy from, v1::TaskSpec& to) {
   switch (from) {
     case PullPolicy::kMissing:
@@ -211,6 +223,11 @@ Result<PullPolicy> PullFromProto(v1::PullPolicy from) {
   return UnknownEnum(from, "pull");
 }
 
+// One text for each policy, so that equal wishes are equal specifications.
+std::string CanonicalPolicy(const std::string& text) {
+  return ParsePolicy(text, "scheduler").value_or(text);  // Validate refuses what is none
+}
+
 // One text for each signal, so that equal wishes are equal specifications.
 std::string CanonicalSignal(const std::string& text) {
   const auto number = ParseSignal(text);
@@ -233,6 +250,13 @@ Result<void> ListsFromProto(const v1::TaskSpec& from, TaskSpec& spec) {
       return At(std::move(constraint).error(), "constraints", spec.constraints.size());
     }
     spec.constraints.push_back(*std::move(constraint));
+  }
+  CUBE_TRY_VOID(internal::CheckCount(static_cast<std::size_t>(from.affinities_size()),
+                                     kAffinitiesMax, "affinities"));
+  for (const v1::Affinity& proto : from.affinities()) {
+    auto affinity = AffinityFromProto(proto);
+    if (!affinity) return At(std::move(affinity).error(), "affinities", spec.affinities.size());
+    spec.affinities.push_back(*std::move(affinity));
   }
   return {};
 }
@@ -261,6 +285,9 @@ void ToProto(const TaskSpec& from, v1::TaskSpec& to) {
   to.set_engine(from.engine);
   PullToProto(from.pull, to);
   to.set_reschedule_never(!from.reschedule);
+  to.set_scheduler(from.scheduler);
+  for (const Affinity& affinity : from.affinities) AffinityToProto(affinity, *to.add_affinities());
+  to.set_distinct(from.distinct);
 }
 
 Result<TaskSpec> FromProto(const v1::TaskSpec& from) {
@@ -287,6 +314,8 @@ Result<TaskSpec> FromProto(const v1::TaskSpec& from) {
   spec.engine = from.engine();
   CUBE_TRY(spec.pull, PullFromProto(from.pull()));
   spec.reschedule = !from.reschedule_never();
+  spec.scheduler = CanonicalPolicy(from.scheduler());
+  spec.distinct = from.distinct();
   CUBE_TRY_VOID(Validate(spec));
   return spec;
 }

@@ -206,6 +206,53 @@ Result<void> ReadConstraints(const json& value, Draft& draft) {
   return {};
 }
 
+// {"rule": "disk=ssd", "weight": 50}, or "disk=ssd:50".
+Result<Affinity> ReadAffinity(const json& value) {
+  if (value.is_string()) return ParseAffinity(value.get_ref<const std::string&>());
+  if (!value.is_object()) return WrongKind("a map, or a text as \"disk=ssd:50\"", value, {});
+  Affinity affinity;
+  bool has_rule = false;
+  for (const auto& [key, member] : value.items()) {
+    if (key == "rule") {
+      CUBE_TRY(const std::string rule, Text(member, key));
+      CUBE_TRY(affinity.rule, Placed(ParseConstraint(rule), key));
+      has_rule = true;
+    } else if (key == "weight") {
+      CUBE_TRY(const std::int64_t weight,
+               Integer(member, key, -kAffinityWeightMax, kAffinityWeightMax));
+      affinity.weight = static_cast<std::int32_t>(weight);
+    } else {
+      return internal::UnknownField(key, {}, {"rule", "weight"});
+    }
+  }
+  if (!has_rule) return Fail(Code::kInvalid, "is required", "rule");
+  return affinity;
+}
+
+Result<void> ReadAffinities(const json& value, Draft& draft) {
+  if (!value.is_array()) return WrongKind("a list of affinities", value, "affinities");
+  for (const json& element : value) {
+    auto affinity = ReadAffinity(element);
+    if (!affinity) {
+      return At(std::move(affinity).error(), "affinities", draft.spec.affinities.size());
+    }
+    draft.spec.affinities.push_back(*std::move(affinity));
+  }
+  return {};
+}
+
+Result<void> ReadScheduler(const json& value, Draft& draft) {
+  CUBE_TRY(const std::string text, Text(value, "scheduler"));
+  CUBE_TRY(draft.spec.scheduler, ParsePolicy(text, "scheduler"));
+  return {};
+}
+
+Result<void> ReadDistinct(const json& value, Draft& draft) {
+  CUBE_TRY(const std::int64_t count, Integer(value, "distinct", 0, kDistinctMax));
+  draft.spec.distinct = static_cast<std::uint32_t>(count);
+  return {};
+}
+
 Result<void> ReadId(const json& value, Draft& draft) {
   CUBE_TRY(const std::string id, Text(value, "id"));
   CUBE_TRY_VOID(CheckPlainTaskId(id, "id"));
@@ -252,6 +299,9 @@ const std::array kFields{
     Field{"constraints", ReadConstraints},
     CUBE_FIELD("engine", draft.spec.engine, Text(value, "engine")),
     CUBE_FIELD("pull", draft.spec.pull, ReadPull(value)),
+    Field{"scheduler", ReadScheduler},
+    Field{"affinities", ReadAffinities},
+    Field{"distinct", ReadDistinct},
     CUBE_FIELD("reschedule", draft.spec.reschedule, ReadReschedule(value)),
 };
 #undef CUBE_FIELD
@@ -263,8 +313,6 @@ struct Unsupported {
 };
 constexpr std::array kUnsupported{
     Unsupported{"health", "checks come with the next release; leave it out"},
-    Unsupported{"affinities", "constraints are hard rules on the labels of nodes"},
-    Unsupported{"scheduler", "the managers' setting holds for all tasks"},
     Unsupported{"volumes", "leave it out"},
     Unsupported{"network", "leave it out"},
     Unsupported{"type", "only plain tasks can be submitted; leave it out"},

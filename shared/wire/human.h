@@ -47,5 +47,8 @@ struct HumanStop {
 // "disk=ssd", "zone!=b", "zone in a,b", "gpu".
 [[nodiscard]] Result<Constraint> ParseConstraint(std::string_view text);
 [[nodiscard]] std::string FormatConstraint(const Constraint& constraint);
+// "disk=ssd:50": a constraint and a weight behind the last ':'.
+[[nodiscard]] Result<Affinity> ParseAffinity(std::string_view text);
+[[nodiscard]] std::string FormatAffinity(const Affinity& affinity);
 
 }  // namespace cube::wire

@@ -61,6 +61,13 @@ void PutPolicies(ordered_json& to, const TaskSpec& spec, const TaskSpec& absent)
   for (const Constraint& constraint : spec.constraints) {
     to["constraints"].push_back(FormatConstraint(constraint));
   }
+  for (const Affinity& affinity : spec.affinities) {
+    ordered_json& entry = to["affinities"].emplace_back(ordered_json::object());
+    entry["rule"] = FormatConstraint(affinity.rule);
+    entry["weight"] = affinity.weight;
+  }
+  if (spec.distinct != 0) to["distinct"] = spec.distinct;
+  PutText(to, "scheduler", spec.scheduler);
   PutText(to, "engine", spec.engine);
   switch (spec.pull) {
     case PullPolicy::kMissing:

@@ -166,14 +166,21 @@ std::size_t HashSpec(const TaskSpec& spec) {
   hash.AddText(spec.stop_signal);
   hash.Add(spec.stop_grace.count());
   hash.Add(spec.priority);
-  for (const Constraint& constraint : spec.constraints) {
-    hash.AddText(constraint.label);
-    hash.Add(static_cast<int>(constraint.op));
-    hash.AddTexts(constraint.values);
-  }
+  const auto add_rule = [&hash](const Constraint& rule) {
+    hash.AddText(rule.label);
+    hash.Add(static_cast<int>(rule.op));
+    hash.AddTexts(rule.values);
+  };
+  for (const Constraint& constraint : spec.constraints) add_rule(constraint);
   hash.AddText(spec.engine);
   hash.Add(static_cast<int>(spec.pull));
   hash.Add(spec.reschedule);
+  hash.AddText(spec.scheduler);
+  for (const Affinity& affinity : spec.affinities) {
+    add_rule(affinity.rule);
+    hash.Add(affinity.weight);
+  }
+  hash.Add(spec.distinct);
   return hash.value();
 }
 
@@ -187,6 +194,7 @@ std::size_t HashExplanation(const Explanation& explanation) {
   }
   hash.Add(explanation.score);
   hash.Add(explanation.runner_up_score);
+  hash.Add(explanation.feasible);
   hash.AddText(explanation.runner_up.str());
   return hash.value();
 }

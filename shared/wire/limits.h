@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "shared/domain/decision.h"
 #include "shared/domain/validate.h"
 
 namespace cube::wire {
@@ -19,7 +20,7 @@ inline constexpr std::size_t kSentenceBytesMax = 4096;
 // Bytes of versions, addresses, names for people, engines' ids.
 inline constexpr std::size_t kWordBytesMax = 256;
 // Filters of an explanation; each item carries a copy once decoded, so few.
-inline constexpr std::size_t kFiltersMax = 16;
+inline constexpr std::size_t kFiltersMax = kExplanationFiltersMax;
 inline constexpr std::size_t kEnginesMax = 16;           // of one node
 inline constexpr std::uint32_t kNodeTasksMax = 100'000;  // of one node: beyond any machine
 // Bytes of an outcome token: two UUIDs' worth.

@@ -6,6 +6,7 @@
 
 #include "shared/domain/rules.h"
 #include "shared/domain/text.h"
+#include "shared/domain/validate.h"
 #include "shared/wire/human.h"
 
 namespace cube::wire {
@@ -264,6 +265,32 @@ std::string FormatConstraint(const Constraint& constraint) {
     text += constraint.values[i];
   }
   return text;
+}
+
+Result<Affinity> ParseAffinity(std::string_view text) {
+  const std::size_t colon = text.rfind(':');
+  std::int32_t weight = 0;
+  bool good = colon != std::string_view::npos;
+  if (good) {
+    std::string_view digits = Trimmed(text.substr(colon + 1));
+    if (digits.starts_with('+')) digits.remove_prefix(1);
+    const char* end = digits.data() + digits.size();
+    const auto [stop, failed] = std::from_chars(digits.data(), end, weight);
+    good = failed == std::errc() && stop == end && weight != 0 && weight >= -kAffinityWeightMax &&
+           weight <= kAffinityWeightMax;
+  }
+  if (!good) {
+    return Fail(Code::kInvalid,
+                Quoted(text) +
+                    " is no affinity; write RULE:WEIGHT, as disk=ssd:50, with a weight "
+                    "of 1 to 100 to attract or -100 to -1 to repel");
+  }
+  CUBE_TRY(Constraint rule, ParseConstraint(text.substr(0, colon)));
+  return Affinity{std::move(rule), weight};
+}
+
+std::string FormatAffinity(const Affinity& affinity) {
+  return FormatConstraint(affinity.rule) + ":" + std::to_string(affinity.weight);
 }
 
 }  // namespace cube::wire

@@ -25,6 +25,10 @@ std::size_t Map(const std::map<std::string, std::string>& map) {
   return size;
 }
 
+std::size_t Rule(const Constraint& rule) {
+  return kFramingMax + Text(rule.label) + kScalarMax + Texts(rule.values);
+}
+
 std::size_t Spec(const TaskSpec& spec) {
   std::size_t size = kFramingMax + Text(spec.name.str()) + Text(spec.image) + Texts(spec.command) +
                      Texts(spec.entrypoint) + Map(spec.env) + Map(spec.labels) + Text(spec.user) +
@@ -36,9 +40,11 @@ std::size_t Spec(const TaskSpec& spec) {
     size += kFramingMax + 6 * kScalarMax + Text(spec.health->http_path) +
             Text(spec.health->port_name) + Texts(spec.health->command);
   }
-  size += 4 * kScalarMax;  // stop_grace, priority, pull, reschedule
-  for (const Constraint& constraint : spec.constraints) {
-    size += kFramingMax + Text(constraint.label) + kScalarMax + Texts(constraint.values);
+  size += 4 * kScalarMax;                     // stop_grace, priority, pull, reschedule
+  size += Text(spec.scheduler) + kScalarMax;  // distinct
+  for (const Constraint& constraint : spec.constraints) size += Rule(constraint);
+  for (const Affinity& affinity : spec.affinities) {
+    size += kFramingMax + Rule(affinity.rule) + kScalarMax;
   }
   return size;
 }
@@ -51,7 +57,7 @@ std::size_t Sentence(std::string_view text) {
 std::size_t Of(const StartAttempt& item) {
   const Explanation& why = item.explanation;
   std::size_t size = Text(item.task.str()) + 4 * kScalarMax + Text(item.node.str()) +
-                     Spec(*item.spec) + kFramingMax + Text(why.scheduler) + 4 * kScalarMax +
+                     Spec(*item.spec) + kFramingMax + Text(why.scheduler) + 5 * kScalarMax +
                      Text(why.runner_up.str());
   for (const FilterCount& count : why.filtered) {
     size += kFramingMax + Text(count.filter) + kScalarMax;
@@ -75,6 +81,9 @@ std::size_t Of(const RefuseNode& item) {
   return Text(item.node.str()) + 2 * kScalarMax + Sentence(item.reason);
 }
 std::size_t Of(const ForgetTask& item) { return Text(item.task.str()); }
+std::size_t Of(const SetLoad& item) {
+  return Text(item.node.str()) + kScalarMax + kFramingMax + 3 * kScalarMax;
+}
 
 }  // namespace
 

@@ -7,6 +7,7 @@
 #include "services/worker/log_service.h"
 #include "services/worker/worker_store.h"
 #include "shared/base/check.h"
+#include "shared/domain/rules.h"
 #include "shared/wire/codec.h"
 
 namespace cube::sim {
@@ -41,6 +42,7 @@ void ManagerActor::Start() {
   options.name = name_;
   options.owner = name_;
   options.seed = stage_.random.Next();
+  options.settings.scheduler = kPolicies[options.seed % kPolicies.size()];  // each term another
   auto loop = manager::ManagerLoop::Make(options, [this] { return manager::LoadView(*store_); });
   CUBE_CHECK(loop.has_value());
   loop_ = std::move(*loop);

@@ -1,7 +1,8 @@
 #include "services/manager/core/decide.h"
 
-#include <algorithm>
-#include <optional>
+#include <functional>
+#include <queue>
+#include <unordered_set>
 
 #include "shared/base/check.h"
 
@@ -14,6 +15,8 @@ constexpr std::size_t kItemBytes = 96;
 // four small numbers.
 constexpr std::size_t kStartBytes = 40;
 constexpr std::size_t kSpecBytes = 256;
+// An explanation's framing, three numbers of nodes, two scores, and an index.
+constexpr std::size_t kReasonBytes = 56;
 constexpr std::size_t kEntryBytes = 16;
 
 std::size_t SizeOf(const std::vector<std::string>& texts) {
@@ -33,16 +36,20 @@ std::size_t SizeOf(const TaskSpec& spec) {
                      spec.workdir.size() + spec.engine.size() + SizeOf(spec.command) +
                      SizeOf(spec.entrypoint) + SizeOf(spec.env) + SizeOf(spec.labels);
   for (const PortSpec& port : spec.ports) size += port.name.size() + 2 * kEntryBytes;
-  for (const Constraint& rule : spec.constraints) {
+  const auto add_rule = [&size](const Constraint& rule) {
     size += rule.label.size() + SizeOf(rule.values) + kEntryBytes;
-  }
+  };
+  for (const Constraint& rule : spec.constraints) add_rule(rule);
+  for (const Affinity& affinity : spec.affinities) add_rule(affinity.rule);
+  size += kEntryBytes * spec.affinities.size() + spec.scheduler.size();
   if (spec.health)
     size += kSpecBytes + SizeOf(spec.health->command) + spec.health->http_path.size();
   return size;
 }
 
 std::size_t SizeOf(const Explanation& explanation) {
-  std::size_t size = kItemBytes + explanation.runner_up.str().size();
+  std::size_t size =
+      kReasonBytes + explanation.scheduler.size() + explanation.runner_up.str().size();
   for (const FilterCount& count : explanation.filtered) size += count.filter.size() + kEntryBytes;
   return size;
 }
@@ -53,11 +60,13 @@ std::size_t SizeOf(const Explanation& explanation) {
 class Planner::Cycle {
  public:
   Cycle(Planner& planner, const View& view, const Verdicts& verdicts, WallTime now)
-      : planner_(planner), view_(view), verdicts_(verdicts), now_(now), overlay_(view) {}
+      : planner_(planner), view_(view), verdicts_(verdicts), now_(now) {}
 
   std::vector<DecisionItem> Run() {
+    planner_.scheduler_.Begin(view_);
     Refusals();
     Nodes();
+    Loads();
     Stops();
     Starts();
     Forgets();
@@ -100,6 +109,16 @@ class Planner::Cycle {
     }
   }
 
+  void Loads() {
+    std::size_t count = 0;
+    for (const auto& [name, load] : verdicts_.loads) {
+      const auto it = view_.nodes.find(name);
+      if (it == view_.nodes.end() || it->second.incarnation == 0 || it->second.down) continue;
+      if (it->second.load == load) continue;
+      if (++count > kLoadsMax || !Add(SetLoad{name, load}, kItemBytes)) return;
+    }
+  }
+
   void Stops() {
     for (const TaskNumber& number : view_.stops_due) {
       const Task& task = view_.tasks.at(number);
@@ -111,54 +130,62 @@ class Planner::Cycle {
     }
   }
 
+  // Across shapes: the most urgent task first, then the order of acceptance. Of a shape that does
+  // not fit none is tried again in this cycle.
   void Starts() {
-    NodeName last = view_.last_node;
-    for (const auto& [shape, waiting] : Shapes()) {
-      const auto full = planner_.full_since_.find(*shape);
-      if (full != planner_.full_since_.end() && full->second == view_.room_version) continue;
-      for (const PendingKey& key : *waiting) {
-        const Task& task = view_.tasks.at(key.number);
-        Choice choice = planner_.scheduler_->Pick(overlay_, *task.spec, last);
-        if (choice.node.empty()) {
-          planner_.full_since_[*shape] = view_.room_version;
-          break;
-        }
-        if (verdicts_.silent.contains(choice.node)) break;  // known to be gone: next cycle
-        if (!AddStart(task, std::move(choice), last)) return;
+    std::priority_queue<Turn, std::vector<Turn>, std::greater<>> turns(std::greater<>(), Turns());
+    while (!turns.empty()) {
+      Turn turn = turns.top();
+      turns.pop();
+      const Task& task = view_.tasks.at(turn.key.number);
+      Choice choice = planner_.scheduler_.Pick(*task.spec, *turn.shape);
+      if (choice.node == nullptr) {
+        planner_.full_since_[*turn.shape] = view_.room_version;
+        continue;
       }
+      if (verdicts_.silent.contains(choice.node->name)) continue;  // known to be gone: next cycle
+      if (!AddStart(task, std::move(choice))) return;
+      if (++turn.next == turn.waiting->end()) continue;
+      turn.key = *turn.next;
+      turns.push(turn);
     }
   }
 
-  // Shapes by their most urgent task, so that priorities hold between shapes too.
-  [[nodiscard]] std::vector<std::pair<const std::string*, const std::set<PendingKey>*>> Shapes()
-      const {
-    std::vector<std::pair<const std::string*, const std::set<PendingKey>*>> shapes;
-    shapes.reserve(view_.pending.size());
-    for (const auto& [shape, waiting] : view_.pending) shapes.emplace_back(&shape, &waiting);
-    std::sort(shapes.begin(), shapes.end(),
-              [](const auto& a, const auto& b) { return *a.second->begin() < *b.second->begin(); });
-    return shapes;
+  // One shape's place in the queue: that of its most urgent task that has not been looked at.
+  struct Turn {
+    PendingKey key;
+    const std::string* shape = nullptr;
+    const std::set<PendingKey>* waiting = nullptr;
+    std::set<PendingKey>::const_iterator next;
+    friend bool operator>(const Turn& a, const Turn& b) { return a.key > b.key; }
+  };
+  [[nodiscard]] std::vector<Turn> Turns() const {
+    std::vector<Turn> turns;
+    for (const auto& [shape, waiting] : view_.pending) {
+      if (planner_.full_since_.contains(shape)) continue;
+      turns.push_back({*waiting.begin(), &shape, &waiting, waiting.begin()});
+    }
+    return turns;
   }
 
-  bool AddStart(const Task& task, Choice choice, NodeName& last) {
+  bool AddStart(const Task& task, Choice choice) {
     std::size_t size = kStartBytes + task.id.str().size();
     // Each table entry is paid for once; a spec may be shared by many tasks.
     const bool new_spec = !specs_.contains(task.spec.get());
     if (new_spec) size += SizeOf(*task.spec);
     const bool new_node = !nodes_.contains(choice.node);
-    if (new_node) size += choice.node.str().size() + kEntryBytes;
-    // Tasks of one shape follow each other, mostly with one explanation for all.
-    const bool new_reason = !explained_ || *explained_ != choice.explanation;
-    if (new_reason) size += SizeOf(choice.explanation);
-    const Node& node = view_.nodes.at(choice.node);
-    StartAttempt start{task.id, task.attempt + 1, choice.node, task.spec,
+    if (new_node) size += choice.node->name.str().size() + kEntryBytes;
+    // Tasks of one shape follow each other, under some policies with one explanation for all.
+    const StartAttempt* last = items_.empty() ? nullptr : std::get_if<StartAttempt>(&items_.back());
+    if (last == nullptr || last->explanation != choice.explanation) {
+      size += SizeOf(choice.explanation);
+    }
+    StartAttempt start{task.id, task.attempt + 1, choice.node->name, task.spec,
                        std::move(choice.explanation)};
     if (!Add(std::move(start), size)) return false;
     if (new_spec) specs_.insert(task.spec.get());
-    if (new_node) nodes_.insert(node.name);
-    if (new_reason) explained_ = std::get<StartAttempt>(items_.back()).explanation;
-    overlay_.Take(node, *task.spec);
-    last = node.name;
+    if (new_node) nodes_.insert(choice.node);
+    planner_.scheduler_.Take(choice, *task.spec);
     return true;
   }
 
@@ -180,16 +207,15 @@ class Planner::Cycle {
   const View& view_;
   const Verdicts& verdicts_;
   const WallTime now_;
-  Overlay overlay_;
   std::vector<DecisionItem> items_;
   std::size_t bytes_ = 0;
-  std::set<const TaskSpec*> specs_;  // only asked whether it contains, never iterated
-  std::set<NodeName> nodes_;
-  std::optional<Explanation> explained_;  // of the last start
+  // Only asked whether they contain, never iterated.
+  std::unordered_set<const TaskSpec*> specs_;
+  std::unordered_set<const Node*> nodes_;
 };
 
 Result<Planner> Planner::Make(const Settings& settings) {
-  CUBE_TRY(std::unique_ptr<Scheduler> scheduler, MakeScheduler(settings.scheduler));
+  CUBE_TRY(Scheduler scheduler, Scheduler::Make(settings.scheduler));
   return Planner(settings, std::move(scheduler));
 }
 
@@ -201,10 +227,16 @@ std::vector<DecisionItem> Planner::Decide(const View& view, const Verdicts& verd
   return Cycle(*this, view, verdicts, now).Run();
 }
 
-std::string Planner::WhyPending(const View& view, const Task& task) const {
-  const Choice choice = scheduler_->Pick(Overlay(view), *task.spec, view.last_node);
-  if (choice.node.empty()) return DescribeWait(choice.explanation);
+std::string Planner::WhyPending(const View& view, const Task& task) {
+  scheduler_.Begin(view);
+  const Choice choice = scheduler_.Pick(*task.spec, ShapeOf(*task.spec));
+  if (choice.node == nullptr) return DescribeWait(choice.explanation);
   return "its turn has not come yet";
+}
+
+void Planner::ForgetView() {
+  full_since_.clear();
+  scheduler_.ForgetView();
 }
 
 }  // namespace cube::manager

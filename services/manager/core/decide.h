@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -20,6 +19,7 @@ struct Verdicts {
   std::vector<NodeName> heard;             // down nodes whose welcomed worker beats again
   std::vector<NodeName> join_ok;           // asked to join, and nobody else has the name
   std::vector<NodeName> join_refused;      // asked to join while the welcomed worker beats
+  std::map<NodeName, NodeLoad> loads;      // what metrics say; decided where the view differs
 };
 
 // A cycle's message is cut here: encoded bytes, well below NATS' usual max_payload of 1 MiB, at
@@ -27,11 +27,13 @@ struct Verdicts {
 inline constexpr std::size_t kDecisionBytesMax = 256u << 10;
 // Items of one cycle at most: bounds the time that one cycle takes.
 inline constexpr std::size_t kDecisionItemsMax = 8192;
-// Forgetting is never urgent: a few at a time beside the other work.
+// Forgetting is never urgent: a few at a time beside the other work. Nor are loads: a cluster whose
+// load changes everywhere at once is told in several cycles.
 inline constexpr std::size_t kForgetsMax = 512;
+inline constexpr std::size_t kLoadsMax = 1024;
 
-// Remembers which shapes did not fit, so that a full cluster costs nothing per cycle. Forgetting
-// the memory changes no answer.
+// Remembers which shapes did not fit, so that a full cluster costs nothing per cycle, and how each
+// shape sees the nodes. Forgetting the memory changes no answer.
 class Planner {
  public:
   // kInvalid: no such policy.
@@ -43,21 +45,21 @@ class Planner {
                                                  WallTime now);
 
   // Why a pending task is not placed now.
-  [[nodiscard]] std::string WhyPending(const View& view, const Task& task) const;
+  [[nodiscard]] std::string WhyPending(const View& view, const Task& task);
 
-  // To be called when the view is another one than Decide saw last (read back, or made anew): its
+  // To be called when the view is another one than was seen last (read back, or made anew): its
   // versions begin again.
-  void ForgetFull() { full_since_.clear(); }
+  void ForgetView();
 
   [[nodiscard]] const Settings& settings() const { return settings_; }
 
  private:
   class Cycle;
-  Planner(Settings settings, std::unique_ptr<Scheduler> scheduler)
+  Planner(Settings settings, Scheduler scheduler)
       : settings_(std::move(settings)), scheduler_(std::move(scheduler)) {}
 
   Settings settings_;
-  std::unique_ptr<Scheduler> scheduler_;
+  Scheduler scheduler_;
   std::map<std::string, std::uint64_t> full_since_;  // shape -> room_version at which none fitted
 };
 

@@ -2,131 +2,87 @@
 
 #include <algorithm>
 
+#include "shared/base/check.h"
+#include "shared/domain/rules.h"
+
 namespace cube::manager {
-namespace {
 
-bool LabelsMatch(const std::map<std::string, std::string>& labels, const Constraint& rule) {
-  const auto it = labels.find(rule.label);
-  switch (rule.op) {
-    case Constraint::Op::kExists:
-      return it != labels.end();
-    case Constraint::Op::kEquals:
-      return it != labels.end() && it->second == rule.values.front();
-    case Constraint::Op::kNotEquals:
-      return it == labels.end() || it->second != rule.values.front();
-    case Constraint::Op::kIn:
-      return it != labels.end() &&
-             std::find(rule.values.begin(), rule.values.end(), it->second) != rule.values.end();
-  }
-  return false;
+Result<Scheduler> Scheduler::Make(std::string_view policy) {
+  CUBE_TRY(const std::string name, ParsePolicy(policy, "scheduler"));
+  const Policy* found = FindPolicy(name);
+  CUBE_CHECK(found != nullptr);  // a test compares the two lists
+  return Scheduler(*found);
 }
 
-// "docker" is missing, "docker is down", or nothing.
-std::string EngineLacks(const Node& node, const std::string& wanted) {
-  for (const EngineDescription& engine : node.description.engines) {
-    if (engine.kind == wanted) return engine.up ? std::string() : "engine " + wanted + " down";
-  }
-  return "no engine " + wanted;
-}
-
-// What is asked does not fit into what is left. Nothing asked always fits.
-bool Exceeds(std::int64_t asked, std::int64_t allocated, std::int64_t capacity) {
-  return asked > 0 && asked > capacity - allocated;
-}
-
-void Count(Explanation& explanation, const std::string& filter) {
-  for (FilterCount& count : explanation.filtered) {
-    if (count.filter == filter) {
-      ++count.nodes;
-      return;
-    }
-  }
-  explanation.filtered.push_back({filter, 1});
-}
-
-// The next node in name order behind the last one used.
-class RoundRobin final : public Scheduler {
- public:
-  [[nodiscard]] std::string_view Name() const override { return "round-robin"; }
-
-  [[nodiscard]] Choice Pick(const Overlay& overlay, const TaskSpec& spec,
-                            const NodeName& last) const override {
-    const auto& nodes = overlay.view().nodes;
-    Choice choice;
-    choice.explanation.scheduler = Name();
-    choice.explanation.nodes = static_cast<std::uint32_t>(nodes.size());
-    auto it = nodes.upper_bound(last);
-    for (std::size_t i = 0; i < nodes.size(); ++i, ++it) {
-      if (it == nodes.end()) it = nodes.begin();
-      const std::string filter = RuledOutBy(overlay, it->second, spec);
-      if (filter.empty()) {
-        choice.node = it->first;
-        return choice;
-      }
-      Count(choice.explanation, filter);
-    }
-    return choice;
-  }
-};
-
-}  // namespace
-
-void Overlay::Take(const Node& node, const TaskSpec& spec) {
-  Taken& taken = taken_[node.name];
-  taken.resources += spec.resources;
-  ++taken.tasks;
-  for (const PortSpec& port : spec.ports) {
-    if (port.host_port != 0) taken.ports.insert({port.host_port, port.protocol});
+void Scheduler::Begin(const View& view) {
+  ++cycles_;
+  table_.Sync(view);
+  last_row_ = table_.RowUpTo(view.last_node);
+  if (last_row_ == table_.size()) last_row_ = ScoreTree::kNone;
+  if (cycles_ % kClassIdleCyclesMax == 0) {
+    last_class_ = nullptr;
+    std::erase_if(classes_, [this](const auto& entry) {
+      return entry.second->used_at + kClassIdleCyclesMax < cycles_;
+    });
   }
 }
 
-Resources Overlay::Allocated(const Node& node) const {
-  Resources sum = node.allocated;
-  if (const auto it = taken_.find(node.name); it != taken_.end()) sum += it->second.resources;
-  return sum;
+void Scheduler::ForgetView() {
+  table_.Forget();
+  classes_.clear();
+  last_class_ = nullptr;
 }
 
-std::uint32_t Overlay::Tasks(const Node& node) const {
-  const auto it = taken_.find(node.name);
-  return static_cast<std::uint32_t>(node.attempts.size()) +
-         (it == taken_.end() ? 0 : it->second.tasks);
-}
-
-bool Overlay::PortTaken(const Node& node, const HostPort& port) const {
-  if (node.static_ports.contains(port)) return true;
-  const auto it = taken_.find(node.name);
-  return it != taken_.end() && it->second.ports.contains(port);
-}
-
-std::string RuledOutBy(const Overlay& overlay, const Node& node, const TaskSpec& spec) {
-  if (node.incarnation == 0) return "joining";
-  if (node.down) return "down";
-  if (!node.reported) return "joining";
-  if (std::string lacks = EngineLacks(node, EngineOf(spec)); !lacks.empty()) return lacks;
-  for (const Constraint& rule : spec.constraints) {
-    if (!LabelsMatch(node.description.labels, rule)) return "constraint " + rule.label;
+void Scheduler::MakeRoom() {
+  const std::size_t rows = std::max<std::size_t>(table_.size(), 1);
+  const std::size_t classes_max = std::clamp<std::size_t>(kClassRowsMax / rows, 1, kClassesMax);
+  while (classes_.size() >= classes_max) {
+    // Which of equally old ones goes does not matter: a class only remembers what it would find.
+    classes_.erase(std::min_element(classes_.begin(), classes_.end(), [](auto& a, auto& b) {
+      return a.second->used_at < b.second->used_at;
+    }));
   }
-  const Resources used = overlay.Allocated(node);
-  const Resources& capacity = node.description.capacity;
-  if (Exceeds(spec.resources.cpu_millis, used.cpu_millis, capacity.cpu_millis)) return "cpu";
-  if (Exceeds(spec.resources.memory_bytes, used.memory_bytes, capacity.memory_bytes)) {
-    return "memory";
-  }
-  if (Exceeds(spec.resources.disk_bytes, used.disk_bytes, capacity.disk_bytes)) return "disk";
-  if (overlay.Tasks(node) >= node.description.tasks_max) return "task limit";
-  for (const PortSpec& port : spec.ports) {
-    if (port.host_port != 0 && overlay.PortTaken(node, {port.host_port, port.protocol})) {
-      return "port " + std::to_string(port.host_port) + " taken";
-    }
-  }
-  return {};
 }
 
-Result<std::unique_ptr<Scheduler>> MakeScheduler(std::string_view name) {
-  if (name == "round-robin") return std::make_unique<RoundRobin>();
-  return Fail(Code::kInvalid,
-              "there is no scheduling policy '" + std::string(name) + "'; use round-robin",
-              "scheduler");
+ShapeClass& Scheduler::ClassOf(const TaskSpec& spec, const std::string& shape) {
+  if (last_class_ != nullptr && *last_shape_ == shape) {
+    last_class_->used_at = cycles_;
+    return *last_class_;
+  }
+  auto it = classes_.find(shape);
+  if (it == classes_.end()) {
+    MakeRoom();
+    // A later version's policy, read from its log: the cluster's is the nearest there is.
+    const Policy* own = spec.scheduler.empty() ? nullptr : FindPolicy(spec.scheduler);
+    const Policy& policy = own != nullptr ? *own : *policy_;
+    it = classes_.emplace(shape, std::make_unique<ShapeClass>(spec, policy)).first;
+  }
+  last_shape_ = &it->first;
+  last_class_ = it->second.get();
+  last_class_->used_at = cycles_;
+  return *last_class_;
+}
+
+Choice Scheduler::Pick(const TaskSpec& spec, const std::string& shape,
+                       std::span<const NodeName> avoided) {
+  ShapeClass& seen = ClassOf(spec, shape);
+  seen.CatchUp(table_);
+  for (const NodeName& name : avoided) {
+    if (const std::size_t row = table_.RowOf(name); row < table_.size()) seen.Avoid(row);
+  }
+  const std::size_t row = seen.Pick(last_row_);
+  Choice choice;
+  choice.explanation = seen.Explain(table_, row);
+  seen.Return();
+  if (row == ScoreTree::kNone) return choice;
+  choice.node = &table_.node(row);
+  choice.row = row;
+  return choice;
+}
+
+void Scheduler::Take(const Choice& choice, const TaskSpec& spec) {
+  Reserve(choice, spec);
+  last_row_ = choice.row;
 }
 
 std::string DescribeWait(const Explanation& explanation) {

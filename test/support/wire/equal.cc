@@ -13,6 +13,7 @@ auto Parts(const NodeUp& x) { return std::tie(x.node); }
 auto Parts(const WelcomeNode& x) { return std::tie(x.node, x.instance, x.incarnation); }
 auto Parts(const RefuseNode& x) { return std::tie(x.node, x.instance, x.reason); }
 auto Parts(const ForgetTask& x) { return std::tie(x.task); }
+auto Parts(const SetLoad& x) { return std::tie(x.node, x.load); }
 auto Parts(const StopAssignment& x) { return std::tie(x.task, x.attempt, x.grace); }
 auto Parts(const Welcomed& x) { return std::tie(x.instance, x.incarnation); }
 auto Parts(const JoinRefused& x) { return std::tie(x.instance, x.reason); }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "shared/domain/rules.h"
 #include "shared/domain/signals.h"
 #include "shared/domain/validate.h"
 
@@ -79,6 +80,15 @@ std::vector<Constraint> RandomConstraints(Random& random) {
     }
   }
   return constraints;
+}
+
+std::vector<Affinity> RandomAffinities(Random& random) {
+  std::vector<Affinity> affinities;
+  for (Constraint& rule : RandomConstraints(random)) {
+    const auto weight = static_cast<std::int32_t>(1 + random.Below(kAffinityWeightMax));
+    affinities.push_back({std::move(rule), Coin(random) ? weight : -weight});
+  }
+  return affinities;
 }
 
 RestartPolicy RandomRestart(Random& random) {
@@ -239,6 +249,9 @@ TaskSpec RandomSpec(Random& random) {
   spec.constraints = RandomConstraints(random);
   spec.pull = static_cast<PullPolicy>(random.Below(3));
   spec.reschedule = Coin(random);
+  if (Coin(random)) spec.scheduler = kPolicies[random.Below(kPolicies.size())];
+  spec.affinities = RandomAffinities(random);
+  if (Coin(random)) spec.distinct = static_cast<std::uint32_t>(random.Below(kDistinctMax + 1));
   return spec;
 }
 
@@ -276,11 +289,17 @@ Explanation RandomExplanation(Random& random) {
   explanation.score = Signed(random) * (Coin(random) ? 1 : -1);
   explanation.runner_up_score = Signed(random) * (Coin(random) ? 1 : -1);
   if (Coin(random)) explanation.runner_up = RandomNode(random);
+  explanation.feasible = Number32(random);
   return explanation;
 }
 
 DecisionItem RandomDecision(Random& random) {
-  switch (random.Below(9)) {
+  switch (random.Below(10)) {
+    case 9:
+      return SetLoad{RandomNode(random),
+                     {static_cast<std::uint8_t>(random.Below(kLoadFull + 1)),
+                      static_cast<std::uint8_t>(random.Below(kLoadFull + 1)),
+                      static_cast<std::uint8_t>(random.Below(kLoadFull + 1))}};
     case 0:
       return StopAttempt{RandomTaskId(random), Positive32(random), RandomNode(random),
                          RandomGrace(random)};

@@ -128,7 +128,7 @@ TEST(Main, UsageErrorsAre64AndSayWhatToDo) {
 }
 
 TEST(Main, WhatLaterVersionsDoIsRefusedClearly) {
-  for (const char* flag : {"-v", "--health-cmd", "--replicas", "--scheduler"}) {
+  for (const char* flag : {"-v", "--health-cmd", "--replicas"}) {
     const Outcome outcome = RunMain({"run", flag, "x", "nginx"});
     EXPECT_EQ(outcome.exit_code, kExitUsage) << flag;
     EXPECT_THAT(outcome.err, HasSubstr("is not supported by this version")) << flag;
@@ -220,6 +220,12 @@ TEST(SpecFlags, AsDockersMean) {
                            "always",
                            "--constraint",
                            "disk=ssd",
+                           "--affinity",
+                           "zone in a,b:-5",
+                           "--distinct",
+                           "2",
+                           "--scheduler",
+                           "roundrobin",
                            "--priority",
                            "7",
                            "--stop-timeout",
@@ -242,6 +248,9 @@ TEST(SpecFlags, AsDockersMean) {
   EXPECT_EQ(spec.workdir, "/srv");
   EXPECT_EQ(spec.restart.mode, RestartMode::kAlways);
   EXPECT_EQ(spec.constraints.size(), 1u);
+  EXPECT_EQ(spec.affinities.at(0).weight, -5);
+  EXPECT_EQ(spec.distinct, 2u);
+  EXPECT_EQ(spec.scheduler, "round-robin");
   EXPECT_EQ(spec.priority, 7);
   EXPECT_EQ(spec.stop_grace, std::chrono::seconds(3));
 }
@@ -279,11 +288,19 @@ TEST(SpecFlags, NamesFromImages) {
 
 TEST(SpecFlags, BadOnesNameTheFlag) {
   const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
-      {{"-p", "99999", "x"}, "publish"},           {{"-m", "lots", "x"}, "--memory"},
-      {{"--cpus", "-1", "x"}, "--cpus"},           {{"--restart", "often", "x"}, "--restart"},
-      {{"--name", "A B", "x"}, "--name"},          {{"-e", "=x", "x"}, "--env"},
-      {{"--priority", "high", "x"}, "--priority"}, {{"--id", "X", "x"}, "--id"},
-      {{"--constraint", "", "x"}, "--constraint"}, {{"--entrypoint", "'x", "x"}, "--entrypoint"}};
+      {{"-p", "99999", "x"}, "publish"},
+      {{"-m", "lots", "x"}, "--memory"},
+      {{"--cpus", "-1", "x"}, "--cpus"},
+      {{"--restart", "often", "x"}, "--restart"},
+      {{"--name", "A B", "x"}, "--name"},
+      {{"-e", "=x", "x"}, "--env"},
+      {{"--priority", "high", "x"}, "--priority"},
+      {{"--id", "X", "x"}, "--id"},
+      {{"--affinity", "gpu", "x"}, "--affinity"},
+      {{"--scheduler", "x", "x"}, "--scheduler"},
+      {{"--distinct", "-1", "x"}, "--distinct"},
+      {{"--constraint", "", "x"}, "--constraint"},
+      {{"--entrypoint", "'x", "x"}, "--entrypoint"}};
   for (const auto& [words, flag] : cases) {
     const auto task = Flags(words);
     ASSERT_FALSE(task) << flag;

@@ -86,6 +86,21 @@ TEST(LogItems, DecisionsSayWhyAndWhere) {
             "attempt 2 goes to node-a (round-robin of 3 nodes; ruled out: 1 by "
             "memory)");
   EXPECT_EQ(items[0].name, "web");
+  DecisionBatch scored = Decisions();
+  Explanation& why = std::get<StartAttempt>(scored.items[0]).explanation;
+  why.scheduler = "spread";
+  why.feasible = 2;
+  why.score = std::int64_t{1} << 30;
+  why.runner_up = NodeName::Trusted("node-b");
+  why.runner_up_score = std::int64_t{3} << 31;
+  const auto spread =
+      ItemsOf(Source::kDecisions,
+              Message(wire::Subjects().Decisions(), wire::EncodeDecisions(scored)), &order);
+  EXPECT_EQ(spread[0].text,
+            "attempt 2 goes to node-a (spread of 3 nodes; score 0.2500, next node-b with 1.5000; "
+            "ruled out: 1 by memory)");
+  EXPECT_EQ(spread[0].details["feasible"], 2);
+  EXPECT_EQ(spread[0].details["runner_up_score"], 1.5);
   EXPECT_EQ(items[1].ToJson().dump(),
             R"({"time":"2026-01-01T00:00:00.123Z","stream":"decisions","seq":12,"index":1,)"
             R"("kind":"refuse","task":"db","name":null,"node":null,)"

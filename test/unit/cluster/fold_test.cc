@@ -178,6 +178,69 @@ TEST(FoldTest, AllocationFollowsTheLiveAttempts) {
   EXPECT_TRUE(node.static_ports.empty());
 }
 
+// Slots of the nodes that changed since `position`, and whether only their placements did.
+std::map<std::uint32_t, bool> ChangesSince(const View& view, std::uint64_t position) {
+  std::map<std::uint32_t, bool> changes;
+  const NodeJournal& journal = view.node_journal;
+  EXPECT_GE(position, journal.base);
+  for (std::uint64_t at = position; at < journal.end(); ++at) {
+    const NodeJournal::Change& change = journal.changes[at - journal.base];
+    const auto [it, is_new] = changes.emplace(change.slot, change.placements);
+    it->second = it->second && change.placements;
+  }
+  return changes;
+}
+
+TEST(FoldTest, TheJournalNamesTheNodesThatChanged) {
+  LogWriter log;
+  log.Join("n1", {1000, 1 << 20, 0});
+  log.Join("n2", {1000, 1 << 20, 0});
+  const View& view = log.view();
+  const Node& n1 = view.nodes.at(NodeName::Trusted("n1"));
+  const Node& n2 = view.nodes.at(NodeName::Trusted("n2"));
+  EXPECT_NE(n1.slot, n2.slot);
+  using Changes = std::map<std::uint32_t, bool>;
+  std::uint64_t position = view.node_journal.end();
+  log.Submit("web-1", test::Spec("web"));
+  EXPECT_EQ(ChangesSince(view, position), Changes());
+  log.Decide({log.Start("web-1", "n1")});
+  EXPECT_EQ(ChangesSince(view, position), (Changes{{n1.slot, true}}));
+  position = view.node_journal.end();
+  log.Launch("web-1", LaunchState::kRunning);
+  EXPECT_EQ(ChangesSince(view, position), Changes()) << "nothing that placing looks at";
+  log.Decide({SetLoad{n2.name, {1, 2, 3}}});
+  EXPECT_EQ(n2.load, (NodeLoad{1, 2, 3}));
+  EXPECT_EQ(ChangesSince(view, position), (Changes{{n2.slot, false}}));
+  position = view.node_journal.end();
+  log.Decide({SetLoad{n2.name, {1, 2, 3}}});
+  EXPECT_EQ(ChangesSince(view, position), Changes());
+  log.Exit("web-1", 0, /*final=*/true);
+  EXPECT_EQ(ChangesSince(view, position), (Changes{{n1.slot, true}}));
+  position = view.node_journal.end();
+  log.Decide({NodeDown{n1.name, "silent"}});
+  EXPECT_EQ(ChangesSince(view, position), (Changes{{n1.slot, false}}));
+  // Another node, or a view that is read back: whoever reads begins anew.
+  position = view.node_journal.end();
+  log.Join("n0", {1000, 1 << 20, 0});
+  EXPECT_LT(position, view.node_journal.base);
+  position = view.node_journal.end();
+  RebuildIndexes(log.view());
+  EXPECT_LT(position, view.node_journal.base);
+}
+
+TEST(FoldTest, TheJournalIsBounded) {
+  LogWriter log;
+  log.Join("n1", {1000, 1 << 20, 0});
+  const std::uint64_t position = log.view().node_journal.end();
+  for (int i = 0; i < 10'000; ++i) {
+    const auto load = static_cast<std::uint8_t>(i % 2);
+    log.Decide({SetLoad{NodeName::Trusted("n1"), {load, 1, 1}}});
+  }
+  EXPECT_LT(log.view().node_journal.changes.size(), 5'000u);
+  EXPECT_GT(log.view().node_journal.base, position);
+  EXPECT_EQ(log.view().node_journal.end(), position + 10'000);
+}
+
 TEST(FoldTest, OnlyTheNextMessageOfTheLogIsTaken) {
   LogWriter log;
   log.Submit("web-1", test::Spec("web"));

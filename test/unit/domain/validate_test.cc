@@ -209,6 +209,34 @@ TEST(Validate, Constraints) {
   });
 }
 
+TEST(Validate, Placement) {
+  const Constraint gpu{"gpu", Constraint::Op::kExists, {}};
+  const auto affinity = [](Affinity a) { return [a](S& s) { s.affinities = {a}; }; };
+  Check({
+      {"attracts", affinity({gpu, 100}), ""},
+      {"repels", affinity({gpu, -100}), ""},
+      {"does nothing", affinity({gpu, 0}), "affinities[0].weight"},
+      {"too strong", affinity({gpu, 101}), "affinities[0].weight"},
+      {"too weak", affinity({gpu, -101}), "affinities[0].weight"},
+      {"no rule", affinity({{}, 1}), "affinities[0].rule"},
+      {"too many", [&](S& s) { s.affinities.assign(kAffinitiesMax + 1, {gpu, 1}); }, "affinities"},
+      {"a policy", [](S& s) { s.scheduler = "epvm-book"; }, ""},
+      {"no policy", [](S& s) { s.scheduler = "best"; }, "scheduler"},
+      {"distinct", [](S& s) { s.distinct = kDistinctMax; }, ""},
+      {"too distinct", [](S& s) { s.distinct = kDistinctMax + 1; }, "distinct"},
+  });
+}
+
+TEST(ParsePolicy, KnowsTheBooksSpellingAndListsWhatThereIs) {
+  for (std::string_view policy : kPolicies) EXPECT_EQ(ParsePolicy(policy, "scheduler"), policy);
+  EXPECT_EQ(ParsePolicy("roundrobin", "scheduler"), "round-robin");
+  const auto none = ParsePolicy("best", "--scheduler");
+  ASSERT_FALSE(none);
+  EXPECT_EQ(none.error().Text(),
+            "--scheduler: 'best' is no scheduling policy; there are round-robin, spread, binpack, "
+            "epvm, epvm-book, greedy");
+}
+
 TEST(Validate, KnowsWhatItCannotDoYet) {
   TaskSpec spec = Good();
   spec.health.emplace();

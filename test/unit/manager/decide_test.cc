@@ -134,7 +134,7 @@ TEST(DecideTest, AViewThatIsReadBackIsLookedAtAnew) {
   Planner planner = MakePlanner();
   // These decisions never get into the log, and the view is read back as it was.
   ASSERT_EQ(Placements(planner.Decide(log.view(), {}, WallFromNanos(1))).size(), 1u);
-  planner.ForgetFull();
+  planner.ForgetView();
   EXPECT_EQ(Placements(planner.Decide(log.view(), {}, WallFromNanos(1))).size(), 1u);
 }
 
@@ -152,38 +152,69 @@ TEST(DecideTest, HigherPriorityGoesFirst) {
   EXPECT_TRUE(placed.contains("high-1"));
 }
 
-TEST(DecideTest, FiltersLookAtEngineLabelsAndLimits) {
+TEST(DecideTest, PrioritiesHoldBetweenShapes) {
+  LogWriter log;
+  log.Join("a", {3000, kGi, 0});
+  const auto submit = [&log](const char* id, std::int64_t cpu, std::int32_t priority) {
+    TaskSpec spec = test::Spec("t");
+    spec.resources = {cpu, 0, 0};
+    spec.priority = priority;
+    log.Submit(id, spec);
+  };
+  submit("low-1", 1000, 0);  // of the same shape as high-1
+  submit("mid-1", 1500, 3);
+  submit("high-1", 1000, 5);
+  Planner planner = MakePlanner();
+  const auto placed = Placements(planner.Decide(log.view(), {}, WallFromNanos(1)));
+  EXPECT_EQ(placed.size(), 2u);
+  EXPECT_TRUE(placed.contains("high-1"));
+  EXPECT_TRUE(placed.contains("mid-1"));
+}
+
+TEST(DecideTest, ATaskMayHaveAPolicyOfItsOwn) {
+  LogWriter log;
+  for (const char* node : {"a", "b"}) log.Join(node, {4000, kGi, 0});
+  TaskSpec spec = test::Spec("t");
+  spec.resources = {500, 0, 0};
+  spec.scheduler = "binpack";
+  for (const char* id : {"t-1", "t-2", "t-3"}) log.Submit(id, spec);
+  spec.scheduler = "";
+  log.Submit("t-4", spec);
+  Settings settings;
+  settings.scheduler = "spread";
+  Planner planner = MakePlanner(settings);
+  const auto items = planner.Decide(log.view(), {}, WallFromNanos(1));
+  const std::map<std::string, std::string> want{
+      {"t-1", "a"}, {"t-2", "a"}, {"t-3", "a"}, {"t-4", "b"}};
+  EXPECT_EQ(Placements(items), want);
+  const Explanation& why = std::get<StartAttempt>(items.back()).explanation;
+  EXPECT_EQ(why.scheduler, "spread");
+  EXPECT_EQ(why.nodes, 2u);
+  EXPECT_EQ(why.feasible, 2u);
+  EXPECT_EQ(why.runner_up.str(), "a");
+  EXPECT_LT(why.score, why.runner_up_score);
+}
+
+TEST(DecideTest, ALoadIsDecidedOnceAndFreesWhoWaitsForIt) {
   LogWriter log;
   log.Join("a", {1000, kGi, 0});
-  Node& node = log.view().nodes.at(NodeName::Trusted("a"));
-  const Overlay overlay(log.view());
+  const NodeName a = NodeName::Trusted("a");
+  Planner planner = MakePlanner();
+  Verdicts verdicts;
+  verdicts.loads[a] = {16, 3, 0};
+  verdicts.loads[NodeName::Trusted("unknown")] = {1, 1, 1};
+  log.Decide(planner.Decide(log.view(), verdicts, WallFromNanos(1)));
+  EXPECT_EQ(log.view().nodes.at(a).load, (NodeLoad{16, 3, 0}));
+  EXPECT_TRUE(planner.Decide(log.view(), verdicts, WallFromNanos(1)).empty());
   TaskSpec spec = test::Spec("t");
-  EXPECT_EQ(RuledOutBy(overlay, node, spec), "");
-  spec.engine = "process";
-  EXPECT_EQ(RuledOutBy(overlay, node, spec), "no engine process");
-  spec.engine = "";
-  node.description.engines[0].up = false;
-  EXPECT_EQ(RuledOutBy(overlay, node, spec), "engine docker down");
-  node.description.engines[0].up = true;
-  spec.constraints = {{"disk", Constraint::Op::kEquals, {"ssd"}}};
-  EXPECT_EQ(RuledOutBy(overlay, node, spec), "constraint disk");
-  node.description.labels["disk"] = "ssd";
-  EXPECT_EQ(RuledOutBy(overlay, node, spec), "");
-  spec.constraints = {{"disk", Constraint::Op::kNotEquals, {"ssd"}}};
-  EXPECT_EQ(RuledOutBy(overlay, node, spec), "constraint disk");
-  spec.constraints = {{"zone", Constraint::Op::kNotEquals, {"b"}}};
-  EXPECT_EQ(RuledOutBy(overlay, node, spec), "");
-  spec.constraints = {{"disk", Constraint::Op::kIn, {"hdd", "ssd"}}};
-  EXPECT_EQ(RuledOutBy(overlay, node, spec), "");
-  spec.constraints = {{"gpu", Constraint::Op::kExists, {}}};
-  EXPECT_EQ(RuledOutBy(overlay, node, spec), "constraint gpu");
-  spec.constraints.clear();
-  node.description.tasks_max = 0;
-  EXPECT_EQ(RuledOutBy(overlay, node, spec), "task limit");
-  node.reported = false;
-  EXPECT_EQ(RuledOutBy(overlay, node, spec), "joining");
-  node.down = true;
-  EXPECT_EQ(RuledOutBy(overlay, node, spec), "down");
+  spec.resources = {100, 0, 0};
+  log.Submit("t-1", spec);
+  EXPECT_TRUE(planner.Decide(log.view(), verdicts, WallFromNanos(1)).empty());
+  EXPECT_EQ(planner.WhyPending(log.view(), *log.view().Find(TaskId::Trusted("t-1"))),
+            "1 node: cpu in use 1");
+  verdicts.loads[a] = {14, 3, 0};
+  log.Decide(planner.Decide(log.view(), verdicts, WallFromNanos(1)));
+  EXPECT_EQ(Placements(planner.Decide(log.view(), verdicts, WallFromNanos(1))).size(), 1u);
 }
 
 TEST(DecideTest, AMessageIsCutAndTheRestFollowsInTheNextCycle) {

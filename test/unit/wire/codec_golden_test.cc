@@ -61,6 +61,9 @@ TaskSpecPtr Spec() {
   spec.engine = "docker";
   spec.pull = PullPolicy::kAlways;
   spec.reschedule = false;
+  spec.scheduler = "binpack";
+  spec.affinities = {{{"zone", Constraint::Op::kEquals, {"a"}}, -50}};
+  spec.distinct = 2;
   return std::make_shared<const TaskSpec>(std::move(spec));
 }
 
@@ -89,7 +92,7 @@ TEST(Golden, Decisions) {
   batch.term_start = TermStart{"clu5ter", "manager-1", 1, {}};
   const NodeName a = NodeName::Trusted("node-a");
   const NodeName b = NodeName::Trusted("node-b");
-  const Explanation why{"spread", 3, {{"memory", 1}}, -5, 1LL << 32, b};
+  const Explanation why{"spread", 3, {{"memory", 1}}, -5, 1LL << 32, b, 2};
   batch.items = {
       StartAttempt{TaskId::Trusted("web-1"), 1, a, Spec(), why},
       StartAttempt{TaskId::Trusted("web-2"), 2, b, Spec(), why},
@@ -101,6 +104,7 @@ TEST(Golden, Decisions) {
       WelcomeNode{NodeName::Trusted("node-c"), 99, 4},
       RefuseNode{a, 98, "another worker has this name"},
       ForgetTask{TaskId::Trusted("web-0")},
+      SetLoad{b, {3, 0, 16}},
   };
   ExpectGolden("decisions", EncodeDecisions(batch));
 }

@@ -62,6 +62,7 @@ v1::Decisions GoodDecisions() {
   welcome->set_incarnation(1);
   m.add_items()->mutable_refuse_node()->set_instance(1);
   m.add_items()->mutable_forget()->set_task("web-1");
+  m.add_items()->mutable_load();
   return m;
 }
 
@@ -96,6 +97,8 @@ TEST(Strict, DecisionsTables) {
        {[](M& m) { m.add_nodes(""); }, "nodes[1]"},
        {[](M& m) { m.mutable_specs(0)->clear_name(); }, "specs[0].name"},
        {[](M& m) { m.mutable_specs(0)->add_ports()->set_port(70'000); }, "specs[0].ports[0].port"},
+       {[](M& m) { m.mutable_specs(0)->add_affinities(); }, "specs[0].affinities[0].rule.op"},
+       {[](M& m) { m.mutable_specs(0)->set_scheduler("best"); }, "specs[0].scheduler"},
        {[](M& m) { m.mutable_explanations(0)->set_runner_up(2); }, "explanations[0].runner_up"},
        {[](M& m) {
           for (std::size_t i = 0; i <= kFiltersMax; ++i) {
@@ -136,7 +139,10 @@ TEST(Strict, DecisionsItems) {
        {[](M& m) { m.mutable_items(5)->mutable_refuse_node()->set_instance(0); },
         "items[5].instance"},
        {[](M& m) { m.mutable_items(6)->mutable_forget()->clear_task(); }, "items[6].task"},
-       {[](M& m) { m.add_items(); }, "items[7]"}});
+       {[](M& m) { m.mutable_items(7)->mutable_load()->set_node(1); }, "items[7].node"},
+       {[](M& m) { m.mutable_items(7)->mutable_load()->mutable_load()->set_disk(17); },
+        "items[7].load.disk"},
+       {[](M& m) { m.add_items(); }, "items[8]"}});
 }
 
 TEST(Strict, AnUnknownDecisionIsUnsupported) {

@@ -30,7 +30,8 @@ TEST(TaskFromHuman, EveryField) {
     "cpus": 0.5, "memory": "512Mi", "disk": 1073741824, "restart": "always",
     "stop_signal": "int", "stop_grace": "1m30s", "priority": -7,
     "constraints": ["disk=ssd", "zone!=b", "zone in a,b", "gpu"], "engine": "docker",
-    "pull": "always", "reschedule": "never"})"));
+    "pull": "always", "reschedule": "never", "scheduler": "roundrobin", "distinct": 1,
+    "affinities": [{"rule": "disk=ssd", "weight": 50}, "zone in a,b:-20"]})"));
   ASSERT_TRUE(task) << task.error().Text();
   EXPECT_EQ(task->id.str(), "web-1");
   TaskSpec wanted;
@@ -57,6 +58,10 @@ TEST(TaskFromHuman, EveryField) {
   wanted.engine = "docker";
   wanted.pull = PullPolicy::kAlways;
   wanted.reschedule = false;
+  wanted.scheduler = "round-robin";
+  wanted.distinct = 1;
+  wanted.affinities = {{{"disk", Constraint::Op::kEquals, {"ssd"}}, 50},
+                       {{"zone", Constraint::Op::kIn, {"a", "b"}}, -20}};
   EXPECT_EQ(*task->spec, wanted);
 }
 
@@ -83,6 +88,17 @@ struct Case {
   const char* field;
   const char* says;  // part of the message
 };
+
+void ExpectErrors(const std::vector<Case>& cases) {
+  for (const Case& c : cases) {
+    const auto task = With(c.fields);
+    ASSERT_FALSE(task) << c.fields;
+    EXPECT_EQ(task.error().code, Code::kInvalid) << c.fields;
+    EXPECT_EQ(task.error().field, c.field) << c.fields << ": " << task.error().Text();
+    EXPECT_NE(task.error().message.find(c.says), std::string::npos)
+        << c.fields << ": " << task.error().Text();
+  }
+}
 
 TEST(TaskFromHuman, Errors) {
   const std::vector<Case> cases{
@@ -144,25 +160,40 @@ TEST(TaskFromHuman, Errors) {
       {R"({"pull":"sometimes"})", "pull", "missing, always or never"},
       {R"({"reschedule":false})", "reschedule", "must be a text"},
       {R"({"reschedule":"no"})", "reschedule", "always or never"}};
-  for (const Case& c : cases) {
-    const auto task = With(c.fields);
-    ASSERT_FALSE(task) << c.fields;
-    EXPECT_EQ(task.error().code, Code::kInvalid) << c.fields;
-    EXPECT_EQ(task.error().field, c.field) << c.fields << ": " << task.error().Text();
-    EXPECT_NE(task.error().message.find(c.says), std::string::npos)
-        << c.fields << ": " << task.error().Text();
-  }
+  ExpectErrors(cases);
+}
+
+TEST(TaskFromHuman, ErrorsOfPlacement) {
+  ExpectErrors(
+      {{R"({"scheduler":"best"})", "scheduler",
+        "there are round-robin, spread, binpack, epvm, epvm-book, greedy"},
+       {R"({"distinct":-1})", "distinct", "0 to 10000"},
+       {R"({"affinities":"gpu:1"})", "affinities", "must be a list of affinities"},
+       {R"({"affinities":["gpu:1","gpu"]})", "affinities[1]", "write RULE:WEIGHT"},
+       {R"({"affinities":["gpu:0"]})", "affinities[0]", "1 to 100 to attract"},
+       {R"({"affinities":[{"weight":5}]})", "affinities[0].rule", "is required"},
+       {R"({"affinities":[{"rule":"gpu"}]})", "affinities[0].weight", "1 to 100 to attract"},
+       {R"({"affinities":[{"rule":"gpu","weight":101}]})", "affinities[0].weight", "-100 to 100"},
+       {R"({"affinities":[{"rule":"=","weight":1}]})", "affinities[0].rule", "is no constraint"},
+       {R"({"affinities":[{"rule":"gpu","wieght":1}]})", "affinities[0].wieght", "weight"}});
 }
 
 TEST(TaskFromHuman, WhatThisVersionDoesNotSupportIsNeverIgnored) {
-  for (const char* name :
-       {"health", "affinities", "scheduler", "volumes", "network", "type", "replicas", "task"}) {
+  for (const char* name : {"health", "volumes", "network", "type", "replicas", "task"}) {
     const auto task = With("{\"" + std::string(name) + "\":null}");
     ASSERT_FALSE(task) << name;
     EXPECT_EQ(task.error().code, Code::kUnsupported) << name;
     EXPECT_EQ(task.error().field, name);
     EXPECT_NE(task.error().message.find("not supported by this version"), std::string::npos);
   }
+}
+
+TEST(SpecToHuman, PlacementReadsBack) {
+  const TaskSpec spec = Spec(R"({"scheduler":"epvm","distinct":3,"affinities":["gpu:-7"]})");
+  EXPECT_EQ(SpecToHuman(spec).dump(),
+            R"({"name":"web","image":"nginx","affinities":[{"rule":"gpu","weight":-7}],)"
+            R"("distinct":3,"scheduler":"epvm"})");
+  EXPECT_EQ(Spec(SpecToHuman(spec).dump()), spec);
 }
 
 TEST(TaskFromHuman, OnlyAMapIsATask) {

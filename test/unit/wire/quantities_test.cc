@@ -106,6 +106,23 @@ TEST(Restart, ParsesAndFormats) {
   }
 }
 
+TEST(Affinity, ParsesAndFormats) {
+  using Op = Constraint::Op;
+  const std::vector<std::pair<const char*, Affinity>> cases{
+      {"gpu:1", {{"gpu", Op::kExists, {}}, 1}},
+      {"disk=ssd:+100", {{"disk", Op::kEquals, {"ssd"}}, 100}},
+      {"host=a:80:-100", {{"host", Op::kEquals, {"a:80"}}, -100}},
+      {"zone in a,b: 5", {{"zone", Op::kIn, {"a", "b"}}, 5}}};
+  for (const auto& [text, affinity] : cases) {
+    EXPECT_EQ(ParseAffinity(text), affinity) << text;
+    EXPECT_EQ(ParseAffinity(FormatAffinity(affinity)), affinity) << text;
+  }
+  for (const char* bad : {"", "gpu", "gpu:", "gpu:0", "gpu:101", "gpu:-101", "gpu:1.5", "gpu:x",
+                          ":5", "=a:5", "gpu:99999999999"}) {
+    EXPECT_FALSE(ParseAffinity(bad)) << bad;
+  }
+}
+
 TEST(Constraint, ParsesAndFormats) {
   using Op = Constraint::Op;
   const std::vector<std::pair<const char*, Constraint>> cases{

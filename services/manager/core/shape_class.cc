@@ -1,0 +1,131 @@
+#include "services/manager/core/shape_class.h"
+
+#include <algorithm>
+
+namespace cube::manager {
+
+ShapeClass::ShapeClass(const TaskSpec& spec, const Policy& policy)
+    : policy_(&policy), filters_(spec), affinities_(spec.affinities) {}
+
+void ShapeClass::CatchUp(const NodeTable& table) {
+  const std::uint64_t end = table.changes_end();
+  if (position_ < table.changes_base() || fixed_.size() != table.size() ||
+      end - position_ > table.size()) {
+    Rebuild(table);
+  } else {
+    for (; position_ < end; ++position_) Update(table, table.change(position_));
+  }
+  position_ = end;
+}
+
+void ShapeClass::Rebuild(const NodeTable& table) {
+  const std::size_t n = table.size();
+  fixed_.resize(n);
+  ruled_out_.resize(n);
+  counts_.assign(filters_.names().size(), 0);
+  feasible_ = 0;
+  counted_valid_ = false;
+  ranks_.Reset(n);
+  for (std::size_t row = 0; row < n; ++row) {
+    fixed_[row] = FixedOf(table.node(row));
+    Rank rank;
+    ruled_out_[row] = Judge(table, row, rank);
+    ranks_.Fill(row, rank);
+    ruled_out_[row] == kFits ? ++feasible_ : ++counts_[ruled_out_[row]];
+  }
+  ranks_.Finish();
+}
+
+void ShapeClass::Update(const NodeTable& table, const NodeTable::Change& change) {
+  const std::size_t row = change.row;
+  if (!change.placements) fixed_[row] = FixedOf(table.node(row));
+  Rank rank;
+  const FilterId filter = Judge(table, row, rank);
+  ranks_.Set(row, rank);
+  if (filter == ruled_out_[row]) return;
+  ruled_out_[row] == kFits ? --feasible_ : --counts_[ruled_out_[row]];
+  filter == kFits ? ++feasible_ : ++counts_[filter];
+  ruled_out_[row] = filter;
+  counted_valid_ = false;
+}
+
+ShapeClass::Fixed ShapeClass::FixedOf(const Node& node) const {
+  Fixed fixed{filters_.RuledOut(node), 0};
+  for (const Affinity& affinity : affinities_) {
+    if (Holds(affinity.rule, node.description.labels)) {
+      fixed.affinity = static_cast<std::int16_t>(fixed.affinity + affinity.weight);
+    }
+  }
+  return fixed;
+}
+
+FilterId ShapeClass::Judge(const NodeTable& table, std::size_t row, Rank& rank) const {
+  FilterId filter = fixed_[row].ruled_out;
+  if (filter == kFits) filter = filters_.RuledOutNow(table, row);
+  if (filter != kFits) {
+    rank = kNoRank;
+    return filter;
+  }
+  rank = policy_->Score(table.standing(row), filters_.asked());
+  rank.score -= fixed_[row].affinity * kScoreOne / kAffinityWeightMax;
+  return kFits;
+}
+
+void ShapeClass::Avoid(std::size_t row) {
+  const Rank rank = ranks_.At(row);
+  if (rank == kNoRank) return;
+  avoided_.emplace_back(row, rank);
+  ranks_.Set(row, kNoRank);
+  --feasible_;
+  ++counts_[filters_.avoided()];
+  counted_valid_ = false;
+}
+
+void ShapeClass::Return() {
+  for (const auto& [row, rank] : avoided_) {
+    ranks_.Set(row, rank);
+    ++feasible_;
+    --counts_[filters_.avoided()];
+    counted_valid_ = false;
+  }
+  avoided_.clear();
+}
+
+std::vector<FilterCount> ShapeClass::Counted() const {
+  std::vector<FilterCount> counted;
+  for (std::size_t i = 0; i < counts_.size(); ++i) {
+    if (counts_[i] > 0) counted.push_back({filters_.names()[i], counts_[i]});
+  }
+  std::stable_sort(counted.begin(), counted.end(),
+                   [](const auto& a, const auto& b) { return a.nodes > b.nodes; });
+  if (counted.size() <= kExplanationFiltersMax) return counted;
+  FilterCount other{"other", 0};
+  for (std::size_t i = kExplanationFiltersMax - 1; i < counted.size(); ++i) {
+    other.nodes += counted[i].nodes;
+  }
+  counted.resize(kExplanationFiltersMax - 1);
+  counted.push_back(std::move(other));
+  return counted;
+}
+
+Explanation ShapeClass::Explain(const NodeTable& table, std::size_t picked) {
+  if (!counted_valid_) {
+    counted_ = Counted();
+    counted_valid_ = true;
+  }
+  Explanation why;
+  why.scheduler = policy_->Name();
+  why.nodes = static_cast<std::uint32_t>(table.size());
+  why.filtered = counted_;
+  why.feasible = feasible_;
+  if (picked == ScoreTree::kNone) return why;
+  why.score = ranks_.At(picked).score;
+  if (!policy_->Compares()) return why;
+  const std::size_t second = ranks_.RunnerUp(picked);
+  if (second == ScoreTree::kNone) return why;
+  why.runner_up = table.node(second).name;
+  why.runner_up_score = ranks_.At(second).score;
+  return why;
+}
+
+}  // namespace cube::manager
