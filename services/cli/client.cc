@@ -378,6 +378,17 @@ Result<std::optional<bus::StreamMessage>> Client::Get(const std::string& stream,
                                                       std::uint64_t seq) {
   const bus::OpId op = impl_->NewOp();
   impl_->bus().Get(op, stream, seq);
+  return AwaitMessage(op);
+}
+
+Result<std::optional<bus::StreamMessage>> Client::GetLast(const std::string& stream,
+                                                          const std::string& subject) {
+  const bus::OpId op = impl_->NewOp();
+  impl_->bus().GetLast(op, stream, subject);
+  return AwaitMessage(op);
+}
+
+Result<std::optional<bus::StreamMessage>> Client::AwaitMessage(bus::OpId op) {
   CUBE_TRY(bus::Event event, impl_->Await(op, settings_.request_timeout));
   if (auto* got = std::get_if<bus::Got>(&event)) return std::move(got->message);
   const auto* failed = std::get_if<bus::OpFailed>(&event);
@@ -412,6 +423,8 @@ std::string Client::ServerVersion() const {
   }
   return {};
 }
+
+std::string Client::ServerUrl() const { return ServerText(settings_); }
 
 Now Client::now() const { return impl_->now(); }
 

@@ -72,6 +72,9 @@ class Client {
   [[nodiscard]] Result<bus::StreamState> State(const std::string& stream);
   [[nodiscard]] Result<std::optional<bus::StreamMessage>> Get(const std::string& stream,
                                                               std::uint64_t seq);
+  // The newest message of a subject.
+  [[nodiscard]] Result<std::optional<bus::StreamMessage>> GetLast(const std::string& stream,
+                                                                  const std::string& subject);
   // Every stored message from `first` to `last`, in order, several gets in flight; what was purged
   // is left out.
   [[nodiscard]] Result<void> ReadRange(const std::string& stream, std::uint64_t first,
@@ -84,11 +87,14 @@ class Client {
   [[nodiscard]] MonoTime In(Duration duration) const { return Mono() + duration; }
   [[nodiscard]] const wire::Subjects& subjects() const { return subjects_; }
   [[nodiscard]] const Settings& settings() const { return settings_; }
+  // The server's URL without secrets, for people.
+  [[nodiscard]] std::string ServerUrl() const;
   // "2.9.10"; empty if the server does not say (TLS before the greeting).
   [[nodiscard]] std::string ServerVersion() const;
 
  private:
   class Impl;
+  [[nodiscard]] Result<std::optional<bus::StreamMessage>> AwaitMessage(bus::OpId op);
   Client(Settings settings, wire::Subjects subjects, std::unique_ptr<Impl> impl);
 
   Settings settings_;

@@ -13,6 +13,8 @@ namespace cube::cli {
 [[nodiscard]] CommandSpec PsCommand();          // ps.cc
 [[nodiscard]] CommandSpec StatusCommand();      // status.cc
 [[nodiscard]] CommandSpec TaskCommand();        // task.cc
+[[nodiscard]] CommandSpec WhyCommand();         // why.cc
+[[nodiscard]] CommandSpec DoctorCommand();      // doctor.cc
 [[nodiscard]] CommandSpec NodeCommand();        // node.cc
 [[nodiscard]] CommandSpec EventsCommand();      // events.cc
 [[nodiscard]] CommandSpec LogsCommand();        // logs.cc

@@ -209,8 +209,8 @@ void AnswerNodes(const View& view, const v1::QueryRequest& request, std::size_t&
 // What one question adds to its reply.
 class Question::Reply {
  public:
-  Reply(Question& question, const View& view, Planner& planner,
-        const v1::QueryRequest& request, std::size_t& work, v1::QueryReply& reply)
+  Reply(Question& question, const View& view, Planner& planner, const v1::QueryRequest& request,
+        std::size_t& work, v1::QueryReply& reply)
       : question_(question),
         view_(view),
         planner_(planner),

@@ -51,6 +51,8 @@ struct StreamState {
   std::uint64_t last_seq = 0;
   std::uint64_t messages = 0;
   std::uint64_t bytes = 0;
+  std::int64_t bytes_max = -1;  // -1 = no limit
+  std::int32_t replicas = 1;
 };
 
 // A message of a stream. Sequences start at 1 and have gaps only where something was purged.

@@ -137,6 +137,8 @@ Result<StreamAnswer> ParseStreamInfo(std::string_view json) {
   out.state.last_seq = Field<std::uint64_t>(state, "last_seq", 0);
   out.state.messages = Field<std::uint64_t>(state, "messages", 0);
   out.state.bytes = Field<std::uint64_t>(state, "bytes", 0);
+  out.state.bytes_max = Field<std::int64_t>(config, "max_bytes", -1);
+  out.state.replicas = Field<std::int32_t>(config, "num_replicas", 1);
   // An empty stream begins at what comes next, whether it was purged or is new.
   if (out.state.messages == 0) out.state.first_seq = out.state.last_seq + 1;
   out.rolling = Field<std::int64_t>(config, "max_msgs_per_subject", -1) > 0 ||

@@ -169,6 +169,20 @@ TEST_P(BusContract, EnsuringStreamsTwiceIsFine) {
   EXPECT_TRUE(IsSet(state->state.created));
 }
 
+TEST_P(BusContract, AStreamTellsItsLimits) {
+  Recorder r(*fixture_, "a");
+  MakeStreams(r);
+  for (const auto& [stream, bytes_max] :
+       {std::pair<std::string, std::int64_t>{"SMALL", 4096}, {"KEPT", -1}}) {
+    const OpId op = r.NextOp();
+    r->GetState(op, stream);
+    const auto state = r.UntilOp<GotState>(op);
+    ASSERT_TRUE(state);
+    EXPECT_EQ(state->state.bytes_max, bytes_max);
+    EXPECT_EQ(state->state.replicas, 1);
+  }
+}
+
 TEST_P(BusContract, AnEmptyStreamBeginsAtItsFirstSequence) {
   Recorder r(*fixture_, "a");
   MakeStreams(r);

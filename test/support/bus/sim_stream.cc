@@ -140,6 +140,8 @@ StreamState SimStream::State() const {
   state.last_seq = last_seq_;
   state.messages = messages_.size();
   state.bytes = bytes_;
+  state.bytes_max = config_.bytes_max;
+  state.replicas = config_.replicas;
   return state;
 }
 

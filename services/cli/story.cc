@@ -1,0 +1,165 @@
+#include "services/cli/story.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+
+#include "services/cli/render/text.h"
+
+namespace cube::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::size_t kTimeWidth = 26;   // RFC 3339 with milliseconds, and a gap
+constexpr std::size_t kAfterWidth = 10;  // "+12.345 s"
+constexpr std::size_t kSourceWidth = 10;
+
+// "+12 ms", "+1.2 s", "+3m": as exact as it matters.
+std::string AfterText(Duration after) {
+  using std::chrono::milliseconds;
+  const auto ms = std::chrono::duration_cast<milliseconds>(after).count();
+  if (ms < 0) return "+0 ms";  // the streams' stamps are taken apart from each other
+  if (ms < 1'000) return fmt::format("+{} ms", ms);
+  if (ms < 120'000) return fmt::format("+{:.1f} s", static_cast<double>(ms) / 1'000.0);
+  return "+" + FormatDuration(std::chrono::duration_cast<std::chrono::seconds>(after));
+}
+
+void AddHop(std::vector<Hop>& hops, const LogItem& item, std::optional<WallTime>& before) {
+  hops.push_back({item, before ? item.time - *before : Duration{0}});
+  before = item.time;
+}
+
+std::string_view Singular(Source source) {
+  switch (source) {
+    case Source::kIntents:
+      return "intent";
+    case Source::kFacts:
+      return "fact";
+    case Source::kDecisions:
+      return "decision";
+  }
+  return "";
+}
+
+std::string HopLine(const Hop& hop, bool first, std::size_t width) {
+  std::string line = fmt::format("  {:<{}}{:>{}}  {:<{}}{}", FormatRfc3339(hop.item.time),
+                                 kTimeWidth, first ? "" : AfterText(hop.after), kAfterWidth,
+                                 Singular(hop.item.source), kSourceWidth, Printable(hop.item.text));
+  if (width != 0) line = CutToWidth(line, width);
+  return line + "\n";
+}
+
+std::int64_t Number(const Json& details, const char* key) {
+  const auto it = details.find(key);
+  return it != details.end() && it->is_number() ? it->get<std::int64_t>() : 0;
+}
+
+std::string ScoreText(const Json& details, const char* key) {
+  const auto it = details.find(key);
+  return it != details.end() && it->is_number() ? fmt::format("{:.4f}", it->get<double>()) : "-";
+}
+
+Json HopsJson(const std::vector<Hop>& hops) {
+  Json all = Json::array();
+  for (const auto& hop : hops) {
+    Json json = hop.item.ToJson();
+    json["after_ms"] = std::max<std::int64_t>(
+        0, std::chrono::duration_cast<std::chrono::milliseconds>(hop.after).count());
+    all.push_back(std::move(json));
+  }
+  return all;
+}
+
+}  // namespace
+
+Story StoryOf(std::string_view task, const std::vector<LogItem>& items) {
+  Story story;
+  story.task = task;
+  std::optional<WallTime> before;
+  for (const LogItem& item : items) {
+    if (item.task != task || item.foreign) continue;
+    if (item.source == Source::kDecisions && item.kind == "start") {
+      StoryAttempt attempt;
+      attempt.number = static_cast<std::uint32_t>(Number(item.details, "attempt"));
+      attempt.decision = item;
+      story.attempts.push_back(std::move(attempt));
+    }
+    AddHop(story.attempts.empty() ? story.before : story.attempts.back().hops, item, before);
+  }
+  return story;
+}
+
+std::string ChoiceText(const LogItem& decision) {
+  const Json& details = decision.details;
+  const std::int64_t nodes = Number(details, "nodes");
+  std::vector<std::string> filters;
+  if (const auto it = details.find("filtered"); it != details.end()) {
+    for (const auto& [filter, count] : it->items()) {
+      filters.push_back(fmt::format("{} {}", filter, count.get<std::int64_t>()));
+    }
+  }
+  std::string text = fmt::format("{} node{} looked at", nodes, nodes == 1 ? " was" : "s were");
+  if (!filters.empty()) {
+    text += fmt::format(": {} fit; ruled out: {}", Number(details, "feasible"),
+                        fmt::join(filters, ", "));
+  } else if (nodes > 1) {
+    text += ", all fit";
+  }
+  text += ".";
+  if (const auto it = details.find("runner_up"); it != details.end() && it->is_string()) {
+    text += fmt::format(" Score {} against {} of {}, the next best (lower is better).",
+                        ScoreText(details, "score"), ScoreText(details, "runner_up_score"),
+                        it->get<std::string>());
+  }
+  return text;
+}
+
+Json ToJson(const Story& story) {
+  Json json = {{"task", story.task}, {"before", HopsJson(story.before)}};
+  Json attempts = Json::array();
+  for (const auto& attempt : story.attempts) {
+    Json one = {{"attempt", attempt.number}, {"node", attempt.decision.node}};
+    for (const char* key : {"scheduler", "nodes", "feasible", "filtered", "score",
+                            "runner_up_score", "runner_up", "decided_at"}) {
+      const auto it = attempt.decision.details.find(key);
+      one[key] = it == attempt.decision.details.end() ? Json(nullptr) : *it;
+    }
+    one["choice"] = ChoiceText(attempt.decision);
+    one["hops"] = HopsJson(attempt.hops);
+    attempts.push_back(std::move(one));
+  }
+  json["attempts"] = std::move(attempts);
+  return json;
+}
+
+std::string RenderStory(const Story& story, std::size_t width) {
+  std::string out;
+  auto paragraph = [&](std::string text) {
+    text = Printable(text);
+    out += (width == 0 ? text : CutToWidth(text, width)) + "\n";
+  };
+  bool first = true;
+  for (const auto& hop : story.before) {
+    out += HopLine(hop, first, width);
+    first = false;
+  }
+  for (const auto& attempt : story.attempts) {
+    if (!out.empty()) out += "\n";
+    const auto scheduler = attempt.decision.details.find("scheduler");
+    paragraph(fmt::format("Attempt {} on {}{}", attempt.number, attempt.decision.node,
+                          scheduler != attempt.decision.details.end() && scheduler->is_string()
+                              ? ", chosen by " + scheduler->get<std::string>()
+                              : ""));
+    paragraph("  " + ChoiceText(attempt.decision));
+    for (const auto& hop : attempt.hops) {
+      out += HopLine(hop, first, width);
+      first = false;
+    }
+  }
+  return out;
+}
+
+}  // namespace cube::cli
