@@ -28,7 +28,7 @@ constexpr double kMiB = 1 << 20;
 // Submits and reads the log until all run.
 class Driver {
  public:
-  Driver(const C1mOptions& options, const std::string& url);
+  Driver(C1mOptions options, const std::string& url);
 
   Result<void> Run(const wire::Subjects& subjects);
 
@@ -73,8 +73,8 @@ bus::NatsBusOptions BusOptions(const std::string& url) {
   return options;
 }
 
-Driver::Driver(const C1mOptions& options, const std::string& url)
-    : options_(options),
+Driver::Driver(C1mOptions options, const std::string& url)
+    : options_(std::move(options)),
       bus_(BusOptions(url), [this](bus::Event event) { inbox_.PushAlways(std::move(event)); }) {
   TaskSpec spec;
   spec.name = TaskName::Trusted("c1m");
@@ -316,7 +316,7 @@ void Report(const C1mOptions& options, const Driver& driver, double folded_s, co
 
 Result<void> RunC1m(const C1mOptions& options) {
   CUBE_TRY(const auto stage, Stage::Open(options.bin_dir));
-  CUBE_TRY(const Child* manager, stage->StartManager());
+  CUBE_TRY(Child * manager, stage->StartManager());
   CUBE_TRY(Child * nodes, stage->Start({OwnPath(), "nodes", "--server", stage->url(), "--nodes",
                                         std::to_string(options.nodes)},
                                        ""));
@@ -330,7 +330,7 @@ Result<void> RunC1m(const C1mOptions& options) {
   Report(options, driver, folded_s, before, after, written);
   std::fflush(stdout);
   stage->Stop(nodes);
-  stage->Stop(const_cast<Child*>(manager));
+  stage->Stop(manager);
   CUBE_TRY(const auto meter, Meter::Open(stage->url()));
   CUBE_TRY(const double limit, ServerTime(*meter, stage->subjects().DecisionsStream(), written));
   const double wall = driver.times().running;
@@ -339,7 +339,8 @@ Result<void> RunC1m(const C1mOptions& options) {
       " submit -> running reaches {:.1f} % of it\n",
       limit, static_cast<double>(options.tasks) / limit, 100 * limit / wall);
   CUBE_TRY(const Rate fenced, meter->Append({kPackedBytes, 1, 0, std::chrono::seconds(1)}));
-  const double events = fenced.per_second() * (kPackedBytes / kEventBytes);
+  constexpr std::size_t kEventsPacked = kPackedBytes / kEventBytes;
+  const double events = fenced.per_second() * static_cast<double>(kEventsPacked);
   fmt::print(
       "  limit: 16 KiB messages, fenced, one in flight: {:.0f} events/s; submit -> scheduled"
       " reaches {:.1f} % of it\n",

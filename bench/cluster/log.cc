@@ -9,7 +9,8 @@ namespace cube::bench {
 namespace {
 
 void Print(const char* what, const Rate& rate, std::size_t bytes) {
-  const double events = rate.per_second() * static_cast<double>(bytes / kEventBytes);
+  const std::size_t packed = bytes / kEventBytes;
+  const double events = rate.per_second() * static_cast<double>(packed);
   fmt::print("{:<44} {:>9.0f} msgs/s {:>10.0f} events/s {:>8.1f} MB/s\n", what, rate.per_second(),
              events, rate.per_second() * static_cast<double>(bytes) / 1e6);
 }
@@ -30,8 +31,9 @@ Result<void> RunLog(const LogOptions& options) {
   Print("append 200 B, 1024 in flight", single, kEventBytes);
   CUBE_TRY(const Rate single_read, meter->ReadBack());
   Print("read 200 B", single_read, kEventBytes);
+  constexpr std::size_t kPacked = kPackedBytes / kEventBytes;
   fmt::print("packing: {:.1f} times the events of single messages, although one is in flight\n",
-             fenced.per_second() * (kPackedBytes / kEventBytes) / single.per_second());
+             fenced.per_second() * static_cast<double>(kPacked) / single.per_second());
   return {};
 }
 

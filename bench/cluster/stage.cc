@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <fstream>
 #include <thread>
 
@@ -92,7 +93,7 @@ Result<void> Stage::WaitForNodes(std::uint64_t count) {
 double Percentile(std::vector<double> values, double percent) {
   std::sort(values.begin(), values.end());
   const double at = percent / 100 * static_cast<double>(values.size() - 1);
-  return values[static_cast<std::size_t>(at + 0.5)];
+  return values[static_cast<std::size_t>(std::lround(at))];
 }
 
 }  // namespace cube::bench

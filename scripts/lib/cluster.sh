@@ -41,6 +41,7 @@ cluster_alive_and() {
   for i in "${!CLUSTER_PIDS[@]}"; do
     alive "${CLUSTER_PIDS[i]}" && continue
     name="${CLUSTER_NAMES[i]}"
+    # shellcheck disable=SC2034  # wait_until reads it
     WAIT_WHY="$name has ended; its last words:"$'\n'"$(tail -n 20 "$CLUSTER_DIR/$name.log")"
     return "$HOPELESS"
   done

@@ -195,7 +195,8 @@ class Client::Impl {
   void On(bus::ReadFailed&) {}
   template <class Completion>
   void On(Completion& e) {
-    done_.emplace(e.op, bus::Event(std::move(e)));
+    const bus::OpId op = e.op;
+    done_.emplace(op, bus::Event(std::move(e)));
   }
 
   SystemClock clock_;

@@ -6,7 +6,7 @@
 namespace cube::cli {
 namespace {
 
-std::atomic<bool> interrupted{false};
+std::atomic<bool> interrupted{false};  // NOLINT: a signal handler reaches nothing else
 static_assert(std::atomic<bool>::is_always_lock_free);  // used by a signal handler
 
 extern "C" void OnInterrupt(int signal) {

@@ -42,7 +42,7 @@ Result<std::string> FindProgram(const std::string& name) {
   std::error_code error;
   const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
   if (!error) {
-    const std::string beside = (self.parent_path() / name).string();
+    std::string beside = (self.parent_path() / name).string();
     if (IsExecutable(beside)) return beside;
   }
   // sbin is where distributions put servers; users often do not have it in PATH.
@@ -54,7 +54,7 @@ Result<std::string> FindProgram(const std::string& name) {
     const std::string folder = path.substr(at, end - at);
     at = end + 1;
     if (folder.empty()) continue;
-    const std::string candidate = folder + "/" + name;
+    std::string candidate = folder + "/" + name;
     if (IsExecutable(candidate)) return candidate;
   }
   return Fail(Code::kNotFound,

@@ -125,7 +125,7 @@ Result<std::string> Process::Identity() const {
     while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
     if (!text.empty()) return text;
   }
-  const std::string identity = Base32(runtime::RandomU64(), 13);
+  std::string identity = Base32(runtime::RandomU64(), 13);
   CUBE_TRY_VOID(runtime::WriteFileAtomic(path, identity + "\n"));
   return identity;
 }

@@ -14,7 +14,6 @@
 namespace cube::manager {
 namespace {
 
-using wire::FromProto;
 using wire::ToProto;
 
 constexpr std::size_t kCandidatesMax = 20;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <cmath>
 #include <limits>
 
 #include "shared/runtime/files.h"
@@ -161,7 +162,7 @@ std::uint32_t CpuUsedPermille(const CpuMetrics& before, const CpuMetrics& after)
       after.IdleTicks() > before.IdleTicks() ? after.IdleTicks() - before.IdleTicks() : 0;
   if (idle >= total) return 0;
   const double share = static_cast<double>(total - idle) / static_cast<double>(total);
-  return static_cast<std::uint32_t>(share * 1000.0 + 0.5);
+  return static_cast<std::uint32_t>(std::lround(share * 1000.0));
 }
 
 Result<DiskMetrics> ReadDisk(const std::string& path) {

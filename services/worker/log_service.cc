@@ -208,7 +208,7 @@ void LogService::OnRead(OutputRead& read, const WorkerCore& core, Operations& ou
 void LogService::SendFile(Stream& s, Operations& out) {
   std::size_t sent = 0;
   while (sent < s.file.size() && s.credit > 0) {
-    const std::size_t size = std::min<std::size_t>(
+    const auto size = std::min<std::size_t>(
         {kReplyBytesMax, s.file.size() - sent, static_cast<std::size_t>(s.credit)});
     Send(s, false, {}, s.file.substr(sent, size), out);
     sent += size;

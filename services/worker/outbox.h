@@ -25,9 +25,8 @@ static_assert(kOutboxReadMax <= kOutboxWindowMax && kFactsPerMessageMax <= kOutb
 class Outbox {
  public:
   // `acked`: all before; `last`: the newest that the store holds (acked == last: empty).
-  Outbox(std::uint64_t acked, std::uint64_t last) : last_(last), unread_(acked < last) {
-    next_read_ = acked + 1;
-  }
+  Outbox(std::uint64_t acked, std::uint64_t last)
+      : last_(last), next_read_(acked + 1), unread_(acked < last) {}
 
   // A fact that is being committed.
   void Add(NumberedFact fact);

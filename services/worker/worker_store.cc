@@ -96,8 +96,9 @@ Result<void> ScanAll(const store::Store& store, store::TableId table, std::strin
   std::optional<Error> failed;
   CUBE_TRY_VOID(store.Scan(table, from, [&](std::string_view key, std::string_view value) {
     Result<bool> more = take(key, value);
-    if (!more) failed = std::move(more).error();
-    return more && *more;
+    if (more) return *more;
+    failed = std::move(more).error();
+    return false;
   }));
   if (failed) return std::unexpected(std::move(*failed));
   return {};

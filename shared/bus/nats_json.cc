@@ -231,7 +231,7 @@ Result<std::optional<std::string>> UpdateStreamJson(const StreamConfig& want,
   };
   // Raised only: two processes with different settings must not turn a limit back and forth.
   const auto raise = [&](const char* name, std::int64_t wanted) {
-    const std::int64_t there = Field<std::int64_t>(config, name, -1);
+    const auto there = Field<std::int64_t>(config, name, -1);
     if (there < 0 || (wanted >= 0 && wanted <= there)) return;
     set(name, wanted);
   };

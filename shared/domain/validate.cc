@@ -248,7 +248,8 @@ Result<void> CheckConstraint(const Constraint& constraint, const std::string& fi
   for (const std::string& value : constraint.values) {
     CUBE_TRY_VOID(CheckText(value, field));
     // The textual form ("zone in a,b") must be able to say it.
-    if (value.empty() || !IsPrintableWord(value) || value.find_first_of(",=") != value.npos) {
+    if (value.empty() || !IsPrintableWord(value) ||
+        value.find_first_of(",=") != std::string::npos) {
       return Fail(Code::kInvalid, "a value may not be empty, nor hold blanks, ',' or '='", field);
     }
   }

@@ -15,7 +15,7 @@ namespace {
 constexpr char kStopByte = 0;  // no signal has this number
 
 // Where the handler writes: a handler can reach nothing but a global. -1 = no watch.
-std::atomic<int> g_signal_fd{-1};
+std::atomic<int> g_signal_fd{-1};  // NOLINT: see above
 static_assert(std::atomic<int>::is_always_lock_free, "used inside a signal handler");
 
 extern "C" void CubeForwardSignal(int signal_number) {

@@ -11,7 +11,6 @@
 namespace cube {
 namespace {
 
-using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using Json = nlohmann::json;
 

@@ -281,7 +281,8 @@ TEST(BlockingBusTest, SaysWhyItCannotConnect) {
   const SystemClock clock;
   NatsBusOptions options;
   options.urls = {"nats://127.0.0.1:1"};
-  BlockingBus bus(clock, [&](Sink sink) { return std::make_unique<NatsBus>(options, sink); });
+  BlockingBus bus(clock,
+                  [&](Sink sink) { return std::make_unique<NatsBus>(options, std::move(sink)); });
   const auto connected = bus.Connect(clock.now().mono + 300ms);
   ASSERT_FALSE(connected);
   EXPECT_EQ(connected.error().code, Code::kUnavailable);

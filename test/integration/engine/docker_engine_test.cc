@@ -186,7 +186,7 @@ class CreatedContainer : public DockerTest {
                                                     {"cube.launch", "0"},
                                                     {"cube.placement", "7:8"}};
     for (const auto& [name, value] : labels) {
-      command.push_back("--label");
+      command.emplace_back("--label");
       command.push_back(fmt::format("{}={}", name, value));
     }
     for (const char* part : {kTestImage, "sleep", "1000"}) command.emplace_back(part);

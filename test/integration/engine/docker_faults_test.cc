@@ -4,11 +4,10 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "test/support/engine/docker_test.h"
 #include "test/support/engine/flaky_proxy.h"
-
-extern char** environ;
 
 namespace cube::engine {
 namespace {

@@ -32,7 +32,7 @@ struct SimServer::Reader {
 };
 
 struct SimPendingOp {
-  SimServer::OpKind kind;
+  SimServer::OpKind kind{};
   std::uint64_t order = 0;
 };
 

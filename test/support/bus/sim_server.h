@@ -64,7 +64,7 @@ class SimServer {
   void set_faults(const SimFaults& faults) { faults_ = faults; }
   // The client's connection breaks: of what it has on the way to the server a prefix (drawn) still
   // takes effect, all on the way to it is lost. It comes back by itself.
-  void Disconnect(SimClientId client);
+  void Disconnect(SimClientId id);
   // The server dies (kill -9): all connections break; streams stay. Start brings it back.
   void Stop();
   void Start();
@@ -150,8 +150,8 @@ class SimServer {
   SimStream* StreamOf(const std::string& subject);
   SimStream* StreamNamed(const std::string& name);
   void PumpReaders(const std::string& stream);
-  void PumpReader(Client& client, SubId id);
-  void FailReader(Client& client, SubId id, Error error);
+  void PumpReader(Client& client, SubId sub);
+  void FailReader(Client& client, SubId sub, Error error);
 
   const Clock& clock_;
   Random random_;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <string_view>
 #include <utility>
 
@@ -128,7 +129,7 @@ void SimStream::LoseTail(std::uint64_t last_seq) {
   while (!messages_.empty() && messages_.rbegin()->first > last_seq) {
     Remove(messages_.rbegin()->first);
   }
-  if (last_seq < last_seq_) last_seq_ = last_seq;
+  last_seq_ = std::min(last_seq_, last_seq);
   first_seq_ = messages_.empty() ? last_seq_ + 1 : messages_.begin()->first;
 }
 

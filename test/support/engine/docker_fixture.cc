@@ -14,8 +14,6 @@
 
 #include "services/worker/engine/docker/docker_engine.h"
 
-extern char** environ;
-
 namespace cube::engine {
 namespace {
 

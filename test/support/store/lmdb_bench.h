@@ -32,7 +32,8 @@ inline LmdbStore::Opened MustOpen(const std::string& dir, const LmdbOptions& opt
 
 inline MemoryStore::Contents ContentsOf(const Store& store, const Schema& schema = TestSchema()) {
   MemoryStore::Contents contents(schema.table_names.size());
-  for (TableId table = 0; table < contents.size(); ++table) {
+  const auto tables = static_cast<TableId>(contents.size());
+  for (TableId table = 0; table < tables; ++table) {
     const auto scanned = store.Scan(table, {}, [&](std::string_view key, std::string_view value) {
       contents[table].emplace(key, value);
       return true;

@@ -57,7 +57,7 @@ std::map<std::string, std::string> RandomLabels(Random& random) {
 
 std::vector<PortSpec> RandomPorts(Random& random) {
   std::vector<PortSpec> ports(random.Below(4));
-  std::uint16_t next = static_cast<std::uint16_t>(1 + random.Below(60'000));
+  auto next = static_cast<std::uint16_t>(1 + random.Below(60'000));
   for (PortSpec& port : ports) {
     port.port = ++next;
     if (Coin(random)) port.host_port = static_cast<std::uint16_t>(next + 1000);

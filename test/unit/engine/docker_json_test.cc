@@ -10,7 +10,6 @@
 namespace cube::engine::docker {
 namespace {
 
-using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
 const Owner kOwner{"cluster-1", NodeName::Trusted("node-1")};

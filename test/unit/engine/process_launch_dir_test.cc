@@ -150,10 +150,11 @@ TEST(LaunchRecordTest, RefusesWhatIsNotARecord) {
 // Random bytes, and right files with a few bytes changed or cut: an answer or an error, never a
 // crash.
 TEST(LaunchDirTest, AnyBytesMayBeDecoded) {
+  const std::string output =
+      "2026-01-31T12:00:00.123456789Z stdout F hello\n"
+      "2026-01-31T12:00:00.123456789Z stderr P part\n";
   const std::vector<std::string> seeds{EncodeCommand(ACommand()), EncodePid({"b", {2, 3}, {4, 5}}),
-                                       EncodeStatus({}), EncodeRecord(ARecord()),
-                                       "2026-01-31T12:00:00.123456789Z stdout F hello\n"
-                                       "2026-01-31T12:00:00.123456789Z stderr P part\n"};
+                                       EncodeStatus({}), EncodeRecord(ARecord()), output};
   Random random(20260131);
   for (int i = 0; i < 20'000; ++i) {
     std::string bytes = seeds[random.Below(seeds.size())];

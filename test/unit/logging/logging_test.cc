@@ -11,7 +11,6 @@ namespace cube::logging {
 namespace {
 
 using testing::MatchesRegex;
-using testing::StartsWith;
 
 constexpr const char* kTime = "[0-9]+-[0-9]+-[0-9]+T[0-9]+:[0-9]+:[0-9]+[.][0-9][0-9][0-9]Z";
 

@@ -86,9 +86,9 @@ class HttpLoop {
 
   static std::size_t OnWrite(char* data, std::size_t size, std::size_t count, void* self) noexcept;
   static std::size_t OnHeader(char* data, std::size_t size, std::size_t count, void* self) noexcept;
-  void Queue(Exchange& exchange);
+  void Queue(Exchange& x);
   Id Add(std::unique_ptr<Exchange> exchange);
-  void Configure(Exchange& exchange);
+  void Configure(Exchange& x);
   void RunPosted();
   void RunTimers();
   void TakeFinished();

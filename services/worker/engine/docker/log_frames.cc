@@ -72,7 +72,7 @@ void LogFrames::AddRaw(std::string_view bytes, const std::function<void(LogPiece
 void LogFrames::Give(const std::function<void(LogPiece)>& give) {
   if (timestamps_ && at_entry_start_) {
     const std::size_t blank = piece_.bytes.find(' ');
-    if (blank != std::string::npos && blank <= kTimeBytesMax) {
+    if (blank <= kTimeBytesMax) {  // npos is beyond it
       if (const auto time = ParseRfc3339(std::string_view(piece_.bytes).substr(0, blank))) {
         piece_.time = *time;
         piece_.bytes.erase(0, blank + 1);

@@ -190,7 +190,7 @@ void SimMachine::BindPorts(Container& container) {
   for (const PortSpec& port : container.spec->ports) {
     std::uint16_t host_port = port.host_port;
     if (host_port == 0) {
-      if (next_port_ < options_.first_dynamic_port) next_port_ = options_.first_dynamic_port;
+      next_port_ = std::max(next_port_, options_.first_dynamic_port);
       host_port = next_port_++;
     }
     container.status.ports.push_back({port.port, host_port, port.protocol});
