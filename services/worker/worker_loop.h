@@ -83,6 +83,8 @@ class WorkerLoop {
   void OnConnected(const bus::Connected& connected, Now now);
   void OnShutdown(Now now);
 
+  // The core was welcomed (again): its facts' numbers begin anew.
+  void NoteWelcome(Now now);
   void SayHello(Now now);
   void HelloAnswered();
   void PlanCatchUp(Now now);
@@ -118,7 +120,7 @@ class WorkerLoop {
   bool ending_ = false;
   bool ended_ = false;
   MonoTime end_at_ = MonoTime::max();
-  std::uint32_t incarnation_;  // of the facts in the outbox
+  std::uint32_t welcomes_ = 0;  // of the core, that the outbox knows of
 
   bool connected_ = false;
   bus::OpId next_op_ = 1;

@@ -138,6 +138,8 @@ class WorkerCore {
   [[nodiscard]] Effects TakeEffects();
 
   [[nodiscard]] const Meta& meta() const { return meta_; }
+  // How often it was welcomed in this process's life: each time the numbers of facts begin anew.
+  [[nodiscard]] std::uint32_t welcomes() const { return welcomes_; }
   [[nodiscard]] bool DesiredKnown() const { return meta_.position != 0; }
   [[nodiscard]] const Attempt* Find(const AttemptKey& key) const;
   [[nodiscard]] const std::map<AttemptKey, Attempt>& attempts() const { return attempts_; }
@@ -169,7 +171,12 @@ class WorkerCore {
   using Containers = std::map<LaunchKey, Container>;
 
   // apply.cc
-  [[nodiscard]] Applied Welcome(std::uint32_t incarnation, const std::string& cluster, Term term);
+  [[nodiscard]] bool OfOtherCluster(const std::string& cluster) const;
+  [[nodiscard]] bool WelcomeCounts(Term term, std::uint32_t incarnation) const;
+  // `last_fact`: of this incarnation in the log, as far as we know.
+  void Welcome(std::uint32_t incarnation, const std::string& cluster, Term term,
+               std::uint64_t last_fact, Now now);
+  void TellAgain(Now now);
   [[nodiscard]] bool TermFits(Term term) const;
   void ApplyItem(const AssignItem& item, Now now);
   void Assign(const Assignment& assignment, Now now);
