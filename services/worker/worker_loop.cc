@@ -295,7 +295,7 @@ void WorkerLoop::OnAppendFailed(const bus::AppendFailed& failed, Now now) {
 NodeDescription WorkerLoop::Describe() const {
   NodeDescription description = options_.description;
   for (const auto& [kind, state] : core_.engines()) {
-    description.engines.push_back({kind, state.version, state.limits, state.up});
+    description.engines.push_back({kind, state.version, state.limits, state.usable()});
   }
   return description;
 }

@@ -44,6 +44,7 @@ inline constexpr Duration kTermLookInterval = std::chrono::seconds(3);
 inline constexpr Duration kDescribeWait = std::chrono::seconds(5);
 // Not more than one description in this time: an engine that comes and goes must not fill the log.
 inline constexpr Duration kDescribeInterval = std::chrono::seconds(1);
+static_assert(kLeftOutBefore > kDescribeInterval);
 inline constexpr Duration kMetricsInterval = std::chrono::seconds(15);
 inline constexpr std::size_t kMetricsSamplesMax = 60;
 // What is left of the outbox gets so long at the end.

@@ -403,6 +403,61 @@ TEST(Set, TheReportWaitsForEveryEngine) {
   EXPECT_EQ(rig.Step(), "1 reported 1\n");
 }
 
+const EngineState& Process(CoreRig& rig) { return rig.core().engines().at("process"); }
+
+TEST(Set, TheReportLeavesAnEngineOutThatDoesNotAnswer) {
+  CoreRig rig(CoreRig::Fresh(), {"docker", "process"});
+  rig.Apply(Set(10, {}, kUp));
+  rig.Step();
+  rig.Pass(kEngineListWait * 3);
+  rig.Observe(engine::Up{"1", true}, "process");
+  EXPECT_EQ(rig.Step(), "") << "none has listed: the node would be good for nothing";
+  rig.Observe(engine::Up{"1", true});
+  rig.Observe(engine::Listed{});
+  EXPECT_EQ(rig.Step(), "");
+  EXPECT_FALSE(Process(rig).usable());
+  EXPECT_EQ(rig.core().NextDeadline(), rig.now().mono + kLeftOutBefore)
+      << "so that it is described as down before";
+  rig.Pass(kLeftOutBefore);
+  EXPECT_EQ(rig.Step(), "1 reported 1\n");
+}
+
+TEST(Set, AnEngineThatWasLeftOutIsUsableOnceNothingRunsThereThatShouldNot) {
+  CoreRig rig(CoreRig::Fresh(), {"docker", "process"});
+  rig.Apply(Set(10, {Start("wanted", 1, Spec("process"))}, kUp));
+  rig.Observe(engine::Up{"1", true});
+  rig.Observe(engine::Listed{});
+  rig.Step();
+  EXPECT_EQ(rig.core().NextDeadline(), rig.now().mono + kEngineListWait);
+  rig.Pass(kEngineListWait);
+  EXPECT_EQ(rig.Step(), "");
+  rig.Pass(kLeftOutBefore);
+  EXPECT_EQ(rig.Step(), "1 reported 1\n");
+  rig.Observe(engine::Up{"1", true}, "process");
+  rig.Observe(engine::Listed{{Status(Key("wanted"), LaunchState::kRunning),
+                              Status(Key("stale"), LaunchState::kRunning)}},
+              "process");
+  EXPECT_EQ(rig.Step(), "2 wanted/1/0 running\nstop process stale/1/0 10s\n");
+  EXPECT_FALSE(Process(rig).usable());
+  rig.Observe(engine::Changed{Exited(Key("stale"), 0)}, "process");
+  EXPECT_EQ(rig.Step(), "3 stale/1/0 exited code 0 final stop-asked\n");
+  EXPECT_TRUE(Process(rig).usable());
+}
+
+TEST(Set, AStartDoesNotTrustAnEngineThatWasLeftOutBefore) {
+  CoreRig rig = CoreRig::Ready({"docker", "process"});
+  rig.Crash();
+  rig.Step();
+  rig.Observe(engine::Up{"1", true}, "process");
+  EXPECT_FALSE(Process(rig).usable()) << "it has not listed";
+  rig.Observe(engine::Listed{{Status(Key("stale"), LaunchState::kRunning)}}, "process");
+  EXPECT_FALSE(Process(rig).usable());
+  EXPECT_EQ(rig.Step(), "stop process stale/1/0 10s\n");
+  rig.Observe(engine::Changed{Exited(Key("stale"), 0)}, "process");
+  rig.Step();
+  EXPECT_TRUE(Process(rig).usable());
+}
+
 TEST(Set, DoneAttemptsAreNotStartedAgain) {
   CoreRig rig = CoreRig::Ready();
   rig.Apply(Batch(11, 10, {Start("a")}));
