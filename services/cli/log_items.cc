@@ -22,20 +22,6 @@ std::string ProgramOf(const TaskSpec& spec) {
   return spec.command.empty() ? "a command" : spec.command.front();
 }
 
-std::string LaunchStateName(LaunchState state) {
-  switch (state) {
-    case LaunchState::kPulling:
-      return "pulling";
-    case LaunchState::kStarting:
-      return "starting";
-    case LaunchState::kRunning:
-      return "running";
-    case LaunchState::kExited:
-      return "exited";
-  }
-  return "unknown";
-}
-
 Json PortsJson(const std::vector<BoundPort>& ports) {
   Json json = Json::array();
   for (const auto& port : ports) {

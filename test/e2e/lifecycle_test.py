@@ -189,8 +189,11 @@ class Lifecycle:
         self.assertIn("err\n", attached.err)
         missing = self.cluster.cube("run", "--attach", *self.run_flags(
             "--name", "nothing", "--restart", "no"), "/no/such/program", code=None)
-        self.assertIn(missing.code, (125, 127), missing)
+        self.assertEqual(missing.code, 127, missing)
         self.assertIn("/no/such/program", missing.err)
+        folder = self.cluster.cube("run", "--attach", *self.run_flags(
+            "--name", "folder", "--restart", "no"), "/etc", code=None)
+        self.assertEqual(folder.code, 126, folder)
 
     def test_follow(self):
         cluster = self.cluster

@@ -184,8 +184,8 @@ LaunchFact WorkerCore::FactOf(const engine::LaunchStatus& s) const {
   fact.placement = s.placement;
   fact.state = s.state;
   fact.cause = s.cause;
-  const bool has_code = s.cause == ExitCause::kExited || s.cause == ExitCause::kSignaled;
-  fact.exit_code = has_code ? s.exit_code : -1;
+  fact.exit_code = s.exit_code;
+  if (!HasExitCode(fact)) fact.exit_code = -1;
   fact.detail = s.detail;
   fact.container_id = s.container_id;
   fact.ports = s.ports;

@@ -45,7 +45,9 @@ struct LaunchStatus {
   Stamp placement;
   LaunchState state = LaunchState::kStarting;
   ExitCause cause = ExitCause::kNone;
-  std::int32_t exit_code = 0;    // kExited, kSignaled, kOutOfMemory; -1 where unknown
+  // kExited, kSignaled, kOutOfMemory; -1 where unknown. kStartFailed: kExitNotExecutable or
+  // kExitNoSuchCommand if the command is at fault, else -1.
+  std::int32_t exit_code = 0;
   std::string detail;            // one sentence: the engine's error, or pull progress
   std::string container_id;      // the engine's own id, or the process id
   std::vector<BoundPort> ports;  // from kRunning on

@@ -108,9 +108,14 @@ enum class Phase : std::uint8_t {
   kStartFailed,
   kVanished
 };
+// Of a command that cannot be executed, or is not there: as shells have it.
+inline constexpr std::int32_t kValueNotExecutable = 126;
+inline constexpr std::int32_t kValueNoSuchCommand = 127;
 struct StatusRecord {
   Phase phase = Phase::kRunning;
-  std::int32_t value = 0;  // kExited: exit code; kSignaled, kOutOfMemory: 128 + signal or exit code
+  // kExited: exit code; kSignaled, kOutOfMemory: 128 + signal or exit code; kStartFailed: one
+  // of the above if the command is at fault, else 0.
+  std::int32_t value = 0;
   Code failure = Code::kInternal;  // kStartFailed only
   WallTime started_at;
   WallTime finished_at;
