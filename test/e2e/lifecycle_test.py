@@ -96,7 +96,7 @@ class Lifecycle:
         self.assertNotIn(task, cluster.tasks(everything=False))
         self.assertEqual(checks.living(cluster).get(task), None)
         logs = cluster.cube("logs", task)
-        self.assertEqual(sorted((logs.out + logs.err).split()), ["hello", "oops"],
+        self.assertEqual((logs.out, logs.err), ("hello\n", "oops\n"),
                          "the output of a task that has ended")
 
         kinds = [(e["stream"], e["kind"]) for e in cluster.events(task)]

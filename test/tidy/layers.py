@@ -20,7 +20,8 @@ LAYERS = {
     "shared/store": ["shared/base", "shared/domain", "shared/runtime", "shared/logging"],
     "shared/service": ["shared"],
     # The supervisor and the driver that starts it share one folder's layout.
-    "services/supervise": ["shared/base", "services/worker/engine/process"],
+    "services/supervise": ["shared/base", "services/worker/engine/process",
+                           "services/worker/engine/output_log.h"],
     "services/worker/engine": ["shared/base", "shared/domain", "shared/runtime", "shared/logging"],
     "services/manager": ["shared"],
     "services/worker": ["shared"],

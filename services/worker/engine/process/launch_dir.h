@@ -42,6 +42,10 @@
 
 namespace cube::engine::process {
 
+// The output file is set aside as output.1 when it has grown past this: with it, 20 MiB a launch at
+// most (and one frame).
+inline constexpr std::size_t kOutputBytesMax = 10u << 20;
+
 inline constexpr char kLaunchesFolder[] = "launches";
 inline constexpr char kNewPrefix[] = ".new-";
 inline constexpr char kLaunchFile[] = "launch.json";
