@@ -43,6 +43,7 @@ PURE = [
 LIBRARIES = {
     r"nats/|nats\.h": ["shared/bus"],
     r"lmdb\.h": ["shared/store"],
+    r"openssl/": ["shared/bus"],
     r"curl/": ["services/worker/engine/docker"],
     r"spdlog/": ["shared/logging"],
     # Beside the codecs: what the shells keep in their stores, ask and answer.
