@@ -243,9 +243,11 @@ Result<v1::TaskView> Client::Task(std::string_view match, std::uint64_t min_inte
   v1::QueryRequest request;
   request.set_match(std::string(match));
   request.set_min_intent(min_intent);
-  CUBE_TRY(v1::QueryReply reply, Query("task", request));
-  if (reply.tasks_size() != 1) return Fail(Code::kNotFound, fmt::format("no task '{}'", match));
-  return std::move(*reply.mutable_tasks(0));
+  auto reply = Query("task", request);
+  if (reply && reply->tasks_size() == 1) return std::move(*reply->mutable_tasks(0));
+  if (!reply && reply.error().code != Code::kNotFound) return std::unexpected(reply.error());
+  return Fail(Code::kNotFound,
+              fmt::format("there is no task '{}'. 'cube ps -a' lists them", match));
 }
 
 Result<v1::TaskView> Client::Find(const std::string& word) {

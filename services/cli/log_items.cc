@@ -163,9 +163,8 @@ void Describe(LogItem& item, const SetLoad& set) {
 }
 
 std::string CapacityText(const NodeDescription& node) {
-  return fmt::format("{} cpus, {} of memory, {} tasks at most",
-                     FormatCpus(node.capacity.cpu_millis), FormatSize(node.capacity.memory_bytes),
-                     node.tasks_max);
+  return fmt::format("{}, {} of memory, {} tasks at most", CpusText(node.capacity.cpu_millis),
+                     FormatSize(node.capacity.memory_bytes), node.tasks_max);
 }
 
 void Describe(LogItem& item, const NodeJoined& joined) {

@@ -231,7 +231,8 @@ class Lifecycle:
     def test_unknown(self):
         cluster = self.cluster
         self.assertEqual(cluster.cube("stop", "nonesuch-00000000", code=3).err,
-                         "cube: there is no task 'nonesuch-00000000'\n")
+                         "cube: there is no task 'nonesuch-00000000'. 'cube ps -a' lists "
+                         "them\n")
         for command in ("status", "logs", "wait"):
             self.assertIn("nonesuch", cluster.cube(command, "nonesuch", code=3).err)
         self.assertIn("nonesuch", cluster.cube("node", "inspect", "nonesuch", code=3).err)

@@ -99,6 +99,16 @@ TEST(Help, HasEverythingThatTheConventionsAskFor) {
   });
 }
 
+TEST(Help, IsFoundByWhoeverLooksForIt) {
+  EXPECT_EQ(RunMain({"help"}).out, RunMain({"--help"}).out);
+  const Outcome run = RunMain({"help", "run"});
+  EXPECT_EQ(run.exit_code, kExitDone);
+  EXPECT_EQ(run.out, RunMain({"run", "--help"}).out);
+  for (const char* word : {"--version", "-v"}) {
+    EXPECT_THAT(RunMain({word}).out, ::testing::MatchesRegex("cube [0-9.]+\n"));
+  }
+}
+
 // The examples are real: they parse.
 TEST(Help, ExamplesAreAccepted) {
   const CommandSpec root = RootCommand();
