@@ -8,14 +8,14 @@
 readonly PACKAGES_BUILD=(
   g++ cmake ninja-build ccache pkg-config git ca-certificates python3
   libnats-dev libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev liblmdb-dev libyaml-cpp-dev
-  libprotobuf-dev protobuf-compiler libcurl4-openssl-dev libgtest-dev libgmock-dev
+  libprotobuf-dev protobuf-compiler libcurl4-openssl-dev libssl-dev libgtest-dev libgmock-dev
 )
 
 # What the demo and the tests run: the server, an engine, an image's only file, a registry, the
 # compose path with its base images, and small tools.
 readonly PACKAGES_RUN=(
   nats-server:nats-server docker.io:dockerd iptables:iptables busybox-static docker-registry
-  mmdebstrap debian-archive-keyring procps jq curl
+  mmdebstrap debian-archive-keyring procps jq curl openssl
 )
 
 # Linters and the second compiler of scripts/check. clang 14 cannot parse the project.

@@ -5,10 +5,10 @@
 #include <variant>
 
 #include "services/cli/interrupt.h"
-#include "services/cli/probe.h"
 #include "services/cli/resolve.h"
 #include "shared/base/base32.h"
 #include "shared/bus/nats_bus.h"
+#include "shared/bus/nats_probe.h"
 #include "shared/runtime/clock.h"
 #include "shared/runtime/entropy.h"
 #include "shared/runtime/inbox.h"
@@ -30,55 +30,26 @@ constexpr Duration kProbeTimeout = std::chrono::seconds(1);
 constexpr std::uint64_t kGetsInFlight = 64;
 constexpr int kTokenDigits = 12;
 
-std::vector<std::string> SplitUrls(const std::string& text) {
-  std::vector<std::string> urls;
-  std::size_t at = 0;
-  while (at <= text.size()) {
-    const std::size_t end = std::min(text.find(',', at), text.size());
-    std::string url = text.substr(at, end - at);
-    url.erase(0, url.find_first_not_of(' '));
-    while (url.ends_with(' ')) url.pop_back();
-    if (!url.empty() && url.find("://") == std::string::npos) url = "nats://" + url;
-    if (!url.empty()) urls.push_back(std::move(url));
-    at = end + 1;
-  }
-  return urls;
-}
-
-bus::NatsBusOptions BusOptions(const Settings& settings) {
-  bus::NatsBusOptions options;
-  options.urls = SplitUrls(settings.server);
-  options.name = "cube";
-  options.user = settings.user;
-  options.password = settings.password;
-  options.token = settings.token;
-  options.creds_file = settings.creds_file;
-  options.tls_ca_file = settings.tls_ca;
-  options.tls_cert_file = settings.tls_cert;
-  options.tls_key_file = settings.tls_key;
-  options.allow_unsafe_tls = settings.allow_unsafe_tls;
-  options.request_timeout = settings.request_timeout;
-  return options;
-}
-
 std::string ServerText(const Settings& settings) {
-  std::string text;
-  for (const auto& url : SplitUrls(settings.server)) {
-    text += (text.empty() ? "" : ", ") + UrlWithoutSecrets(url);
-  }
+  std::string text = settings.ServersText();
   if (settings.server_origin != "--server" && settings.server_origin != "the default") {
     text += " (from " + settings.server_origin + ")";
   }
   return text;
 }
 
+constexpr std::string_view kWaysIn = "--creds, --nkey, --nats-user, --tlsca and --context";
+
 std::unexpected<Error> Unreachable(const Settings& settings, const std::string& bus_reason) {
   std::string reason;
-  for (const auto& url : SplitUrls(settings.server)) {
-    reason = ProbeServer(url, kProbeTimeout).failure;
-    if (reason.empty()) break;
+  for (const auto& url : settings.nats.urls) {
+    reason = bus::ProbeServer(url, kProbeTimeout).failure;
+    if (!reason.empty()) continue;
+    // Somebody listens there, so it is the signing in, or TLS.
+    return Fail(Code::kUnavailable,
+                fmt::format("cannot connect to NATS at {}: {}. See {}.", ServerText(settings),
+                            bus_reason.empty() ? "no answer" : bus_reason, kWaysIn));
   }
-  if (reason.empty()) reason = bus_reason.empty() ? "no answer" : bus_reason;
   return Fail(Code::kUnavailable,
               fmt::format("cannot reach NATS at {}: {}. Is it running? Try 'cube dev' or set "
                           "--server.",
@@ -87,8 +58,8 @@ std::unexpected<Error> Unreachable(const Settings& settings, const std::string& 
 
 // If no server's port can even be opened there is no reason to wait.
 std::optional<Error> NobodyListens(const Settings& settings) {
-  for (const auto& url : SplitUrls(settings.server)) {
-    if (ProbeServer(url, kProbeTimeout).failure.empty()) return std::nullopt;
+  for (const auto& url : settings.nats.urls) {
+    if (bus::ProbeServer(url, kProbeTimeout).failure.empty()) return std::nullopt;
   }
   return Unreachable(settings, "").error();
 }
@@ -163,14 +134,13 @@ class Client::Impl {
   // Up, refused for good, or not reachable; the deadline is short after the first failure.
   Result<void> AwaitConnected(const Settings& settings) {
     const MonoTime started = now().mono;
-    MonoTime deadline = started + settings.request_timeout;
+    MonoTime deadline = started + settings.nats.request_timeout;
     while (!connected_) {
       if (closed_) {
         if (closed_->code == Code::kPermission) {
           return Fail(Code::kPermission,
-                      fmt::format("NATS at {} does not let us in: {}. See --creds, --nats-user and "
-                                  "--context",
-                                  ServerText(settings), closed_->message));
+                      fmt::format("NATS at {} does not let us in: {}. See {}.",
+                                  ServerText(settings), closed_->message, kWaysIn));
         }
         return std::unexpected(*closed_);
       }
@@ -218,7 +188,7 @@ Client::~Client() = default;
 
 Result<std::unique_ptr<Client>> Client::Connect(const Settings& settings) {
   CUBE_TRY(auto subjects, wire::Subjects::Make(settings.root));
-  auto impl = std::make_unique<Impl>(BusOptions(settings));
+  auto impl = std::make_unique<Impl>(settings.nats);
   CUBE_TRY_VOID(impl->AwaitConnected(settings));
   return std::unique_ptr<Client>(new Client(settings, std::move(subjects), std::move(impl)));
 }
@@ -228,19 +198,20 @@ Result<std::unique_ptr<Client>> Client::Connect(const Settings& settings) {
 Result<v1::QueryReply> Client::Query(std::string_view what, const v1::QueryRequest& request) {
   const bus::OpId op = impl_->NewOp();
   impl_->bus().Request(op, subjects_.Query(what), {}, request.SerializeAsString(),
-                       settings_.request_timeout);
-  CUBE_TRY(const bus::Event event, impl_->Await(op, settings_.request_timeout));
+                       settings_.nats.request_timeout);
+  CUBE_TRY(const bus::Event event, impl_->Await(op, settings_.nats.request_timeout));
   if (const auto* failed = std::get_if<bus::OpFailed>(&event)) {
     if (failed->error.code != Code::kUnavailable && failed->error.code != Code::kTimedOut) {
       return std::unexpected(failed->error);
     }
-    return Fail(failed->error.code,
-                fmt::format("no manager answers on {} at {}: {}. Is one running? Start it with "
-                            "'cube manager', or all of it with 'cube dev'.",
-                            subjects_.Query("*"), ServerText(settings_),
-                            failed->error.code == Code::kTimedOut
-                                ? "no answer within " + FormatDuration(settings_.request_timeout)
-                                : "nobody listens there"));
+    return Fail(
+        failed->error.code,
+        fmt::format("no manager answers on {} at {}: {}. Is one running? Start it with "
+                    "'cube manager', or all of it with 'cube dev'.",
+                    subjects_.Query("*"), ServerText(settings_),
+                    failed->error.code == Code::kTimedOut
+                        ? "no answer within " + FormatDuration(settings_.nats.request_timeout)
+                        : "nobody listens there"));
   }
   const auto* replied = std::get_if<bus::Replied>(&event);
   v1::QueryReply reply;
@@ -272,9 +243,11 @@ Result<v1::TaskView> Client::Task(std::string_view match, std::uint64_t min_inte
   v1::QueryRequest request;
   request.set_match(std::string(match));
   request.set_min_intent(min_intent);
-  CUBE_TRY(v1::QueryReply reply, Query("task", request));
-  if (reply.tasks_size() != 1) return Fail(Code::kNotFound, fmt::format("no task '{}'", match));
-  return std::move(*reply.mutable_tasks(0));
+  auto reply = Query("task", request);
+  if (reply && reply->tasks_size() == 1) return std::move(*reply->mutable_tasks(0));
+  if (!reply && reply.error().code != Code::kNotFound) return std::unexpected(reply.error());
+  return Fail(Code::kNotFound,
+              fmt::format("there is no task '{}'. 'cube ps -a' lists them", match));
 }
 
 Result<v1::TaskView> Client::Find(const std::string& word) {
@@ -319,10 +292,10 @@ Result<std::uint64_t> Client::Append(const std::string& subject, std::string pay
   request.headers = {{std::string(wire::kHeaderOutcome), std::string(token)},
                      {std::string(wire::kHeaderSummary), std::string(summary)}};
   request.payload = std::move(payload);
-  request.timeout = settings_.request_timeout;
+  request.timeout = settings_.nats.request_timeout;
   const bus::OpId op = request.op;
   impl_->bus().Append(std::move(request));
-  CUBE_TRY(const bus::Event event, impl_->Await(op, settings_.request_timeout));
+  CUBE_TRY(const bus::Event event, impl_->Await(op, settings_.nats.request_timeout));
   if (const auto* appended = std::get_if<bus::Appended>(&event)) return appended->seq;
   const auto* failed = std::get_if<bus::AppendFailed>(&event);
   if (failed == nullptr) return Fail(Code::kInternal, "an append ended as something else");
@@ -362,7 +335,7 @@ std::string Client::NewInbox() { return "_INBOX." + Base32(runtime::RandomU64(),
 Result<bus::StreamState> Client::State(const std::string& stream) {
   const bus::OpId op = impl_->NewOp();
   impl_->bus().GetState(op, stream);
-  CUBE_TRY(bus::Event event, impl_->Await(op, settings_.request_timeout));
+  CUBE_TRY(bus::Event event, impl_->Await(op, settings_.nats.request_timeout));
   if (auto* got = std::get_if<bus::GotState>(&event)) return std::move(got->state);
   const auto* failed = std::get_if<bus::OpFailed>(&event);
   if (failed == nullptr) return Fail(Code::kInternal, "a question ended as something else");
@@ -390,7 +363,7 @@ Result<std::optional<bus::StreamMessage>> Client::GetLast(const std::string& str
 }
 
 Result<std::optional<bus::StreamMessage>> Client::AwaitMessage(bus::OpId op) {
-  CUBE_TRY(bus::Event event, impl_->Await(op, settings_.request_timeout));
+  CUBE_TRY(bus::Event event, impl_->Await(op, settings_.nats.request_timeout));
   if (auto* got = std::get_if<bus::Got>(&event)) return std::move(got->message);
   const auto* failed = std::get_if<bus::OpFailed>(&event);
   if (failed == nullptr) return Fail(Code::kInternal, "a get ended as something else");
@@ -406,7 +379,8 @@ Result<void> Client::ReadRange(const std::string& stream, std::uint64_t first, s
       in_flight.push_back(impl_->NewOp());
       impl_->bus().Get(in_flight.back(), stream, next++);
     }
-    CUBE_TRY(const bus::Event event, impl_->Await(in_flight.front(), settings_.request_timeout));
+    CUBE_TRY(const bus::Event event,
+             impl_->Await(in_flight.front(), settings_.nats.request_timeout));
     in_flight.pop_front();
     if (const auto* failed = std::get_if<bus::OpFailed>(&event)) {
       return std::unexpected(failed->error);
@@ -418,8 +392,8 @@ Result<void> Client::ReadRange(const std::string& stream, std::uint64_t first, s
 }
 
 std::string Client::ServerVersion() const {
-  for (const auto& url : SplitUrls(settings_.server)) {
-    const ServerProbe probe = ProbeServer(url, kProbeTimeout);
+  for (const auto& url : settings_.nats.urls) {
+    const bus::ServerProbe probe = bus::ProbeServer(url, kProbeTimeout);
     if (!probe.version.empty()) return probe.version;
   }
   return {};

@@ -24,8 +24,17 @@ CommandSpec RootCommand() {
                        CompletionCommand(), VersionCommand(), CompleteCommand()}};
 }
 
-int Main(const std::vector<std::string>& words, const Terminal& terminal, Environment environment) {
+int Main(std::vector<std::string> words, const Terminal& terminal, Environment environment) {
   const CommandSpec root = RootCommand();
+  // What people of other tools try first.
+  if (words == std::vector<std::string>{"--version"} || words == std::vector<std::string>{"-v"}) {
+    terminal.out << "cube " << CUBE_VERSION << "\n";
+    return kExitDone;
+  }
+  if (!words.empty() && words.front() == "help") {
+    words.erase(words.begin());
+    words.emplace_back("--help");
+  }
   if (words.empty()) {
     terminal.err << RenderHelp({&root});
     return kExitUsage;

@@ -27,7 +27,7 @@ namespace cube::cli {
 
 // Runs one command line, without the program's name: the process's exit code. What goes wrong is
 // said on the terminal's err.
-[[nodiscard]] int Main(const std::vector<std::string>& words, const struct Terminal& terminal,
+[[nodiscard]] int Main(std::vector<std::string> words, const struct Terminal& terminal,
                        struct Environment environment);
 
 }  // namespace cube::cli

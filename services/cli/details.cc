@@ -36,7 +36,7 @@ std::string AtText(std::int64_t nanos, WallTime now) {
 
 std::string ResourcesText(const Resources& amount) {
   std::vector<std::string> parts;
-  if (amount.cpu_millis > 0) parts.push_back(FormatCpus(amount.cpu_millis) + " cpus");
+  if (amount.cpu_millis > 0) parts.push_back(CpusText(amount.cpu_millis));
   if (amount.memory_bytes > 0) parts.push_back(FormatSize(amount.memory_bytes) + " of memory");
   if (amount.disk_bytes > 0) parts.push_back(FormatSize(amount.disk_bytes) + " of disk");
   return fmt::format("{}", fmt::join(parts, ", "));
@@ -111,9 +111,11 @@ Result<void> ShowNodeDetails(Session& session, Client& client, const v1::NodeVie
   Line(out, "Promised", ResourcesText(wire::FromProto(node.allocated())));
   Line(out, "Tasks", std::to_string(node.tasks()));
   for (const auto& engine : about.engines()) {
+    // A version begins with the kind; an engine that has never answered has none.
     Line(out, "Engine",
-         fmt::format("{} {}{}{}", engine.kind(), engine.version(), engine.up() ? "" : " (down)",
-                     engine.limits() ? "" : " (limits: none)"));
+         fmt::format("{}{}{}", engine.version().empty() ? engine.kind() : engine.version(),
+                     engine.up() ? "" : " (down)",
+                     engine.limits() || engine.version().empty() ? "" : " (limits: none)"));
   }
   const std::map<std::string, std::string> sorted(about.labels().begin(), about.labels().end());
   std::vector<std::string> labels;

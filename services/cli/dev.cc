@@ -163,9 +163,9 @@ class DevCluster {
 
 Settings SettingsFor(const DevOptions& options) {
   Settings settings;
-  settings.server = options.Url();
+  settings.nats.urls = {options.Url()};
   settings.server_origin = "--server";
-  settings.request_timeout = std::chrono::seconds(2);
+  settings.nats.request_timeout = std::chrono::seconds(2);
   return settings;
 }
 

@@ -4,7 +4,6 @@
 #include "services/cli/commands.h"
 #include "services/cli/doctor_checks.h"
 #include "services/cli/exit_code.h"
-#include "services/cli/probe.h"
 #include "services/cli/render/format.h"
 #include "services/cli/render/text.h"
 #include "services/cli/session.h"

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "shared/base/error.h"
+#include "shared/domain/launch.h"
 
 namespace cube::cli {
 
@@ -15,8 +16,8 @@ inline constexpr int kExitConflict = 4;
 inline constexpr int kExitUsage = 64;        // sysexits.h EX_USAGE
 inline constexpr int kExitUnreachable = 69;  // sysexits.h EX_UNAVAILABLE
 inline constexpr int kExitNotStarted = 125;  // docker run: the engine could not start it
-inline constexpr int kExitNotExecutable = 126;
-inline constexpr int kExitNoSuchCommand = 127;
+inline constexpr int kExitNotExecutable = cube::kExitNotExecutable;
+inline constexpr int kExitNoSuchCommand = cube::kExitNoSuchCommand;
 inline constexpr int kExitInterrupted = 130;  // 128 + SIGINT
 
 // One line for --help.

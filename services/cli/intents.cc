@@ -45,7 +45,7 @@ void Pack(const std::vector<Item>& items, std::size_t first, std::size_t last, c
 // Hears of all items, or the time is over.
 Result<void> Hear(Client& client, bus::SubId listener, std::set<std::string> waiting,
                   IntentResult& result) {
-  const MonoTime deadline = client.In(client.settings().request_timeout);
+  const MonoTime deadline = client.In(client.settings().nats.request_timeout);
   while (!waiting.empty()) {
     CUBE_TRY(const auto message, client.Next(deadline));
     if (!message) return {};

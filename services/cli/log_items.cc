@@ -22,20 +22,6 @@ std::string ProgramOf(const TaskSpec& spec) {
   return spec.command.empty() ? "a command" : spec.command.front();
 }
 
-std::string LaunchStateName(LaunchState state) {
-  switch (state) {
-    case LaunchState::kPulling:
-      return "pulling";
-    case LaunchState::kStarting:
-      return "starting";
-    case LaunchState::kRunning:
-      return "running";
-    case LaunchState::kExited:
-      return "exited";
-  }
-  return "unknown";
-}
-
 Json PortsJson(const std::vector<BoundPort>& ports) {
   Json json = Json::array();
   for (const auto& port : ports) {
@@ -177,9 +163,8 @@ void Describe(LogItem& item, const SetLoad& set) {
 }
 
 std::string CapacityText(const NodeDescription& node) {
-  return fmt::format("{} cpus, {} of memory, {} tasks at most",
-                     FormatCpus(node.capacity.cpu_millis), FormatSize(node.capacity.memory_bytes),
-                     node.tasks_max);
+  return fmt::format("{}, {} of memory, {} tasks at most", CpusText(node.capacity.cpu_millis),
+                     FormatSize(node.capacity.memory_bytes), node.tasks_max);
 }
 
 void Describe(LogItem& item, const NodeJoined& joined) {

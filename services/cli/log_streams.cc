@@ -142,12 +142,12 @@ Result<void> LogStreams::CheckIdle(Stream& stream) {
   if (options_.follow) {
     return now - stream.looked_at < kLookInterval ? Result<void>{} : Look(stream);
   }
-  if (stream.heard || now - stream.opened_at < client_.settings().request_timeout) return {};
-  return Fail(
-      Code::kUnavailable,
-      fmt::format("the worker of {} has not answered within {}, so the output of {} cannot "
-                  "be read now",
-                  stream.node, FormatDuration(client_.settings().request_timeout), stream.task));
+  if (stream.heard || now - stream.opened_at < client_.settings().nats.request_timeout) return {};
+  return Fail(Code::kUnavailable,
+              fmt::format("the worker of {} has not answered within {}, so the output of {} cannot "
+                          "be read now",
+                          stream.node, FormatDuration(client_.settings().nats.request_timeout),
+                          stream.task));
 }
 
 bool LogStreams::placed() const {

@@ -2,9 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <utility>
+
+#include "shared/bus/nats_url.h"
 
 namespace cube::cli {
 namespace {
@@ -69,26 +73,29 @@ class Resolver {
       : args_(args), environment_(environment) {}
 
   Result<Settings> Run() {
+    settings_.nats.name = "cube";
     CUBE_TRY_VOID(Server());
     auto pick = [&](const char* flag, const char* variable, const char* key) {
       if (auto named = Named(flag, variable)) return *named;
       return context_ ? context_->Text(key) : std::string();
     };
-    settings_.user = pick("nats-user", "CUBE_NATS_USER", "user");
-    settings_.password = pick("nats-password", "CUBE_NATS_PASSWORD", "password");
-    settings_.creds_file = Path(pick("creds", "CUBE_CREDS", "creds"));
-    settings_.tls_ca = Path(pick("tlsca", "CUBE_TLSCA", "ca"));
-    settings_.tls_cert = Path(pick("tlscert", "CUBE_TLSCERT", "cert"));
-    settings_.tls_key = Path(pick("tlskey", "CUBE_TLSKEY", "key"));
-    settings_.token = pick("nats-token", "CUBE_NATS_TOKEN", "token");
-    if (context_ && !context_->Text("nkey").empty() && settings_.creds_file.empty()) {
-      return Fail(Code::kUnsupported,
-                  fmt::format("the nats context '{}' signs in with an nkey, which this version of "
-                              "Cube cannot; use --creds, or --nats-user and --nats-password",
-                              context_->name));
-    }
+    // A server takes one way to sign in; what is named here goes before the context's.
+    auto pick_alone = [&](const char* flag, const char* variable, const char* key) {
+      return SignsInOtherwise(flag) ? Named(flag, variable).value_or("")
+                                    : pick(flag, variable, key);
+    };
+    settings_.nats.user = pick_alone("nats-user", "CUBE_NATS_USER", "user");
+    settings_.nats.password = SignsInOtherwise("nats-user")
+                                  ? Named("nats-password", "CUBE_NATS_PASSWORD").value_or("")
+                                  : pick("nats-password", "CUBE_NATS_PASSWORD", "password");
+    settings_.nats.creds_file = Path(pick_alone("creds", "CUBE_CREDS", "creds"));
+    settings_.nats.nkey_seed_file = Path(pick_alone("nkey", "CUBE_NKEY", "nkey"));
+    settings_.nats.tls_ca_file = Path(pick("tlsca", "CUBE_TLSCA", "ca"));
+    settings_.nats.tls_cert_file = Path(pick("tlscert", "CUBE_TLSCERT", "cert"));
+    settings_.nats.tls_key_file = Path(pick("tlskey", "CUBE_TLSKEY", "key"));
+    settings_.nats.token = pick_alone("nats-token", "CUBE_NATS_TOKEN", "token");
     const auto unsafe = environment_.Get("CUBE_ALLOW_UNSAFE_TLS");
-    settings_.allow_unsafe_tls =
+    settings_.nats.allow_unsafe_tls =
         args_.Has("allow-unsafe-tls") || (unsafe && *unsafe != "0" && *unsafe != "false");
     if (const auto root = Named("root", "CUBE_ROOT")) settings_.root = *root;
     CUBE_TRY_VOID(RequestTimeout());
@@ -99,6 +106,16 @@ class Resolver {
   [[nodiscard]] std::optional<std::string> Named(const char* flag, const char* variable) const {
     if (args_.Has(flag)) return args_.Text(flag);
     return environment_.Get(variable);
+  }
+  // Another flag or variable than this one says who we are.
+  [[nodiscard]] bool SignsInOtherwise(std::string_view flag) const {
+    constexpr std::pair<const char*, const char*> kWays[] = {{"creds", "CUBE_CREDS"},
+                                                             {"nkey", "CUBE_NKEY"},
+                                                             {"nats-user", "CUBE_NATS_USER"},
+                                                             {"nats-token", "CUBE_NATS_TOKEN"}};
+    return std::any_of(std::begin(kWays), std::end(kWays), [&](const auto& way) {
+      return way.first != flag && Named(way.first, way.second).has_value();
+    });
   }
   [[nodiscard]] std::string Path(const std::string& path) const {
     return ExpandHome(path, environment_);
@@ -113,19 +130,19 @@ class Resolver {
     } else if (!server && !nats_url) {
       CUBE_TRY_VOID(SelectedContext());
     }
+    std::string list(bus::kServerDefault);
+    settings_.server_origin = "the default";
     if (server) {
-      settings_.server = *server;
+      list = *server;
       settings_.server_origin = args_.Has("server") ? "--server" : "$CUBE_SERVER";
     } else if (context_ && !context_->Text("url").empty()) {
-      settings_.server = context_->Text("url");
+      list = context_->Text("url");
       settings_.server_origin = "nats context " + context_->name;
     } else if (nats_url) {
-      settings_.server = *nats_url;
+      list = *nats_url;
       settings_.server_origin = "$NATS_URL";
-    } else {
-      settings_.server = kServerDefault;
-      settings_.server_origin = "the default";
     }
+    CUBE_TRY(settings_.nats.urls, bus::ParseServers(list, settings_.server_origin));
     return {};
   }
 
@@ -144,7 +161,7 @@ class Resolver {
     timeout.Add("request-timeout", *text);
     CUBE_TRY(const auto value, timeout.Time("request-timeout"));
     if (*value <= Duration{0}) return Fail(Code::kInvalid, "--request-timeout must be above 0");
-    settings_.request_timeout = *value;
+    settings_.nats.request_timeout = *value;
     return {};
   }
 
@@ -155,6 +172,14 @@ class Resolver {
 };
 
 }  // namespace
+
+std::string Settings::ServersText() const {
+  std::string text;
+  for (const std::string& url : nats.urls) {
+    text += (text.empty() ? "" : ", ") + bus::UrlWithoutSecrets(url);
+  }
+  return text;
+}
 
 Environment Environment::Real() {
   return {.variable = [](const std::string& name) -> std::optional<std::string> {

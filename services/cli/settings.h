@@ -13,24 +13,17 @@
 #include "services/cli/args.h"
 #include "shared/base/error.h"
 #include "shared/base/time.h"
+#include "shared/bus/nats_options.h"
 
 namespace cube::cli {
 
-inline constexpr std::string_view kServerDefault = "nats://127.0.0.1:4222";
-
 struct Settings {
-  std::string server;         // one URL, or several with commas
-  std::string server_origin;  // "--server", "$NATS_URL", "context prod", ...: for error messages
-  std::string user;
-  std::string password;
-  std::string token;
-  std::string creds_file;
-  std::string tls_ca;
-  std::string tls_cert;
-  std::string tls_key;
-  bool allow_unsafe_tls = false;  // NatsBusOptions
-  Duration request_timeout = std::chrono::seconds(5);
+  bus::NatsBusOptions nats;
+  std::string server_origin;  // "--server", "NATS_URL", "nats context prod", ...: for messages
   std::string root = "cube";
+
+  // The servers without passwords, for people.
+  [[nodiscard]] std::string ServersText() const;
 };
 
 // What settings are read from; tests bring their own.

@@ -43,7 +43,9 @@ Result<void> AddVariable(std::string_view flag, const std::string& text,
 // As `docker run --env-file`: one a line, '#' begins a comment line.
 Result<void> AddEnvFile(const std::string& path, const Environment& environment,
                         std::map<std::string, std::string>& env) {
-  CUBE_TRY(const std::string text, environment.read_file(path));
+  const auto read = environment.read_file(path);
+  if (!read) return BadFlag("env-file", read.error());
+  const std::string& text = *read;
   std::size_t at = 0;
   while (at < text.size()) {
     std::size_t end = std::min(text.find('\n', at), text.size());

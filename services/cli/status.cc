@@ -37,7 +37,7 @@ void ShowCluster(Session& session, Client& client, const v1::QueryReply& reply) 
                      ? "none"
                      : fmt::format("{} (epoch {})", cluster.leader(), cluster.term().epoch()));
   line("Server",
-       fmt::format("{} (nats-server {})", client.settings().server, client.ServerVersion()));
+       fmt::format("{} (nats-server {})", client.settings().ServersText(), client.ServerVersion()));
   line("Nodes", Counts(cluster.nodes()));
   line("Tasks", Counts(cluster.tasks()));
   line("Promised", fmt::format("{} of {} cpus, {} of {} memory, {} of {} disk",

@@ -40,8 +40,10 @@ Result<int> Version(Session& session) {
   const auto text = [](const Json& value) {
     return value.is_string() ? value.get<std::string>() : std::string("unknown");
   };
-  terminal.out << fmt::format("client   {}\nserver   {} (nats-server)\nmanager  {}\n", CUBE_VERSION,
-                              text(json["server"]), text(json["manager"]));
+  terminal.out << fmt::format(
+      "client   {}\nserver   {}\nmanager  {}\n", CUBE_VERSION,
+      json["server"].is_string() ? "nats-server " + text(json["server"]) : text(json["server"]),
+      text(json["manager"]));
   return kExitDone;
 }
 

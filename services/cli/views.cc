@@ -15,8 +15,6 @@ using Json = nlohmann::ordered_json;
 // Ids may be cut to this many columns, names and images a little less: still telling.
 constexpr std::size_t kIdWidthMin = 16;
 constexpr std::size_t kTextWidthMin = 10;
-// The docker engine puts this much of the cluster's name into a container's name.
-constexpr std::size_t kClusterDigits = 8;
 
 Json TextOrNull(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
 
@@ -203,13 +201,7 @@ std::string PortsText(const v1::TaskView& task) {
 std::string ContainerName(const v1::TaskView& task, std::string_view cluster) {
   if (task.container_id().empty()) return "-";
   if (task.spec().image().empty()) return "pid " + task.container_id();
-  std::string tail;
-  for (const char c : cluster) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-    if (plain && tail.size() < kClusterDigits) tail += c;
-  }
-  return fmt::format("cube-{}-{}-{}{}{}", task.id(), task.attempt(), task.launch(),
-                     tail.empty() ? "" : "-", tail);
+  return cube::ContainerName(cluster, {TaskId::Trusted(task.id()), task.attempt(), task.launch()});
 }
 
 std::string StatusSentence(const v1::TaskView& task) {

@@ -123,6 +123,8 @@ void TaskWatch::Show(const std::string& id, const Step& step) {
   const auto last = shown_.find(id);
   if (quiet_ || (last != shown_.end() && !IsNews(last->second, step))) return;
   shown_[id] = step;
+  // Who waits for a task to come up says itself what kept it from that.
+  if (goal_ == Goal::kUp && IsFinished(step.status) && step.status != "completed") return;
   std::string text = fmt::format("{}: {}", id, step.status);
   if (!step.node.empty()) text += " on " + step.node;
   if (step.attempt > 1) text += fmt::format(", attempt {}", step.attempt);

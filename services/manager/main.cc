@@ -131,6 +131,7 @@ Result<std::string> Process::Identity() const {
 }
 
 Result<void> Process::Open() {
+  CUBE_TRY(bus::NatsBusOptions nats, service::BusOptions(flags_.service));
   CUBE_TRY_VOID(OpenStore());
   ManagerOptions options;
   CUBE_TRY(options.subjects, service::SubjectsOf(flags_.service));
@@ -140,20 +141,19 @@ Result<void> Process::Open() {
   options.settings = flags_.settings;
   CUBE_TRY(options.settings.scheduler, ParsePolicy(flags_.settings.scheduler, "--scheduler"));
   options.seed = runtime::RandomU64();
-  const std::string client_name = "cube-manager " + options.name;
+  nats.name = "cube-manager " + options.name;
   CUBE_TRY(loop_, ManagerLoop::Make(std::move(options), [this] { return LoadView(*store_); }));
   CUBE_TRY(signals_,
            runtime::SignalWatch::Start([this](int signal) { inbox_.PushAlways(Told{signal}); }));
-  bus_ = std::make_unique<bus::NatsBus>(service::BusOptions(flags_.service, client_name),
-                                        [this](bus::Event event) {
-                                          // Core messages may be lost; completions and what we gave
-                                          // credit for may not.
-                                          if (std::holds_alternative<bus::Message>(event)) {
-                                            inbox_.Push(std::move(event));
-                                          } else {
-                                            inbox_.PushAlways(std::move(event));
-                                          }
-                                        });
+  bus_ = std::make_unique<bus::NatsBus>(std::move(nats), [this](bus::Event event) {
+    // Core messages may be lost; completions and what we gave
+    // credit for may not.
+    if (std::holds_alternative<bus::Message>(event)) {
+      inbox_.Push(std::move(event));
+    } else {
+      inbox_.PushAlways(std::move(event));
+    }
+  });
   return {};
 }
 

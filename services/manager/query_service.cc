@@ -69,9 +69,7 @@ void FillTask(const View& view, Reasons& reasons, const Task& task, v1::TaskView
   }
   const LaunchFact& fact = *task.observed;
   out.set_launch(fact.key.launch);
-  if (fact.cause == ExitCause::kExited || fact.cause == ExitCause::kSignaled) {
-    out.set_exit_code(fact.exit_code);
-  }
+  if (HasExitCode(fact)) out.set_exit_code(fact.exit_code);
   for (const BoundPort& port : fact.ports) ToProto(port, *out.add_ports());
   out.set_started_at_ns(ToNanos(fact.started_at));
   out.set_finished_at_ns(ToNanos(IsSet(fact.finished_at) ? fact.finished_at : task.ended_at));

@@ -14,6 +14,7 @@
 #include "shared/cluster/view.h"
 #include "shared/domain/assign.h"
 #include "shared/domain/decision.h"
+#include "shared/wire/limits.h"
 #include "shared/wire/subjects.h"
 
 namespace cube::manager {
@@ -22,6 +23,7 @@ namespace cube::manager {
 inline constexpr std::uint32_t kFeedPerSecond = 2000;
 // A page of a complete set, and a copy of decisions: below every server's max_payload.
 inline constexpr std::size_t kPageBytesMax = 256u << 10;
+static_assert(wire::kDesiredPagesMax * kPageBytesMax >= 10'000 * kIntentItemBytesMax);
 
 class Teller {
  public:

@@ -149,6 +149,10 @@ Result<void> LetGo(Child& child, const Command& command) {
   child.failure.Close();
   if (got == 0) return {};
   if (got != sizeof(failure)) return Fail(Code::kInternal, "the command's start was not reported");
+  if (failure.step == Step::kExec) {
+    child.exit_code = failure.error_number == ENOENT ? engine::process::kValueNoSuchCommand
+                                                     : engine::process::kValueNotExecutable;
+  }
   return SystemFailure(StepText(failure.step, command), failure.error_number);
 }
 

@@ -16,6 +16,7 @@ struct Child {
   engine::process::Fd stderr_pipe;
   engine::process::Fd go;       // one byte lets it go; closed: it exits
   engine::process::Fd failure;  // what kept it from running; end of file: it runs
+  int exit_code = 0;  // of a command that cannot be executed: 126, or 127 if there is none
 };
 [[nodiscard]] Result<Child> ForkChild(const engine::process::Command& command);
 

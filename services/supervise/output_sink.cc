@@ -34,7 +34,7 @@ void OutputSink::Write(std::string_view frames) {
   if (!file_.valid()) file_ = Fd(OpenOutput());
   if (lost_bytes_ > 0) {
     std::string note;
-    engine::process::AppendFrame(
+    engine::AppendFrame(
         engine::process::WallNow(), true, true,
         "[cube: " + std::to_string(lost_bytes_) + " bytes of output could not be written]", &note);
     if (!engine::process::WriteAll(file_.get(), note, kOutputFile)) {

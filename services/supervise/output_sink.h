@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "services/worker/engine/process/output_log.h"
+#include "services/worker/engine/output_log.h"
 #include "services/worker/engine/process/posix_files.h"
 
 namespace cube::supervise {

@@ -81,6 +81,7 @@ Result<void> Supervisor::Run() {
     }
     status_.phase = Phase::kStartFailed;
     status_.failure = started.error().code;
+    status_.value = child_.exit_code;
     status_.detail = started.error().message;
     status_.finished_at = WallNow();
     return WriteStatus(status_, true);
@@ -187,7 +188,7 @@ void Supervisor::Noted(int wait_status) {
 }
 
 // False when nothing more is there now.
-bool Supervisor::Drain(engine::process::Fd* pipe, engine::process::LineFramer* framer) {
+bool Supervisor::Drain(engine::process::Fd* pipe, engine::LineFramer* framer) {
   static std::array<char, kReadBytes> piece;
   std::string frames;
   for (int turn = 0; turn < kReadsPerTurn && pipe->valid(); ++turn) {

@@ -9,8 +9,8 @@
 
 #include "services/supervise/child.h"
 #include "services/supervise/output_sink.h"
+#include "services/worker/engine/output_log.h"
 #include "services/worker/engine/process/launch_dir.h"
-#include "services/worker/engine/process/output_log.h"
 #include "services/worker/engine/process/posix_files.h"
 
 namespace cube::supervise {
@@ -36,7 +36,7 @@ class Supervisor {
   void Stop(engine::process::StopRequest request);
   void Reap();
   void Noted(int wait_status);
-  bool Drain(engine::process::Fd* pipe, engine::process::LineFramer* framer);
+  bool Drain(engine::process::Fd* pipe, engine::LineFramer* framer);
   void DrainAll();
   [[nodiscard]] int PollTimeout() const;
   void Kill();
@@ -45,8 +45,8 @@ class Supervisor {
   engine::process::Fd signals_;
   Child child_;
   OutputSink output_;
-  engine::process::LineFramer out_{false};
-  engine::process::LineFramer err_{true};
+  engine::LineFramer out_{false};
+  engine::LineFramer err_{true};
   engine::process::StatusRecord status_;
   bool command_ended_ = false;
   bool all_ended_ = false;

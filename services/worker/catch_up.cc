@@ -48,13 +48,14 @@ void Log(LogLine::Level level, std::string text, Operations& out) {
 void CatchUp::Begin(bus::OpId& next_op, Operations& out) {
   if (active()) return;
   Cancel();
-  AskPage(0, next_op, out);
+  pages_ = 1;
+  AskPages(next_op, out);
 }
 
 void CatchUp::Cancel() {
   asked_.clear();
   got_.clear();
-  pages_ = pages_got_ = 0;
+  pages_ = pages_got_ = next_page_ = 0;
   next_ask_ = next_take_ = last_ = 0;
   bytes_ = 0;
   stamp_.reset();
@@ -64,10 +65,12 @@ void CatchUp::OnFailed(const bus::OpFailed& failed) {
   if (asked_.contains(failed.op)) Cancel();
 }
 
-void CatchUp::AskPage(std::uint32_t page, bus::OpId& next_op, Operations& out) {
-  asked_[next_op] = {Asked::What::kPage, page};
-  out.emplace_back(bus::Operation(
-      bus::GetLast{next_op++, subjects_.DesiredStream(), subjects_.Desired(node_.str(), page)}));
+void CatchUp::AskPages(bus::OpId& next_op, Operations& out) {
+  while (asked_.size() < kCatchUpWindow && next_page_ < pages_) {
+    asked_[next_op] = {Asked::What::kPage, next_page_};
+    out.emplace_back(bus::Operation(bus::GetLast{next_op++, subjects_.DesiredStream(),
+                                                 subjects_.Desired(node_.str(), next_page_++)}));
+  }
 }
 
 void CatchUp::AskNewest(const WorkerCore& core, bus::OpId& next_op, Operations& out) {
@@ -119,11 +122,14 @@ void CatchUp::OnPage(const std::optional<bus::StreamMessage>& message, WorkerCor
   const auto page =
       message ? wire::DecodeDesired(message->payload) : Fail(Code::kNotFound, "no set is stored");
   if (page) (void)core.Apply(*page, now, random);
-  if (page && pages_ == 0) {
-    pages_ = page->pages;
-    for (std::uint32_t i = 1; i < pages_; ++i) AskPage(i, next_op, out);
+  if (pages_ == 0) return;  // a page was missing: the reading has gone on without them
+  if (page && pages_got_ == 0) pages_ = page->pages;
+  if (!page || ++pages_got_ >= pages_) {
+    pages_ = 0;
+    AskNewest(core, next_op, out);
+  } else {
+    AskPages(next_op, out);
   }
-  if (!page || ++pages_got_ == pages_) AskNewest(core, next_op, out);
 }
 
 void CatchUp::TakeDecisions(WorkerCore& core, Now now, Operations& out) {

@@ -44,7 +44,8 @@ class CatchUp {
     std::uint64_t seq = 0;  // kDecision
   };
 
-  void AskPage(std::uint32_t page, bus::OpId& next_op, Operations& out);
+  // As many of the pages before pages_ as may be under way.
+  void AskPages(bus::OpId& next_op, Operations& out);
   void AskNewest(const WorkerCore& core, bus::OpId& next_op, Operations& out);
   void AskDecisions(bus::OpId& next_op, Operations& out);
   void OnPage(const std::optional<bus::StreamMessage>& message, WorkerCore& core, Now now,
@@ -57,7 +58,8 @@ class CatchUp {
   NodeName node_;
   wire::Subjects subjects_;
   std::map<bus::OpId, Asked> asked_;
-  std::uint32_t pages_ = 0;  // of the set, once its first page is known
+  std::uint32_t pages_ = 0;      // of the set; 1 until its first page is known
+  std::uint32_t next_page_ = 0;  // to ask for
   std::uint32_t pages_got_ = 0;
 
   std::uint64_t next_ask_ = 0;

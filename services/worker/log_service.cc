@@ -12,16 +12,15 @@ namespace cube::worker {
 namespace {
 
 constexpr std::size_t kReplyBytesMax = engine::kLogChunkBytesMax;
+// Saved lines of one reply: with the fields of each, some 50 KB beside the bytes.
+constexpr int kReplyChunksMax = 1024;
 
-// The last `lines` lines.
-std::string TailOf(std::string text, std::int64_t lines) {
-  if (lines < 0) return text;
-  std::size_t at = text.size();
-  if (at > 0 && text.back() == '\n') --at;
-  for (std::int64_t found = 0; at > 0; --at) {
-    if (text[at - 1] == '\n' && ++found == lines) break;
-  }
-  return lines == 0 ? std::string() : text.substr(at);
+void AddChunk(const LaunchKey& launch, SavedOutput::Piece piece, v1::LogsReply& reply) {
+  v1::LogsChunk& chunk = *reply.add_chunks();
+  chunk.set_is_stderr(piece.is_stderr);
+  chunk.set_time_ns(ToNanos(piece.time));
+  chunk.set_data(std::move(piece.bytes));
+  chunk.set_launch(launch.launch);
 }
 
 AttemptKey NewestAttempt(const WorkerCore& core, const TaskId& task) {
@@ -70,9 +69,9 @@ void LogService::OnRequest(const bus::Message& message, const WorkerCore& core, 
   s.credit += more;
   if (s.engine_stream != 0 && more > 0)
     out.emplace_back(LogCredit{s.engine, s.engine_stream, more});
-  if (s.file_read) {
-    SendFile(s, out);
-    if (s.file.empty()) (void)Next(s, core, out);
+  if (s.saved_output) {
+    SendSaved(s, out);
+    if (s.saved_output->done()) (void)Next(s, core, out);
   }
 }
 
@@ -133,7 +132,7 @@ std::optional<LaunchKey> LogService::NextLaunch(const Stream& s, const WorkerCor
 bool LogService::Next(Stream& s, const WorkerCore& core, Operations& out) {
   s.current.reset();
   s.engine_stream = 0;
-  s.file_read = false;
+  s.saved_output.reset();
   s.got_bytes = false;
   const std::optional<LaunchKey> next = NextLaunch(s, core);
   if (!next) {
@@ -173,7 +172,10 @@ void LogService::OnChunk(engine::LogChunk& chunk, Operations& out) {
   Stream* s = ByEngineStream(chunk.stream);
   if (s == nullptr) return;
   s->got_bytes = true;
-  Send(*s, chunk.is_stderr, chunk.time, std::move(chunk.bytes), out);
+  s->credit -= std::min<std::uint64_t>(s->credit, chunk.bytes.size());
+  v1::LogsReply reply;
+  AddChunk(*s->current, {chunk.is_stderr, chunk.time, std::move(chunk.bytes)}, reply);
+  Send(*s, reply, out);
 }
 
 void LogService::OnEnd(const engine::LogEnd& end, const WorkerCore& core, Operations& out) {
@@ -195,38 +197,37 @@ void LogService::OnRead(OutputRead& read, const WorkerCore& core, Operations& ou
   const auto found = streams_.find(read.stream);
   if (found == streams_.end() || found->second.current != read.key) return;
   Stream& s = found->second;
-  if (!read.bytes && read.bytes.error().code != Code::kNotFound) {
-    End(s.id, std::move(read.bytes).error(), out);
+  if (!read.output && read.output.error().code != Code::kNotFound) {
+    End(s.id, std::move(read.output).error(), out);
     return;
   }
-  if (read.bytes) s.file = TailOf(*std::move(read.bytes), s.tail_lines);
-  s.file_read = true;
-  SendFile(s, out);
-  if (s.file.empty()) (void)Next(s, core, out);
+  s.saved_output = read.output ? *std::move(read.output) : SavedOutput();
+  if (s.tail_lines >= 0) s.saved_output->SkipToTail(s.tail_lines);
+  s.saved_output->SkipBefore(s.since);
+  SendSaved(s, out);
+  if (s.saved_output->done()) (void)Next(s, core, out);
 }
 
-void LogService::SendFile(Stream& s, Operations& out) {
-  std::size_t sent = 0;
-  while (sent < s.file.size() && s.credit > 0) {
-    const auto size = std::min<std::size_t>(
-        {kReplyBytesMax, s.file.size() - sent, static_cast<std::size_t>(s.credit)});
-    Send(s, false, {}, s.file.substr(sent, size), out);
-    sent += size;
+void LogService::SendSaved(Stream& s, Operations& out) {
+  while (s.credit > 0) {
+    v1::LogsReply reply;
+    std::size_t bytes = 0;
+    while (s.credit > 0 && bytes < kReplyBytesMax && reply.chunks_size() < kReplyChunksMax) {
+      std::optional<SavedOutput::Piece> piece =
+          s.saved_output->Next(std::min<std::uint64_t>(kReplyBytesMax - bytes, s.credit));
+      if (!piece) break;
+      bytes += piece->bytes.size();
+      s.credit -= piece->bytes.size();
+      AddChunk(*s.current, *std::move(piece), reply);
+    }
+    if (reply.chunks().empty()) return;
+    Send(s, reply, out);
   }
-  s.file.erase(0, sent);
 }
 
-void LogService::Send(Stream& s, bool is_stderr, WallTime time, std::string bytes,
-                      Operations& out) {
-  s.credit -= std::min<std::uint64_t>(s.credit, bytes.size());
-  v1::LogsReply reply;
+void LogService::Send(Stream& s, v1::LogsReply& reply, Operations& out) {
   reply.set_stream(s.id);
   reply.set_number(s.number++);
-  v1::LogsChunk& chunk = *reply.add_chunks();
-  chunk.set_is_stderr(is_stderr);
-  chunk.set_time_ns(ToNanos(time));
-  chunk.set_data(std::move(bytes));
-  if (s.current) chunk.set_launch(s.current->launch);
   out.emplace_back(bus::Operation(bus::Publish{s.reply_to, {}, reply.SerializeAsString()}));
 }
 

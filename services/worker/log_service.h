@@ -14,6 +14,10 @@
 #include "services/worker/core/worker_core.h"
 #include "services/worker/operation.h"
 
+namespace cube::v1 {
+class LogsReply;
+}
+
 namespace cube::worker {
 
 // Streams at one time; one more ends the one whose caller has been silent longest.
@@ -22,7 +26,7 @@ inline constexpr std::size_t kLogStreamsMax = 256;
 inline constexpr Duration kLogStreamIdleMax = std::chrono::hours(1);
 // Credit that a caller can have open: bounds what an engine may have to buffer.
 inline constexpr std::uint64_t kLogCreditMax = 64u << 20;
-// Output that is saved of a launch before it is removed.
+// Output that is saved of a launch before it is removed: bytes of its frames.
 inline constexpr std::size_t kSavedOutputMax = 1u << 20;
 
 class LogService {
@@ -56,19 +60,18 @@ class LogService {
     std::set<LaunchKey> saved;         // launches with saved output
     std::int64_t last_launch = -1;     // newest that was opened
     std::optional<LaunchKey> current;  // being read
-    std::uint64_t engine_stream = 0;   // 0 = from a file
+    std::uint64_t engine_stream = 0;   // 0 = from what was saved
     std::string engine;
-    bool got_bytes = false;  // of the current launch
-    std::string file;        // rest of the saved output
-    bool file_read = false;
+    bool got_bytes = false;                   // of the current launch
+    std::optional<SavedOutput> saved_output;  // being sent
   };
 
   void Open(Stream& s, const WorkerCore& core, Operations& out);
   // Opens the next launch, waits for one, or ends the stream. -> false: it has ended.
   [[nodiscard]] bool Next(Stream& s, const WorkerCore& core, Operations& out);
   [[nodiscard]] std::optional<LaunchKey> NextLaunch(const Stream& s, const WorkerCore& core) const;
-  void SendFile(Stream& s, Operations& out);
-  void Send(Stream& s, bool is_stderr, WallTime time, std::string bytes, Operations& out);
+  void SendSaved(Stream& s, Operations& out);
+  void Send(Stream& s, v1::LogsReply& reply, Operations& out);
   void End(std::uint64_t id, std::optional<Error> failure, Operations& out);
   void MakeRoom(Operations& out);
   [[nodiscard]] Stream* ByEngineStream(std::uint64_t engine_stream);

@@ -9,6 +9,7 @@
 
 #include "services/worker/core/worker_core.h"
 #include "services/worker/engine/engine.h"
+#include "services/worker/saved_output.h"
 #include "shared/bus/operation.h"
 #include "shared/store/store.h"
 
@@ -96,7 +97,7 @@ struct OutputListed {
 struct OutputRead {
   std::uint64_t stream = 0;
   LaunchKey key;
-  Result<std::string> bytes;
+  Result<SavedOutput> output;
 };
 struct Sample {
   std::int64_t at_ns = 0;

@@ -13,7 +13,8 @@
 namespace cube::worker {
 namespace {
 
-constexpr std::string_view kSuffix = ".log";
+constexpr std::string_view kFramesSuffix = ".frames";
+constexpr std::string_view kPlainSuffix = ".log";  // no marks of stream and time
 
 bool ParseNumber(std::string_view text, std::uint32_t& number) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -22,8 +23,13 @@ bool ParseNumber(std::string_view text, std::uint32_t& number) {
 
 // The inverse of PathOf's last part.
 std::optional<LaunchKey> KeyOf(std::string_view file) {
-  if (!file.ends_with(kSuffix)) return std::nullopt;
-  file.remove_suffix(kSuffix.size());
+  if (file.ends_with(kFramesSuffix)) {
+    file.remove_suffix(kFramesSuffix.size());
+  } else if (file.ends_with(kPlainSuffix)) {
+    file.remove_suffix(kPlainSuffix.size());
+  } else {
+    return std::nullopt;
+  }
   const std::size_t second = file.rfind('.');
   if (second == std::string_view::npos || second == 0) return std::nullopt;
   const std::size_t first = file.rfind('.', second - 1);
@@ -46,10 +52,12 @@ struct File {
 
 }  // namespace
 
-std::string OutputFiles::PathOf(const LaunchKey& key) const {
+std::string OutputFiles::PathOf(const LaunchKey& key, std::string_view suffix) const {
   return dir_ + "/" + key.task.str() + "." + std::to_string(key.attempt) + "." +
-         std::to_string(key.launch) + std::string(kSuffix);
+         std::to_string(key.launch) + std::string(suffix);
 }
+
+std::string OutputFiles::PathOf(const LaunchKey& key) const { return PathOf(key, kFramesSuffix); }
 
 std::vector<LaunchKey> OutputFiles::List(const TaskId& task, std::uint32_t attempt) const {
   std::vector<LaunchKey> launches;
@@ -68,8 +76,14 @@ std::vector<LaunchKey> OutputFiles::List(const TaskId& task, std::uint32_t attem
   return launches;
 }
 
-Result<std::string> OutputFiles::Read(const LaunchKey& key) const {
-  return runtime::ReadFile(PathOf(key), kSavedOutputMax + 1);
+Result<SavedOutput> OutputFiles::Read(const LaunchKey& key) const {
+  Result<std::string> frames = runtime::ReadFile(PathOf(key), kSavedOutputMax + 1);
+  if (frames || frames.error().code != Code::kNotFound) {
+    CUBE_TRY(std::string bytes, std::move(frames));
+    return SavedOutput(std::move(bytes), SavedOutput::Form::kFrames);
+  }
+  CUBE_TRY(std::string bytes, runtime::ReadFile(PathOf(key, kPlainSuffix), kSavedOutputMax + 1));
+  return SavedOutput(std::move(bytes), SavedOutput::Form::kPlain);
 }
 
 std::size_t OutputFiles::Prune(WallTime now, std::uint64_t bytes_max) const {

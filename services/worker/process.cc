@@ -74,24 +74,24 @@ Result<LoopOptions> Process::OptionsOfLoop() const {
   return options;
 }
 
-void Process::OpenBuses() {
-  const std::string client = "cube-worker " + folder_.name.str();
-  bus_ = std::make_unique<bus::NatsBus>(service::BusOptions(flags_.service, client),
-                                        [this](bus::Event event) {
-                                          // Core messages may be lost; completions may not.
-                                          if (std::holds_alternative<bus::Message>(event)) {
-                                            inbox_.Push(FromBus{std::move(event)});
-                                          } else {
-                                            inbox_.PushAlways(FromBus{std::move(event)});
-                                          }
-                                        });
-  beats_ = std::make_unique<bus::NatsBus>(
-      service::BusOptions(flags_.service, client + " heartbeats"), [this](bus::Event event) {
-        if (std::holds_alternative<bus::Connected>(event)) inbox_.PushAlways(BeatsConnected{});
-      });
+void Process::OpenBuses(bus::NatsBusOptions options) {
+  options.name = "cube-worker " + folder_.name.str();
+  bus_ = std::make_unique<bus::NatsBus>(options, [this](bus::Event event) {
+    // Core messages may be lost; completions may not.
+    if (std::holds_alternative<bus::Message>(event)) {
+      inbox_.Push(FromBus{std::move(event)});
+    } else {
+      inbox_.PushAlways(FromBus{std::move(event)});
+    }
+  });
+  options.name += " heartbeats";
+  beats_ = std::make_unique<bus::NatsBus>(std::move(options), [this](bus::Event event) {
+    if (std::holds_alternative<bus::Connected>(event)) inbox_.PushAlways(BeatsConnected{});
+  });
 }
 
 Result<void> Process::Open() {
+  CUBE_TRY(bus::NatsBusOptions nats, service::BusOptions(flags_.service));
   // First: reading a large store takes its time, and a signal in it is not an accident.
   CUBE_TRY(signals_, runtime::SignalWatch::Start([this](int) { inbox_.PushAlways(Shutdown{}); }));
   CUBE_TRY(LoopOptions options, OptionsOfLoop());
@@ -101,7 +101,7 @@ Result<void> Process::Open() {
            }));
   engines_ = std::make_unique<Engines>(std::move(engines));
   loop_ = std::make_unique<WorkerLoop>(std::move(options), std::move(state), clock_.now());
-  OpenBuses();
+  OpenBuses(std::move(nats));
   return {};
 }
 

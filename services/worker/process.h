@@ -35,7 +35,7 @@ class Process {
   [[nodiscard]] Result<StoredState> OpenStore();
   [[nodiscard]] Result<void> OpenLmdb();
   [[nodiscard]] Result<LoopOptions> OptionsOfLoop() const;
-  void OpenBuses();
+  void OpenBuses(bus::NatsBusOptions options);
   // -> false when the process should end.
   [[nodiscard]] bool Execute(Operations& operations);
   [[nodiscard]] bool ExecuteOne(Operation& operation);

@@ -29,7 +29,6 @@ WorkerLoop::WorkerLoop(LoopOptions options, StoredState stored, Now now)
       outbox_(stored.acked, stored.meta.last_fact),
       random_(options_.seed),
       put_meta_(stored.meta.incarnation == 0),
-      incarnation_(stored.meta.incarnation),
       described_by_(now.mono + kDescribeWait),
       sample_at_(now.mono) {}
 
@@ -161,14 +160,18 @@ void WorkerLoop::HelloAnswered() {
 void WorkerLoop::OnMessage(bus::Message& message, Now now) {
   if (message.subscription == kAssignSub) {
     if (const auto batch = wire::DecodeAssign(message.payload)) {
-      OnApplied(core_.Apply(*batch, now), now);
+      const Applied applied = core_.Apply(*batch, now);
+      NoteWelcome(now);
+      OnApplied(applied, now);
     } else {
       Log(LogLine::Level::kWarning, "a live copy cannot be read: " + batch.error().Text());
       SayHello(now);
     }
   } else if (message.subscription == kDesiredSub) {
     if (const auto page = wire::DecodeDesired(message.payload)) {
-      OnApplied(core_.Apply(*page, now, random_), now);
+      const Applied applied = core_.Apply(*page, now, random_);
+      NoteWelcome(now);
+      OnApplied(applied, now);
     } else {
       Log(LogLine::Level::kWarning, "a complete set cannot be read: " + page.error().Text());
       SayHello(now);
@@ -182,14 +185,6 @@ void WorkerLoop::OnApplied(Applied applied, Now now) {
   switch (applied) {
     case Applied::kApplied:
       HelloAnswered();
-      break;
-    case Applied::kWelcomed:
-      Log(LogLine::Level::kInfo, "joined as node " + options_.node.str());
-      joined_at_ = now.mono + kJoinAfterSilence;
-      described_by_ = now.mono + kDescribeWait;  // the engines start only now
-      hello_retry_ = kHelloRetryMin;
-      hello_ = true;
-      hello_at_ = now.mono + kHelloRetryMin;  // the set is on its way
       break;
     case Applied::kGap:
       SayHello(now);
@@ -215,11 +210,31 @@ void WorkerLoop::OnApplied(Applied applied, Now now) {
           0, "the cluster was made anew: begins with an empty store; older launches run on", true});
       break;
     }
+    case Applied::kWelcomed:  // see NoteWelcome
     case Applied::kPartial:
     case Applied::kDuplicate:
     case Applied::kIgnored:
       break;
   }
+}
+
+void WorkerLoop::NoteWelcome(Now now) {
+  if (welcomes_ == core_.welcomes()) return;
+  welcomes_ = core_.welcomes();
+  // An answer to facts of before says nothing about those that now have their numbers.
+  outbox_.Clear();
+  facts_.reset();
+  batch_.Clear(kOutboxTable);
+  described_.reset();
+  describe_at_ = {};
+  described_by_ = now.mono + kDescribeWait;  // at the first welcome the engines start only now
+  Log(LogLine::Level::kInfo, "joined as node " + options_.node.str() + ", incarnation " +
+                                 std::to_string(core_.meta().incarnation));
+  joined_at_ = now.mono + kJoinAfterSilence;
+  hello_ = true;
+  hello_retry_ = kHelloRetryMin;
+  hello_at_ = now.mono + kHelloRetryMin;  // the set is on its way
+  PlanCatchUp(now);                       // and may be lost
 }
 
 void WorkerLoop::LookAtTerm(Now now) {
@@ -230,7 +245,7 @@ void WorkerLoop::LookAtTerm(Now now) {
 }
 
 void WorkerLoop::OnGot(const bus::Got& got, Now now) {
-  if (catch_up_.OnGot(got, core_, now, random_, next_op_, after_)) return;
+  if (catch_up_.OnGot(got, core_, now, random_, next_op_, after_)) return NoteWelcome(now);
   if (term_op_ != got.op) return;
   term_op_.reset();
   if (!got.message) return;
@@ -280,7 +295,7 @@ void WorkerLoop::OnAppendFailed(const bus::AppendFailed& failed, Now now) {
 NodeDescription WorkerLoop::Describe() const {
   NodeDescription description = options_.description;
   for (const auto& [kind, state] : core_.engines()) {
-    description.engines.push_back({kind, state.version, state.limits, state.up});
+    description.engines.push_back({kind, state.version, state.limits, state.usable()});
   }
   return description;
 }
@@ -301,12 +316,6 @@ void WorkerLoop::DescribeIfChanged(Now now) {
 void WorkerLoop::Flush() {
   Effects effects = core_.TakeEffects();
   if (ended_) return;
-  if (incarnation_ != core_.meta().incarnation) {
-    incarnation_ = core_.meta().incarnation;
-    outbox_.Clear();
-    facts_.reset();
-    batch_.Clear(kOutboxTable);
-  }
   if (effects.meta_changed || std::exchange(put_meta_, false)) PutMeta(batch_, core_.meta());
   for (const AttemptKey& key : effects.attempts_changed) {
     if (const Attempt* attempt = core_.Find(key)) {

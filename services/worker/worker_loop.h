@@ -44,6 +44,7 @@ inline constexpr Duration kTermLookInterval = std::chrono::seconds(3);
 inline constexpr Duration kDescribeWait = std::chrono::seconds(5);
 // Not more than one description in this time: an engine that comes and goes must not fill the log.
 inline constexpr Duration kDescribeInterval = std::chrono::seconds(1);
+static_assert(kLeftOutBefore > kDescribeInterval);
 inline constexpr Duration kMetricsInterval = std::chrono::seconds(15);
 inline constexpr std::size_t kMetricsSamplesMax = 60;
 // What is left of the outbox gets so long at the end.
@@ -83,6 +84,8 @@ class WorkerLoop {
   void OnConnected(const bus::Connected& connected, Now now);
   void OnShutdown(Now now);
 
+  // The core was welcomed (again): its facts' numbers begin anew.
+  void NoteWelcome(Now now);
   void SayHello(Now now);
   void HelloAnswered();
   void PlanCatchUp(Now now);
@@ -118,7 +121,7 @@ class WorkerLoop {
   bool ending_ = false;
   bool ended_ = false;
   MonoTime end_at_ = MonoTime::max();
-  std::uint32_t incarnation_;  // of the facts in the outbox
+  std::uint32_t welcomes_ = 0;  // of the core, that the outbox knows of
 
   bool connected_ = false;
   bus::OpId next_op_ = 1;

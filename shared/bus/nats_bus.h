@@ -14,6 +14,9 @@ namespace cube::bus {
 
 class NatsCore;
 
+// What somebody who uses the options should know, as a sentence; empty = nothing.
+[[nodiscard]] std::string WarningOf(const NatsBusOptions& options);
+
 class NatsBus final : public Bus {
  public:
   // Starts connecting at once; the server need not be there yet. The sink is called from several

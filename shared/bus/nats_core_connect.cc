@@ -138,7 +138,8 @@ bool NatsCore::ConnectMissing(std::unique_lock<std::mutex>& lock) {
   bool flushed = true;
   for (const auto& link : links) flushed = flushed && link && link->Flush(kSubscribeFlush);
   const std::string version =
-      flushed ? ServerVersion(links[kControl]->url(), options_.connect_timeout) : std::string();
+      flushed ? ProbeServer(links[kControl]->url(), options_.connect_timeout).version
+              : std::string();
   {
     const Locked locked(*this);
     if (flushed && !stopping_ && links == links_) ComeUp(version);

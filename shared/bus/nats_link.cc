@@ -9,7 +9,9 @@
 #include <utility>
 
 #include "shared/base/check.h"
+#include "shared/bus/nats_bus.h"
 #include "shared/bus/nats_handles.h"
+#include "shared/bus/nkey.h"
 
 namespace cube::bus {
 namespace {
@@ -78,7 +80,7 @@ Error StatusError(natsStatus status, std::string_view what) {
     case NATS_CONNECTION_AUTH_FAILED:
     case NATS_NOT_PERMITTED:
       code = Code::kPermission;
-      hint = "; check user, password, token or credentials file";
+      hint = "; check user and password, token, nkey or credentials file";
       break;
     case NATS_SECURE_CONNECTION_REQUIRED:
       code = Code::kPrecondition;
@@ -91,6 +93,10 @@ Error StatusError(natsStatus status, std::string_view what) {
     case NATS_SSL_ERROR:
       code = Code::kPermission;
       hint = "; check the certificates";
+      break;
+    case NATS_PROTOCOL_ERROR:
+      // How a handshake ends that the server refuses.
+      hint = "; where the server asks for client certificates, give one";
       break;
     case NATS_INVALID_ARG:
     case NATS_ADDRESS_MISSING:
@@ -144,6 +150,14 @@ bool WantsTls(const NatsBusOptions& options) {
                      [](const std::string& url) { return url.starts_with("tls://"); });
 }
 
+std::string WarningOf(const NatsBusOptions& options) {
+  if (!WantsTls(options) || TlsIsSafe() || !options.allow_unsafe_tls) return {};
+  return fmt::format(
+      "TLS with NATS C client {} is not safe (fixed in 3.11): under load the connection may "
+      "break or the process may crash; allowed by --allow-unsafe-tls",
+      nats_GetVersion());
+}
+
 bool TlsIsSafe() { return nats_GetVersionNumber() >= kTlsSafeVersion; }
 
 Result<void> NatsLink::Configure(natsOptions* o, const NatsBusOptions& from,
@@ -170,8 +184,9 @@ Result<void> NatsLink::Configure(natsOptions* o, const NatsBusOptions& from,
   if (!from.creds_file.empty()) {
     set(natsOptions_SetUserCredentialsFromFiles(o, from.creds_file.c_str(), nullptr));
   }
-  if (!from.nkey_public.empty()) {
-    set(natsOptions_SetNKeyFromSeed(o, from.nkey_public.c_str(), from.nkey_seed_file.c_str()));
+  if (!from.nkey_seed_file.empty()) {
+    CUBE_TRY(const std::string key, PublicNkeyOfFile(from.nkey_seed_file));
+    set(natsOptions_SetNKeyFromSeed(o, key.c_str(), from.nkey_seed_file.c_str()));
   }
   if (!from.user.empty()) {
     set(natsOptions_SetUserInfo(o, from.user.c_str(), from.password.c_str()));

@@ -18,8 +18,7 @@ struct NatsBusOptions {
   std::string user;
   std::string password;
   std::string token;
-  std::string nkey_public;  // "U...", with nkey_seed_file
-  std::string nkey_seed_file;
+  std::string nkey_seed_file;  // a user's nkey: the seed, "SU..."
 
   // Files in PEM form. Any of them asks for TLS.
   std::string tls_ca_file;

@@ -1,87 +1,71 @@
 #include "shared/bus/nats_probe.h"
 
-#include <fcntl.h>
 #include <netdb.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <system_error>
+
+#include "shared/bus/nats_url.h"
+#include "shared/runtime/fd.h"
 
 namespace cube::bus {
 namespace {
 
 // The INFO line of a cluster lists its servers; more than this is not a NATS server.
-constexpr std::size_t kInfoBytesMax = 32 * 1024;
+constexpr std::size_t kInfoBytesMax = 64u << 10;
 
-struct AddressDeleter {
-  void operator()(addrinfo* a) const noexcept { ::freeaddrinfo(a); }
-};
+using Deadline = std::chrono::steady_clock::time_point;
 
-class Socket {
- public:
-  explicit Socket(int fd) : fd_(fd) {}
-  ~Socket() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Socket(const Socket&) = delete;
-  Socket& operator=(const Socket&) = delete;
-  [[nodiscard]] int fd() const { return fd_; }
-
- private:
-  const int fd_;
-};
-
-bool WaitFor(int fd, short events, std::chrono::steady_clock::time_point deadline) {
+bool WaitFor(int fd, short events, Deadline deadline) {
   const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
       deadline - std::chrono::steady_clock::now());
   if (left.count() <= 0) return false;
-  pollfd p{fd, events, 0};
-  return ::poll(&p, 1, static_cast<int>(left.count())) == 1;
+  pollfd wait{fd, events, 0};
+  return ::poll(&wait, 1, static_cast<int>(left.count())) == 1;
 }
 
-std::string FirstLine(const addrinfo& address, std::chrono::steady_clock::time_point deadline) {
-  const Socket socket(::socket(address.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (socket.fd() < 0) return {};
-  if (::connect(socket.fd(), address.ai_addr, address.ai_addrlen) != 0 &&
-      !WaitFor(socket.fd(), POLLOUT, deadline)) {
-    return {};
+// In lower case, as part of a sentence.
+std::string ErrnoText(int error) {
+  std::string text = std::generic_category().message(error);
+  if (!text.empty() && text.front() >= 'A' && text.front() <= 'Z') {
+    text.front() = static_cast<char>(text.front() - 'A' + 'a');
   }
+  return text;
+}
+
+std::string FirstLine(int fd, Deadline deadline) {
   std::string line;
   std::array<char, 4096> part{};
-  while (line.size() < kInfoBytesMax && WaitFor(socket.fd(), POLLIN, deadline)) {
-    const ssize_t n = ::recv(socket.fd(), part.data(), part.size(), 0);
-    if (n <= 0) return {};
-    line.append(part.data(), static_cast<std::size_t>(n));
-    if (const std::size_t end = line.find('\n'); end != std::string::npos) {
-      return line.substr(0, end);
-    }
+  while (line.size() < kInfoBytesMax && WaitFor(fd, POLLIN, deadline)) {
+    const ssize_t count = ::recv(fd, part.data(), part.size(), 0);
+    if (count <= 0) return {};
+    line.append(part.data(), static_cast<std::size_t>(count));
+    if (const auto end = line.find('\n'); end != std::string::npos) return line.substr(0, end);
   }
   return {};
 }
 
-}  // namespace
-
-HostPort HostPortOf(std::string_view url) {
-  if (const auto scheme = url.find("://"); scheme != std::string_view::npos) {
-    url.remove_prefix(scheme + 3);
+ServerProbe TryAddress(const addrinfo& address, Deadline deadline) {
+  const runtime::Fd fd(
+      ::socket(address.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, address.ai_protocol));
+  if (!fd.valid()) return {ErrnoText(errno), {}};
+  if (::connect(fd.get(), address.ai_addr, address.ai_addrlen) != 0) {
+    if (errno != EINPROGRESS) return {ErrnoText(errno), {}};
+    if (!WaitFor(fd.get(), POLLOUT, deadline)) return {"no answer", {}};
+    int error = 0;
+    socklen_t size = sizeof(error);
+    if (::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
+    if (error != 0) return {ErrnoText(error), {}};
   }
-  if (const auto at = url.rfind('@'); at != std::string_view::npos) url.remove_prefix(at + 1);
-  while (url.ends_with('/')) url.remove_suffix(1);
-  HostPort out{std::string(url), "4222"};
-  if (url.starts_with('[')) {
-    const auto close = url.find(']');
-    if (close == std::string_view::npos) return out;
-    out.host = url.substr(1, close - 1);
-    if (url.size() > close + 1 && url[close + 1] == ':') out.port = url.substr(close + 2);
-  } else if (const auto colon = url.rfind(':'); colon != std::string_view::npos) {
-    out.host = url.substr(0, colon);
-    out.port = url.substr(colon + 1);
-  }
-  return out;
+  return {{}, VersionOfInfo(FirstLine(fd.get(), deadline))};
 }
+
+}  // namespace
 
 std::string VersionOfInfo(std::string_view line) {
   if (!line.starts_with("INFO ")) return {};
@@ -92,21 +76,23 @@ std::string VersionOfInfo(std::string_view line) {
                                                        : std::string();
 }
 
-std::string ServerVersion(std::string_view url, Duration timeout) {
-  const auto deadline = std::chrono::steady_clock::now() +
-                        std::chrono::duration_cast<std::chrono::steady_clock::duration>(timeout);
+ServerProbe ProbeServer(std::string_view url, Duration timeout) {
   const HostPort at = HostPortOf(url);
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* raw = nullptr;
-  if (::getaddrinfo(at.host.c_str(), at.port.c_str(), &hints, &raw) != 0) return {};
-  const std::unique_ptr<addrinfo, AddressDeleter> addresses(raw);
+  const int failure = ::getaddrinfo(at.host.c_str(), at.port.c_str(), &hints, &raw);
+  if (failure != 0) return {"unknown host (" + std::string(::gai_strerror(failure)) + ")", {}};
+  const std::unique_ptr<addrinfo, void (*)(addrinfo*)> addresses(raw, ::freeaddrinfo);
+  ServerProbe probe{"unknown host", {}};
   for (const addrinfo* a = addresses.get(); a != nullptr; a = a->ai_next) {
-    if (std::string version = VersionOfInfo(FirstLine(*a, deadline)); !version.empty()) {
-      return version;
-    }
+    const Deadline deadline =
+        std::chrono::steady_clock::now() +
+        std::chrono::duration_cast<std::chrono::steady_clock::duration>(timeout);
+    probe = TryAddress(*a, deadline);
+    if (probe.failure.empty()) break;
   }
-  return {};
+  return probe;
 }
 
 }  // namespace cube::bus

@@ -1,5 +1,5 @@
-// Which version a NATS server has. Old C clients know it but do not tell, so this reads the first
-// line that the server sends to whoever connects.
+// What a server says before anybody signs in: the C client says only that no server is available,
+// and old ones know its version but do not tell.
 #pragma once
 
 #include <string>
@@ -9,18 +9,15 @@
 
 namespace cube::bus {
 
-// url: "nats://host:port", credentials allowed. "2.9.10", or empty if it cannot be learnt within
-// the timeout. Blocks.
-[[nodiscard]] std::string ServerVersion(std::string_view url, Duration timeout);
+struct ServerProbe {
+  std::string failure;  // "connection refused", "unknown host", ...; empty: it could be opened
+  std::string version;  // "2.9.10"; empty = it did not say in time
+};
+// Opens and closes one TCP connection; a NATS server greets whoever connects with a line of JSON.
+// url: as nats_url.h has them. Blocks for `timeout` an address at most.
+[[nodiscard]] ServerProbe ProbeServer(std::string_view url, Duration timeout);
 
 // Of the line `INFO {...}`; empty if it is none. Pure.
 [[nodiscard]] std::string VersionOfInfo(std::string_view line);
-
-// "host", "port" (4222 if absent) of a URL; IPv6 in brackets. Pure.
-struct HostPort {
-  std::string host;
-  std::string port;
-};
-[[nodiscard]] HostPort HostPortOf(std::string_view url);
 
 }  // namespace cube::bus

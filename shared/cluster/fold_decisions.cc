@@ -199,10 +199,7 @@ void NoteTransition(View& view, const Task& task) {
   if (task.observed) {
     step.launch = task.observed->key.launch;
     step.ports = task.observed->ports;
-    const ExitCause cause = task.observed->cause;
-    if (cause == ExitCause::kExited || cause == ExitCause::kSignaled) {
-      step.exit_code = task.observed->exit_code;
-    }
+    if (HasExitCode(*task.observed)) step.exit_code = task.observed->exit_code;
   }
   view.untold.push_back(std::move(step));
 }

@@ -3,6 +3,8 @@
 #include <array>
 #include <utility>
 
+#include "shared/base/base32.h"
+
 namespace cube {
 namespace {
 
@@ -29,6 +31,11 @@ std::string SignalText(int signal) {
 
 }  // namespace
 
+bool HasExitCode(const LaunchFact& fact) {
+  return fact.cause == ExitCause::kExited || fact.cause == ExitCause::kSignaled ||
+         (fact.cause == ExitCause::kStartFailed && fact.exit_code > 0);
+}
+
 std::string DescribeEnd(const LaunchFact& fact) {
   std::string text;
   switch (fact.cause) {
@@ -52,6 +59,32 @@ std::string DescribeEnd(const LaunchFact& fact) {
   }
   if (!fact.detail.empty()) text += ": " + fact.detail;
   return text;
+}
+
+std::string_view LaunchStateName(LaunchState state) {
+  switch (state) {
+    case LaunchState::kPulling:
+      return "pulling";
+    case LaunchState::kStarting:
+      return "starting";
+    case LaunchState::kRunning:
+      return "running";
+    case LaunchState::kExited:
+      return "exited";
+  }
+  return "unknown";
+}
+
+std::string ContainerName(std::string_view cluster, const LaunchKey& key) {
+  constexpr int kClusterDigits = 7;
+  // FNV-1a: the same on every machine and in every release, unlike std::hash.
+  std::uint64_t hash = 0xcbf29ce484222325ULL;
+  for (const char c : cluster) {
+    hash ^= static_cast<std::uint8_t>(c);
+    hash *= 0x100000001b3ULL;
+  }
+  return "cube-" + key.task.str() + "-" + std::to_string(key.attempt) + "-" +
+         std::to_string(key.launch) + "-" + Base32(hash, kClusterDigits);
 }
 
 bool MovesForward(const LaunchFact& last, const LaunchFact& next) {

@@ -36,7 +36,7 @@ struct LaunchFact {
   Stamp placement;  // the decision that placed the attempt
   LaunchState state = LaunchState::kPulling;
   ExitCause cause = ExitCause::kNone;
-  std::int32_t exit_code = -1;  // kExited and kSignaled; -1 = unknown
+  std::int32_t exit_code = -1;  // see HasExitCode; -1 = unknown
   std::string detail;           // one sentence: the engine's error or progress
   std::string container_id;
   std::vector<BoundPort> ports;
@@ -48,9 +48,25 @@ struct LaunchFact {
   friend bool operator==(const LaunchFact&, const LaunchFact&) = default;
 };
 
+// Exit codes of a command that never ran, as shells and docker have them.
+inline constexpr std::int32_t kExitNotExecutable = 126;
+inline constexpr std::int32_t kExitNoSuchCommand = 127;
+
+// kExited and kSignaled have an exit code; kStartFailed has one of the two above if the command is
+// what could not be started.
+[[nodiscard]] bool HasExitCode(const LaunchFact& fact);
+
 // "exit code 1", "killed by signal 9 (SIGKILL)", "out of memory", ...; empty while it has not
 // ended.
 [[nodiscard]] std::string DescribeEnd(const LaunchFact& fact);
+
+// "pulling", "starting", "running", "exited".
+[[nodiscard]] std::string_view LaunchStateName(LaunchState state);
+
+// "cube-<task>-<attempt>-<launch>-<hash of the cluster id>", the name of a launch's container:
+// unique on an engine that several clusters share, and computed from the launch alone, so that a
+// lost answer can be looked up.
+[[nodiscard]] std::string ContainerName(std::string_view cluster, const LaunchKey& key);
 
 // True if `next` is later in the life of the same attempt than `last`: (launch, state) grows.
 [[nodiscard]] bool MovesForward(const LaunchFact& last, const LaunchFact& next);

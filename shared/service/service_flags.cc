@@ -3,13 +3,12 @@
 #include <cstdlib>
 
 #include "shared/base/version.h"
+#include "shared/bus/nats_bus.h"
+#include "shared/bus/nats_url.h"
 #include "shared/logging/logging.h"
 #include "shared/runtime/files.h"
 
 namespace cube::service {
-namespace {
-constexpr const char* kServerDefault = "nats://127.0.0.1:4222";
-}
 
 void AddServiceFlags(CLI::App& app, ServiceFlags& flags, const std::string& default_config) {
   app.set_version_flag("--version", std::string(kVersion));
@@ -20,14 +19,19 @@ void AddServiceFlags(CLI::App& app, ServiceFlags& flags, const std::string& defa
                  "nats://127.0.0.1:4222) [NATS_URL too]")
       ->envname("CUBE_SERVER")
       ->delimiter(',');
-  app.add_option("--creds", flags.creds, "NATS credentials file")->envname("CUBE_CREDS");
-  app.add_option("--nats-user", flags.user, "NATS user")->envname("CUBE_NATS_USER");
-  app.add_option("--nats-password", flags.password, "NATS password")->envname("CUBE_NATS_PASSWORD");
-  app.add_option("--nats-token", flags.token, "NATS token")->envname("CUBE_NATS_TOKEN");
-  app.add_option("--tlsca", flags.tls_ca, "certificate authority (PEM)")->envname("CUBE_TLSCA");
-  app.add_option("--tlscert", flags.tls_cert, "client certificate (PEM)")->envname("CUBE_TLSCERT");
-  app.add_option("--tlskey", flags.tls_key, "client key (PEM)")->envname("CUBE_TLSKEY");
-  app.add_flag("--allow-unsafe-tls", flags.allow_unsafe_tls,
+  app.add_option("--creds", flags.nats.creds_file, "NATS credentials file")->envname("CUBE_CREDS");
+  app.add_option("--nkey", flags.nats.nkey_seed_file, "file with the seed of a NATS nkey")
+      ->envname("CUBE_NKEY");
+  app.add_option("--nats-user", flags.nats.user, "NATS user")->envname("CUBE_NATS_USER");
+  app.add_option("--nats-password", flags.nats.password, "NATS password")
+      ->envname("CUBE_NATS_PASSWORD");
+  app.add_option("--nats-token", flags.nats.token, "NATS token")->envname("CUBE_NATS_TOKEN");
+  app.add_option("--tlsca", flags.nats.tls_ca_file, "certificate authority (PEM)")
+      ->envname("CUBE_TLSCA");
+  app.add_option("--tlscert", flags.nats.tls_cert_file, "client certificate (PEM)")
+      ->envname("CUBE_TLSCERT");
+  app.add_option("--tlskey", flags.nats.tls_key_file, "client key (PEM)")->envname("CUBE_TLSKEY");
+  app.add_flag("--allow-unsafe-tls", flags.nats.allow_unsafe_tls,
                "use TLS with a NATS client library older than 3.11, which locks it badly")
       ->envname("CUBE_ALLOW_UNSAFE_TLS");
   app.add_option("--root", flags.root, "first token of all subjects")
@@ -66,22 +70,22 @@ Result<void> ConfigureLogging(const ServiceFlags& flags) {
   return {};
 }
 
-bus::NatsBusOptions BusOptions(const ServiceFlags& flags, const std::string& client_name) {
-  bus::NatsBusOptions options;
-  options.urls = flags.servers;
-  if (options.urls.empty()) {
-    const char* url = std::getenv("NATS_URL");
-    options.urls = {url != nullptr && *url != '\0' ? url : kServerDefault};
+Result<bus::NatsBusOptions> BusOptions(const ServiceFlags& flags) {
+  bus::NatsBusOptions options = flags.nats;
+  std::string list;
+  std::string field = "--server";
+  for (const std::string& server : flags.servers) list += server + ",";
+  if (const char* url = std::getenv("NATS_URL");
+      flags.servers.empty() && url != nullptr && *url != '\0') {
+    list = url;
+    field = "NATS_URL";
+  } else if (flags.servers.empty()) {
+    list = bus::kServerDefault;
   }
-  options.name = client_name;
-  options.creds_file = flags.creds;
-  options.user = flags.user;
-  options.password = flags.password;
-  options.token = flags.token;
-  options.tls_ca_file = flags.tls_ca;
-  options.tls_cert_file = flags.tls_cert;
-  options.tls_key_file = flags.tls_key;
-  options.allow_unsafe_tls = flags.allow_unsafe_tls;
+  CUBE_TRY(options.urls, bus::ParseServers(list, field));
+  if (const std::string warning = bus::WarningOf(options); !warning.empty()) {
+    logging::Log(logging::Level::kWarning, warning);
+  }
   return options;
 }
 

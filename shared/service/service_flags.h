@@ -14,14 +14,7 @@ namespace cube::service {
 
 struct ServiceFlags {
   std::vector<std::string> servers;  // CUBE_SERVER, then NATS_URL, then the local default
-  std::string creds;
-  std::string user;
-  std::string password;
-  std::string token;
-  std::string tls_ca;
-  std::string tls_cert;
-  std::string tls_key;
-  bool allow_unsafe_tls = false;
+  bus::NatsBusOptions nats;          // its URLs and name: see BusOptions
   std::string root = "cube";
   std::string state_dir;  // empty = the default of this user
   std::string store = "lmdb";
@@ -34,9 +27,9 @@ void AddServiceFlags(CLI::App& app, ServiceFlags& flags, const std::string& defa
 
 // Sets up logging; kInvalid names the flag.
 [[nodiscard]] Result<void> ConfigureLogging(const ServiceFlags& flags);
-// `client_name` is shown by the server's monitoring.
-[[nodiscard]] bus::NatsBusOptions BusOptions(const ServiceFlags& flags,
-                                             const std::string& client_name);
+// kInvalid names the flag, or the variable, whose server is none. Warns where the options call for
+// it. The caller sets the client's name, which is shown by the server's monitoring.
+[[nodiscard]] Result<bus::NatsBusOptions> BusOptions(const ServiceFlags& flags);
 [[nodiscard]] Result<wire::Subjects> SubjectsOf(const ServiceFlags& flags);
 // --state-dir or the default; created if missing.
 [[nodiscard]] Result<std::string> StateDirOf(const ServiceFlags& flags);

@@ -211,6 +211,9 @@ Result<DesiredPage> DecodeDesired(std::string_view payload) {
   if (message.seq() == 0) return Fail(Code::kInvalid, "must be at least 1", "seq");
   page.seq = message.seq();
   if (message.pages() == 0) return Fail(Code::kInvalid, "must be at least 1", "pages");
+  if (message.pages() > kDesiredPagesMax) {
+    return Fail(Code::kInvalid, "is above " + std::to_string(kDesiredPagesMax), "pages");
+  }
   if (message.page() >= message.pages()) {
     return Fail(Code::kInvalid, "is not below the number of pages", "page");
   }

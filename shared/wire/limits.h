@@ -23,6 +23,9 @@ inline constexpr std::size_t kWordBytesMax = 256;
 inline constexpr std::size_t kFiltersMax = kExplanationFiltersMax;
 inline constexpr std::size_t kEnginesMax = 16;           // of one node
 inline constexpr std::uint32_t kNodeTasksMax = 100'000;  // of one node: beyond any machine
+// Pages of a node's complete set. The leader cuts them at 256 KiB, so this is a set of 1 GiB: room
+// for 10,000 tasks with a specification of its own and of the largest size each.
+inline constexpr std::uint32_t kDesiredPagesMax = 4096;
 // Bytes of an outcome token: two UUIDs' worth.
 inline constexpr std::size_t kOutcomeTokenBytesMax = 64;
 

@@ -96,7 +96,7 @@ class Lifecycle:
         self.assertNotIn(task, cluster.tasks(everything=False))
         self.assertEqual(checks.living(cluster).get(task), None)
         logs = cluster.cube("logs", task)
-        self.assertEqual(sorted((logs.out + logs.err).split()), ["hello", "oops"],
+        self.assertEqual((logs.out, logs.err), ("hello\n", "oops\n"),
                          "the output of a task that has ended")
 
         kinds = [(e["stream"], e["kind"]) for e in cluster.events(task)]
@@ -189,8 +189,11 @@ class Lifecycle:
         self.assertIn("err\n", attached.err)
         missing = self.cluster.cube("run", "--attach", *self.run_flags(
             "--name", "nothing", "--restart", "no"), "/no/such/program", code=None)
-        self.assertIn(missing.code, (125, 127), missing)
+        self.assertEqual(missing.code, 127, missing)
         self.assertIn("/no/such/program", missing.err)
+        folder = self.cluster.cube("run", "--attach", *self.run_flags(
+            "--name", "folder", "--restart", "no"), "/etc", code=None)
+        self.assertEqual(folder.code, 126, folder)
 
     def test_follow(self):
         cluster = self.cluster
@@ -228,7 +231,8 @@ class Lifecycle:
     def test_unknown(self):
         cluster = self.cluster
         self.assertEqual(cluster.cube("stop", "nonesuch-00000000", code=3).err,
-                         "cube: there is no task 'nonesuch-00000000'\n")
+                         "cube: there is no task 'nonesuch-00000000'. 'cube ps -a' lists "
+                         "them\n")
         for command in ("status", "logs", "wait"):
             self.assertIn("nonesuch", cluster.cube(command, "nonesuch", code=3).err)
         self.assertIn("nonesuch", cluster.cube("node", "inspect", "nonesuch", code=3).err)

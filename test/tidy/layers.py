@@ -20,7 +20,8 @@ LAYERS = {
     "shared/store": ["shared/base", "shared/domain", "shared/runtime", "shared/logging"],
     "shared/service": ["shared"],
     # The supervisor and the driver that starts it share one folder's layout.
-    "services/supervise": ["shared/base", "services/worker/engine/process"],
+    "services/supervise": ["shared/base", "services/worker/engine/process",
+                           "services/worker/engine/output_log.h"],
     "services/worker/engine": ["shared/base", "shared/domain", "shared/runtime", "shared/logging"],
     "services/manager": ["shared"],
     "services/worker": ["shared"],
@@ -42,6 +43,7 @@ PURE = [
 LIBRARIES = {
     r"nats/|nats\.h": ["shared/bus"],
     r"lmdb\.h": ["shared/store"],
+    r"openssl/": ["shared/bus"],
     r"curl/": ["services/worker/engine/docker"],
     r"spdlog/": ["shared/logging"],
     # Beside the codecs: what the shells keep in their stores, ask and answer.

@@ -48,6 +48,10 @@ std::string FormatCpus(std::int64_t millis) {
   return text;
 }
 
+std::string CpusText(std::int64_t millis) {
+  return FormatCpus(millis) + (millis == 1000 ? " cpu" : " cpus");
+}
+
 std::string FormatMebibytes(std::int64_t bytes) { return std::to_string(bytes >> 20); }
 
 std::string FormatGibibytes(std::int64_t bytes) {

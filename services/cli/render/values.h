@@ -16,6 +16,8 @@ namespace cube::cli {
 [[nodiscard]] std::string FormatSpan(Duration span);
 // "0.5", "2", "1.25": thousandths of a cpu without trailing zeros.
 [[nodiscard]] std::string FormatCpus(std::int64_t millis);
+// "1 cpu", "0.5 cpus".
+[[nodiscard]] std::string CpusText(std::int64_t millis);
 // Whole MiB, GiB with one decimal.
 [[nodiscard]] std::string FormatMebibytes(std::int64_t bytes);
 [[nodiscard]] std::string FormatGibibytes(std::int64_t bytes);

@@ -1,14 +1,12 @@
 // What the leader says: live copies of decisions, complete sets, welcomes.
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "services/worker/core/worker_core.h"
 
 namespace cube::worker {
 namespace {
-
-// A set of the most tasks that a node can have fits into far fewer.
-constexpr std::uint32_t kPagesMax = 4096;
 
 bool OnlyUpToDate(const AssignBatch& batch) {
   return !batch.items.empty() &&
@@ -22,50 +20,88 @@ bool WorkerCore::TermFits(Term term) const {
   return term == meta_.term || term.epoch > meta_.term.epoch;
 }
 
-Applied WorkerCore::Welcome(std::uint32_t incarnation, const std::string& cluster, Term term) {
-  if (!meta_.cluster.empty() && meta_.cluster != cluster) return Applied::kOtherCluster;
-  if (incarnation <= meta_.incarnation) return Applied::kDuplicate;
+// An instance is of one cluster: it begins anew, with another one, where it is welcomed by another.
+bool WorkerCore::OfOtherCluster(const std::string& cluster) const {
+  return !cluster.empty() && !meta_.cluster.empty() && meta_.cluster != cluster;
+}
+
+// Welcomes are ordered by term, then incarnation. In a newer term an incarnation that is not higher
+// means that the log has lost our welcome, and what is in the log counts.
+bool WorkerCore::WelcomeCounts(Term term, std::uint32_t incarnation) const {
+  return std::tie(term.epoch, incarnation) > std::tie(meta_.welcome_epoch, meta_.incarnation);
+}
+
+void WorkerCore::Welcome(std::uint32_t incarnation, const std::string& cluster, Term term,
+                         std::uint64_t last_fact, Now now) {
   const bool engines_started = !meta_.cluster.empty();
+  ++welcomes_;
   meta_.incarnation = incarnation;
+  meta_.welcome_epoch = term.epoch;
   meta_.cluster = cluster;
   meta_.term = term;
   meta_.position = 0;
   meta_.report = {};
-  meta_.last_fact = 0;
+  meta_.last_fact = last_fact;
   meta_.forgotten_fact = 0;
-  acked_ = 0;
+  acked_ = last_fact;
   exits_unacked_.clear();
   effects_.meta_changed = true;
   effects_.facts.clear();
   pages_.clear();
-  // Numbers begin anew, so what was said in an older incarnation is said again.
+  TellAgain(now);
+  if (!engines_started) Begin();
+}
+
+// Numbers begin anew, so what was said in an older incarnation is said again, and what waits for an
+// acknowledgement waits for that of its new number.
+void WorkerCore::TellAgain(Now now) {
+  for (auto& [key, c] : containers_) {
+    c.exit_fact = 0;
+    c.stale_reported = false;  // told again once what is desired is known
+  }
   for (auto& [key, a] : attempts_) {
     if (!a.last_fact) continue;
-    const std::uint64_t number = Put({WallTime{}, *a.last_fact});
+    for (auto it = containers_.lower_bound({key.task, key.attempt, 0});
+         it != containers_.end() && it->first < a.last_fact->key; ++it) {
+      Container& c = it->second;
+      if (c.exited() && OwnerOf(c.status) == &a) c.exit_fact = Put({now.wall, FactOf(c.status)});
+    }
+    const std::uint64_t number = Put({now.wall, *a.last_fact});
     if (a.done) a.final_fact = number;
+    const auto newest = containers_.find(a.last_fact->key);
+    if (newest != containers_.end() && newest->second.exited() &&
+        OwnerOf(newest->second.status) == &a) {
+      newest->second.exit_fact = number;
+    }
     Touch(a);
   }
-  if (!engines_started) Begin();
-  return Applied::kWelcomed;
 }
 
 Applied WorkerCore::Apply(const AssignBatch& b, Now now) {
   if (b.node != options_.node) return Applied::kIgnored;
-  Applied welcome = Applied::kIgnored;
   for (const AssignItem& item : b.items) {
     if (const auto* r = std::get_if<JoinRefused>(&item); r && r->instance == meta_.instance) {
       effects_.notices.push_back({true, r->reason, {}});
       return Applied::kRefused;
     }
     if (const auto* w = std::get_if<Welcomed>(&item); w && w->instance == meta_.instance) {
-      welcome = Welcome(w->incarnation, b.cluster, b.term);
+      if (OfOtherCluster(b.cluster)) return Applied::kOtherCluster;
+      if (!WelcomeCounts(b.term, w->incarnation)) continue;
+      if (!TermFits(b.term)) return Applied::kOtherTerm;
+      Welcome(w->incarnation, b.cluster, b.term, 0, now);
+      return Applied::kWelcomed;
     }
   }
-  if (welcome != Applied::kIgnored && welcome != Applied::kDuplicate) return welcome;
   if (b.instance != meta_.instance || meta_.incarnation == 0) return Applied::kIgnored;
-  if (b.incarnation > meta_.incarnation) return Welcome(b.incarnation, b.cluster, b.term);
-  if (b.incarnation != meta_.incarnation || b.cluster != meta_.cluster) return Applied::kIgnored;
+  if (OfOtherCluster(b.cluster)) return Applied::kOtherCluster;
   if (!TermFits(b.term)) return Applied::kOtherTerm;
+  if (b.incarnation != meta_.incarnation) {
+    if (!WelcomeCounts(b.term, b.incarnation)) return Applied::kIgnored;
+    // How far the facts of a lower one have come only a complete set says.
+    if (b.incarnation < meta_.incarnation) return Applied::kGap;
+    Welcome(b.incarnation, b.cluster, b.term, 0, now);
+    return Applied::kWelcomed;
+  }
   if (!DesiredKnown()) return Applied::kGap;
   if (OnlyUpToDate(b)) {
     if (b.prev > meta_.position) return Applied::kGap;
@@ -139,16 +175,15 @@ void WorkerCore::Supersede(const AttemptKey& newer) {
 
 Applied WorkerCore::Apply(const DesiredPage& page, Now now, Random& random) {
   if (page.node != options_.node || page.instance != meta_.instance || page.seq == 0 ||
-      page.pages == 0 || page.pages > kPagesMax || page.page >= page.pages ||
-      page.incarnation < meta_.incarnation) {
+      page.page >= page.pages) {
     return Applied::kIgnored;
   }
-  if (page.incarnation > meta_.incarnation) {
-    const Applied welcome = Welcome(page.incarnation, page.cluster, page.term);
-    if (welcome != Applied::kWelcomed) return welcome;
-  }
-  if (page.cluster != meta_.cluster) return Applied::kIgnored;
+  if (OfOtherCluster(page.cluster)) return Applied::kOtherCluster;
   if (!TermFits(page.term)) return Applied::kOtherTerm;
+  if (page.incarnation != meta_.incarnation) {
+    if (!WelcomeCounts(page.term, page.incarnation)) return Applied::kIgnored;
+    Welcome(page.incarnation, page.cluster, page.term, page.last_fact, now);
+  }
   const bool newer_term = page.term.epoch > meta_.term.epoch;
   if (!newer_term && page.seq < meta_.position) return Applied::kDuplicate;
   // It may name attempts whose records were dropped here, and which would be started again.
@@ -194,6 +229,8 @@ Applied WorkerCore::ApplySet(Now now, Random& random) {
 void WorkerCore::TermIs(Term term) {
   if (term == meta_.term || meta_.incarnation == 0) return;
   meta_.term = term;
+  // A welcome of a later term than the log's newest is not in the log any more.
+  if (term.epoch < meta_.welcome_epoch) meta_.welcome_epoch = 0;
   meta_.position = 0;
   pages_.clear();
   effects_.meta_changed = true;

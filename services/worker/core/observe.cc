@@ -36,7 +36,7 @@ void WorkerCore::Observe(const std::string& engine, const engine::Event& event, 
 
 void WorkerCore::SeeUp(const std::string& kind, const engine::Up& up) {
   EngineState& state = engines_[kind];
-  state.up = state.answered = true;
+  state.up = true;
   state.listed = false;
   state.version = up.version;
   state.limits = up.limits;
@@ -50,7 +50,9 @@ void WorkerCore::SeeUp(const std::string& kind, const engine::Up& up) {
 
 void WorkerCore::SeeListed(const std::string& kind, const engine::Listed& listed, Now now,
                            Random& random) {
-  engines_[kind].listed = engines_[kind].known = true;
+  EngineState& state = engines_[kind];
+  const bool first = !state.known;
+  state.listed = state.known = state.answered = true;
   std::set<LaunchKey> keys;
   for (const engine::LaunchStatus& status : listed.launches) {
     keys.insert(status.key);
@@ -58,6 +60,8 @@ void WorkerCore::SeeListed(const std::string& kind, const engine::Listed& listed
   }
   SeeMissing(kind, keys, now, random);
   FoldAll(now, random);
+  // A report of before this process may have gone without it.
+  if (first && !Clean(kind)) state.left_out = true;
 }
 
 void WorkerCore::FoldAll(Now now, Random& random) {
@@ -180,8 +184,8 @@ LaunchFact WorkerCore::FactOf(const engine::LaunchStatus& s) const {
   fact.placement = s.placement;
   fact.state = s.state;
   fact.cause = s.cause;
-  const bool has_code = s.cause == ExitCause::kExited || s.cause == ExitCause::kSignaled;
-  fact.exit_code = has_code ? s.exit_code : -1;
+  fact.exit_code = s.exit_code;
+  if (!HasExitCode(fact)) fact.exit_code = -1;
   fact.detail = s.detail;
   fact.container_id = s.container_id;
   fact.ports = s.ports;

@@ -151,17 +151,57 @@ void WorkerCore::EndStopped(Attempt& a, Now now) {
   EndAttempt(a, std::move(fact), now);
 }
 
-// The node has told all that runs here, and nothing runs that should not.
+bool WorkerCore::Clean(const std::string& engine) const {
+  return std::all_of(containers_.begin(), containers_.end(),
+                     [&](const auto& entry) {
+                       const Container& c = entry.second;
+                       return c.engine != engine || (!Unwanted(c) && !c.missing);
+                     }) &&
+         std::all_of(attempts_.begin(), attempts_.end(), [&](const auto& entry) {
+           const Attempt& a = entry.second;
+           return a.done || !a.unassigned || EngineOf(*a.spec) != engine;
+         });
+}
+
+bool WorkerCore::LeaveOutSilent(Now now) {
+  const bool any_listed = std::any_of(engines_.begin(), engines_.end(),
+                                      [](const auto& engine) { return engine.second.listed; });
+  const MonoTime wait_until = *report_due_at_ + kEngineListWait;
+  bool complete = true;
+  for (auto& [kind, state] : engines_) {
+    if (state.listed) continue;
+    if (any_listed && !state.left_out) {
+      if (now.mono < wait_until) {
+        At(wait_until);
+      } else {
+        state.left_out = true;
+        state.left_out_at = now.mono;
+        effects_.notices.push_back(
+            {true,
+             "engine " + kind +
+                 " does not answer: the node goes on without it; what runs there "
+                 "is unknown until it does",
+             {}});
+      }
+    }
+    const MonoTime due = state.left_out_at + kLeftOutBefore;
+    if (state.left_out && now.mono < due) At(due);
+    complete = complete && state.left_out && now.mono >= due;
+  }
+  return complete && any_listed;
+}
+
+// The node has told all that runs here, and nothing runs that should not. An engine that does not
+// answer is left out, so that it does not keep the others from work (docs/adr/0006).
 void WorkerCore::ReportIfDue(Now now) {
-  if (meta_.report == Stamp{}) return;
+  for (auto& [kind, state] : engines_) {
+    if (state.left_out && state.listed && Clean(kind)) state.left_out = false;
+  }
+  if (meta_.report == Stamp{}) return report_due_at_.reset();
+  if (!report_due_at_) report_due_at_ = now.mono;
+  if (!LeaveOutSilent(now)) return;
   for (const auto& [kind, state] : engines_) {
-    if (!state.listed) return;
-  }
-  for (const auto& [key, c] : containers_) {
-    if (Unwanted(c) || c.missing) return;
-  }
-  for (const auto& [key, a] : attempts_) {
-    if (a.unassigned && !a.done) return;
+    if (!state.left_out && !Clean(kind)) return;
   }
   Put({now.wall, NodeReported{meta_.report}});
   meta_.report = {};

@@ -38,6 +38,12 @@ inline constexpr std::size_t kDoneRecordsMax = 1000;
 // Exited containers of one attempt that wait for the acknowledgement of their exit facts. Those
 // facts are durable by then; while NATS is away for days a crash loop must not fill the disk.
 inline constexpr std::size_t kExitedUnackedMax = 5;
+// A report that is due waits this long for the list of each engine. Beyond it the node goes on with
+// those that have listed, if any has.
+inline constexpr Duration kEngineListWait = std::chrono::seconds(5);
+// An engine that the report leaves out is described as down so long before the report: nothing is
+// placed on it.
+inline constexpr Duration kLeftOutBefore = std::chrono::seconds(2);
 // A removal waits this long for readers of the output.
 inline constexpr Duration kPinMax = std::chrono::seconds(60);
 
@@ -103,9 +109,14 @@ struct EngineState {
   bool up = false;
   bool listed = false;    // since it is up
   bool known = false;     // listed at least once in this process's life
-  bool answered = false;  // it was up or down at least once
+  bool answered = false;  // it has listed, or said that it is down, at least once
+  // What runs there was unknown to the last report, or should not run. Nothing may be placed there
+  // until it has listed, and nothing runs there that should not.
+  bool left_out = false;
+  MonoTime left_out_at;
   std::string version;
   bool limits = false;
+  [[nodiscard]] bool usable() const { return up && known && !left_out; }
 };
 
 class WorkerCore {
@@ -138,6 +149,8 @@ class WorkerCore {
   [[nodiscard]] Effects TakeEffects();
 
   [[nodiscard]] const Meta& meta() const { return meta_; }
+  // How often it was welcomed in this process's life: each time the numbers of facts begin anew.
+  [[nodiscard]] std::uint32_t welcomes() const { return welcomes_; }
   [[nodiscard]] bool DesiredKnown() const { return meta_.position != 0; }
   [[nodiscard]] const Attempt* Find(const AttemptKey& key) const;
   [[nodiscard]] const std::map<AttemptKey, Attempt>& attempts() const { return attempts_; }
@@ -169,7 +182,12 @@ class WorkerCore {
   using Containers = std::map<LaunchKey, Container>;
 
   // apply.cc
-  [[nodiscard]] Applied Welcome(std::uint32_t incarnation, const std::string& cluster, Term term);
+  [[nodiscard]] bool OfOtherCluster(const std::string& cluster) const;
+  [[nodiscard]] bool WelcomeCounts(Term term, std::uint32_t incarnation) const;
+  // `last_fact`: of this incarnation in the log, as far as we know.
+  void Welcome(std::uint32_t incarnation, const std::string& cluster, Term term,
+               std::uint64_t last_fact, Now now);
+  void TellAgain(Now now);
   [[nodiscard]] bool TermFits(Term term) const;
   void ApplyItem(const AssignItem& item, Now now);
   void Assign(const Assignment& assignment, Now now);
@@ -210,6 +228,11 @@ class WorkerCore {
   void BeginLaunch(Attempt& a, Now now);
   [[nodiscard]] bool Blocked(const Attempt& a) const;
   void ReportIfDue(Now now);
+  // An engine that has not listed holds the report no longer. -> whether all has been told that can
+  // be.
+  [[nodiscard]] bool LeaveOutSilent(Now now);
+  // Nothing runs there that should not, as far as its lists tell.
+  [[nodiscard]] bool Clean(const std::string& engine) const;
   void DropDoneRecords();
 
   [[nodiscard]] Attempt* OwnerOf(const engine::LaunchStatus& status);
@@ -233,8 +256,10 @@ class WorkerCore {
   std::set<LaunchKey> pins_;
   Effects effects_;
   MonoTime next_ = MonoTime::max();
-  std::size_t begun_ = 0;      // in this Reconcile
-  std::size_t in_flight_ = 0;  // in this Reconcile
+  std::optional<MonoTime> report_due_at_;  // since when
+  std::size_t begun_ = 0;                  // in this Reconcile
+  std::size_t in_flight_ = 0;              // in this Reconcile
+  std::uint32_t welcomes_ = 0;
   bool retired_ = false;
 };
 

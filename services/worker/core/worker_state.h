@@ -54,9 +54,10 @@ struct Attempt {
 
 // Where the worker stands.
 struct Meta {
-  std::uint64_t instance = 0;     // random, made with the store
-  std::uint32_t incarnation = 0;  // 0 = not welcome yet
-  std::uint64_t position = 0;     // last decision applied; 0 = what is desired is unknown
+  std::uint64_t instance = 0;       // random, made with the store
+  std::uint32_t incarnation = 0;    // 0 = not welcome yet
+  std::uint64_t welcome_epoch = 0;  // of the term that gave us this incarnation
+  std::uint64_t position = 0;       // last decision applied; 0 = what is desired is unknown
   Term term;
   std::uint64_t last_fact = 0;  // number of the last fact put
   std::string cluster;

@@ -45,7 +45,9 @@ struct LaunchStatus {
   Stamp placement;
   LaunchState state = LaunchState::kStarting;
   ExitCause cause = ExitCause::kNone;
-  std::int32_t exit_code = 0;    // kExited, kSignaled, kOutOfMemory; -1 where unknown
+  // kExited, kSignaled, kOutOfMemory; -1 where unknown. kStartFailed: kExitNotExecutable or
+  // kExitNoSuchCommand if the command is at fault, else -1.
+  std::int32_t exit_code = 0;
   std::string detail;            // one sentence: the engine's error, or pull progress
   std::string container_id;      // the engine's own id, or the process id
   std::vector<BoundPort> ports;  // from kRunning on
@@ -134,9 +136,9 @@ class Engine {
   // or created: then kExited/kStartFailed with failure kAborted, and nothing is left behind.
   virtual void Stop(LaunchKey key, std::string signal, Duration grace) = 0;
 
-  // Removes an exited launch with its anonymous volumes. If save_output_to is not empty, the
-  // last `save_bytes` of its output (stdout and stderr as they came, from the beginning of a
-  // line where possible) are written there first (atomically).
+  // Removes an exited launch with its anonymous volumes. If save_output_to is not empty, the end of
+  // its output is written there first (atomically): the last frames (output_log.h) that together
+  // have at most `save_bytes` bytes.
   // -> Removed | OpFailed (kPrecondition: it has not ended).
   virtual void Remove(LaunchKey key, std::string save_output_to, std::size_t save_bytes) = 0;
 

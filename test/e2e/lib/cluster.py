@@ -231,13 +231,16 @@ class Cluster:
 
     def cube(self, *args, code=0, stdin=None, timeout=COMMAND_SECONDS, environment=None):
         """Runs `cube`. code=None: any exit code will do."""
-        command = [os.path.join(bin_dir(), "cube"), *args]
-        done = subprocess.run(command, input=stdin, capture_output=True, timeout=timeout,
-                              env=environment or self.environment, cwd=self.dir, check=False)
-        result = Result(["cube", *args], done)
+        result = self.program("cube", *args, stdin=stdin, timeout=timeout, environment=environment)
         if code is not None and result.code != code:
             raise AssertionError(f"exit code {code} was expected; {result}")
         return result
+
+    def program(self, name, *args, stdin=None, timeout=COMMAND_SECONDS, environment=None):
+        done = subprocess.run([os.path.join(bin_dir(), name), *args], input=stdin,
+                              capture_output=True, timeout=timeout, cwd=self.dir, check=False,
+                              env=environment or self.environment)
+        return Result([name, *args], done)
 
     def cube_begin(self, *args):
         """Runs `cube` beside the test; end it with end_command."""

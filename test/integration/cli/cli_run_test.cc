@@ -58,7 +58,9 @@ TEST_F(CliRunTest, ATaskThatFailsIsCode1) {
                       {.status = "failed", .reason = "no such image", .exit_code = std::nullopt});
   const Shown shown = Cube({"run", "--id", "web-1", "nginx"});
   EXPECT_EQ(shown.exit_code, kExitFailed);
-  EXPECT_THAT(shown.err, HasSubstr("web-1: failed on node-a: no such image"));
+  const std::string failure = "web-1: failed on node-a: no such image";
+  EXPECT_THAT(shown.err, HasSubstr("cube: " + failure));
+  EXPECT_EQ(shown.err.find(failure), shown.err.rfind(failure)) << "said once: " << shown.err;
 }
 
 TEST_F(CliRunTest, ATaskThatWaitsIsCode2AndSaysWhy) {

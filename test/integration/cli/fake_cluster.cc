@@ -255,7 +255,7 @@ Shown CliTest::Cube(std::vector<std::string> words) {
 
 std::unique_ptr<Client> CliTest::Connect() {
   Settings settings;
-  settings.server = server_->url();
+  settings.nats.urls = {server_->url()};
   auto client = Client::Connect(settings);
   EXPECT_TRUE(client) << client.error().Text();
   return std::move(*client);

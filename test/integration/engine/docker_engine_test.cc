@@ -167,6 +167,12 @@ TEST_F(DockerEngineTest, WhatCanNeverWorkIsInvalid) {
   command.command = {"/etc"};  // a folder
   const LaunchStatus exited = WaitExit(Launch("command", std::move(command)));
   EXPECT_EQ(exited.failure, Code::kInvalid) << exited.detail;
+  EXPECT_EQ(exited.exit_code, kExitNotExecutable);
+  TaskSpec missing = LongRunning();
+  missing.command = {"/no/such/program"};
+  const LaunchStatus gone = WaitExit(Launch("missing", std::move(missing)));
+  EXPECT_EQ(gone.failure, Code::kInvalid) << gone.detail;
+  EXPECT_EQ(gone.exit_code, kExitNoSuchCommand);
   TaskSpec workdir = LongRunning();
   workdir.image = "cube-test-no-such-image";
   workdir.pull = PullPolicy::kNever;

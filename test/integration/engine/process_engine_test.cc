@@ -31,17 +31,18 @@ TEST_F(ProcessEngineTest, RefusesWhatItCannotRun) {
   ExpectStartFails("empty", TaskSpec{}, Code::kInvalid);
   TaskSpec workdir = fixture_.LongRunning();
   workdir.workdir = "/no/such/folder";
-  ExpectStartFails("workdir", workdir, Code::kNotFound);
+  EXPECT_EQ(ExpectStartFails("workdir", workdir, Code::kNotFound).exit_code, -1);
   TaskSpec user = fixture_.LongRunning();
   user.user = "no-such-user";
   ExpectStartFails("user", user, Code::kNotFound);
   TaskSpec missing;
   missing.command = {"no-such-program-in-the-path"};
-  EXPECT_NE(ExpectStartFails("missing", missing, Code::kNotFound).detail.find("no-such-program"),
-            std::string::npos);
+  const LaunchStatus gone = ExpectStartFails("missing", missing, Code::kNotFound);
+  EXPECT_NE(gone.detail.find("no-such-program"), std::string::npos);
+  EXPECT_EQ(gone.exit_code, kExitNoSuchCommand);
   TaskSpec folder;
   folder.command = {"/tmp"};
-  ExpectStartFails("folder", folder, Code::kPermission);
+  EXPECT_EQ(ExpectStartFails("folder", folder, Code::kPermission).exit_code, kExitNotExecutable);
 }
 
 TEST_F(ProcessEngineTest, RunsInFolderAsUserWithItsEnvironmentOnly) {

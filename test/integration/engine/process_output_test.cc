@@ -1,5 +1,5 @@
 // Output of launches: following, rotation, since, and what a limit of memory does.
-#include "services/worker/engine/process/output_log.h"
+#include "services/worker/engine/output_log.h"
 #include "test/integration/engine/process_test_base.h"
 
 namespace cube::engine {

@@ -17,12 +17,12 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
-#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "services/worker/engine/engine.h"
+#include "services/worker/engine/output_log.h"
 #include "test/support/engine/fixture.h"
 #include "test/support/engine/recorder.h"
 
@@ -128,11 +128,19 @@ class EngineContract : public ::testing::Test {
     })) << "the log stream does not end";
     return recorder_.OutputOf(stream);
   }
-  static std::string FileText(const std::filesystem::path& path) {
+  // Saved output: "out:" or "err:" before the text of each frame.
+  static std::string SavedText(const std::filesystem::path& path) {
     std::ifstream file(path, std::ios::binary);
-    std::stringstream text;
-    text << file.rdbuf();
-    return text.str();
+    std::string text;
+    for (std::string line; std::getline(file, line);) {
+      const auto frame = ParseFrame(line);
+      if (!frame) return "no frame: " + line;
+      EXPECT_TRUE(IsSet(frame->time));
+      text += frame->is_stderr ? "err:" : "out:";
+      text += frame->payload;
+      if (frame->full) text += '\n';
+    }
+    return text;
   }
 
   Fixture fixture_;
@@ -296,13 +304,13 @@ TYPED_TEST_P(EngineContract, RemoveSavesTheEndOfTheOutput) {
   this->WaitExit(key);
   const std::string path = (this->folder_ / "output").string();
   this->ExpectRemoved(key, path, 1u << 20);
-  EXPECT_EQ(this->FileText(path), "one\ntwo\nthree\nfour\n");
+  EXPECT_EQ(this->SavedText(path), "out:one\nout:two\nout:three\nerr:four\n");
 
   const LaunchKey second = this->Key("saved-2");
   engine.Launch(this->Request(second, this->fixture_.ExitsWith(0, "one\ntwo\nthree\n", "four\n")));
   this->WaitExit(second);
-  this->ExpectRemoved(second, path, 11);
-  EXPECT_EQ(this->FileText(path), "three\nfour\n");
+  this->ExpectRemoved(second, path, 2 * kFrameHeaderBytes + 11);
+  EXPECT_EQ(this->SavedText(path), "out:three\nerr:four\n");
   // The temporary file is gone.
   std::size_t files = 0;
   for (const auto& entry : std::filesystem::directory_iterator(this->folder_)) {

@@ -3,20 +3,6 @@
 namespace cube::worker {
 namespace {
 
-std::string StateName(LaunchState state) {
-  switch (state) {
-    case LaunchState::kPulling:
-      return "pulling";
-    case LaunchState::kStarting:
-      return "starting";
-    case LaunchState::kRunning:
-      return "running";
-    case LaunchState::kExited:
-      return "exited";
-  }
-  return "?";
-}
-
 std::string CauseName(const LaunchFact& fact) {
   switch (fact.cause) {
     case ExitCause::kNone:
@@ -43,8 +29,8 @@ std::string Text(const LaunchKey& key) {
 
 std::string Text(const Fact& fact) {
   if (const auto* l = std::get_if<LaunchFact>(&fact.what)) {
-    return Text(l->key) + " " + StateName(l->state) + CauseName(*l) + (l->final ? " final" : "") +
-           (l->stop_asked ? " stop-asked" : "");
+    return Text(l->key) + " " + std::string(LaunchStateName(l->state)) + CauseName(*l) +
+           (l->final ? " final" : "") + (l->stop_asked ? " stop-asked" : "");
   }
   if (const auto* r = std::get_if<NodeReported>(&fact.what)) {
     return "reported " + std::to_string(r->up.cycle);

@@ -9,7 +9,6 @@
 
 #include "services/cli/exit_code.h"
 #include "services/cli/help.h"
-#include "services/cli/probe.h"
 #include "services/cli/settings.h"
 #include "services/cli/spec_file.h"
 #include "services/cli/spec_flags.h"
@@ -98,6 +97,16 @@ TEST(Help, HasEverythingThatTheConventionsAskFor) {
     std::istringstream lines(RenderHelp(path));
     for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 100u) << line;
   });
+}
+
+TEST(Help, IsFoundByWhoeverLooksForIt) {
+  EXPECT_EQ(RunMain({"help"}).out, RunMain({"--help"}).out);
+  const Outcome run = RunMain({"help", "run"});
+  EXPECT_EQ(run.exit_code, kExitDone);
+  EXPECT_EQ(run.out, RunMain({"run", "--help"}).out);
+  for (const char* word : {"--version", "-v"}) {
+    EXPECT_THAT(RunMain({word}).out, ::testing::MatchesRegex("cube [0-9.]+\n"));
+  }
 }
 
 // The examples are real: they parse.
@@ -339,16 +348,6 @@ TEST(SpecFile, ErrorsNameFileTaskAndField) {
   EXPECT_FALSE(ParseSpecText("a.json", "[]"));
   EXPECT_THAT(ReadSpecFile("/nonexistent/x.yaml").error().Text(),
               HasSubstr("No such file or directory"));
-}
-
-TEST(Probe, UrlsAndSecrets) {
-  EXPECT_EQ(HostPortOf("nats://me:secret@h:4333").host, "h");
-  EXPECT_EQ(HostPortOf("nats://me:secret@h:4333").port, "4333");
-  EXPECT_EQ(HostPortOf("h").port, "4222");
-  EXPECT_EQ(HostPortOf("tls://[::1]:4222").host, "::1");
-  EXPECT_EQ(HostPortOf("[::1]").port, "4222");
-  EXPECT_EQ(UrlWithoutSecrets("nats://me:secret@h:4333"), "nats://h:4333");
-  EXPECT_EQ(UrlWithoutSecrets("nats://h"), "nats://h");
 }
 
 }  // namespace

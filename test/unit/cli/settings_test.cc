@@ -29,6 +29,10 @@ class SettingsTest : public ::testing::Test {
         }};
     return ResolveSettings(args_, environment);
   }
+  std::string Servers() {
+    const auto settings = Resolve();
+    return settings ? settings->ServersText() : settings.error().Text();
+  }
   Args args_;
   std::map<std::string, std::string> variables_{{"HOME", "/home/me"}};
   std::map<std::string, std::string> files_{
@@ -39,35 +43,49 @@ class SettingsTest : public ::testing::Test {
 TEST_F(SettingsTest, Defaults) {
   const auto settings = Resolve();
   ASSERT_TRUE(settings);
-  EXPECT_EQ(settings->server, "nats://127.0.0.1:4222");
+  EXPECT_EQ(settings->ServersText(), "nats://127.0.0.1:4222");
   EXPECT_EQ(settings->root, "cube");
-  EXPECT_EQ(settings->request_timeout, std::chrono::seconds(5));
+  EXPECT_EQ(settings->nats.request_timeout, std::chrono::seconds(5));
 }
 
 TEST_F(SettingsTest, FlagThenCubeServerThenNatsUrl) {
   variables_["NATS_URL"] = "nats://c";
-  EXPECT_EQ(Resolve()->server, "nats://c");
+  EXPECT_EQ(Servers(), "nats://c");
   variables_["CUBE_SERVER"] = "nats://b";
-  EXPECT_EQ(Resolve()->server, "nats://b");
+  EXPECT_EQ(Servers(), "nats://b");
   EXPECT_EQ(Resolve()->server_origin, "$CUBE_SERVER");
   args_.Add("server", "nats://a");
-  EXPECT_EQ(Resolve()->server, "nats://a");
+  EXPECT_EQ(Servers(), "nats://a");
+}
+
+TEST_F(SettingsTest, AServerThatIsNoneIsUsageAndNamesWhereItComesFrom) {
+  args_.Add("server", "ftp://x");
+  EXPECT_EQ(ExitCodeOf(Resolve().error()), kExitUsage);
+  EXPECT_THAT(Servers(), HasSubstr("--server: 'ftp://x' has the scheme 'ftp'; give nats://"));
+}
+
+TEST_F(SettingsTest, AVariableOrContextThatNamesNoServerIsNamed) {
+  variables_["NATS_URL"] = "nats://h:99999";
+  EXPECT_THAT(Servers(), HasSubstr("$NATS_URL: 'nats://h:99999' has a port"));
+  variables_["CUBE_CONTEXT"] = "bad";
+  files_["/home/me/.config/nats/context/bad.json"] = R"({"url":"nats://"})";
+  EXPECT_THAT(Servers(), HasSubstr("nats context bad: 'nats://' has no host"));
 }
 
 TEST_F(SettingsTest, AnEmptyVariableIsAsGoodAsNone) {
   variables_["CUBE_SERVER"] = "";
-  EXPECT_EQ(Resolve()->server, "nats://127.0.0.1:4222");
+  EXPECT_EQ(Servers(), "nats://127.0.0.1:4222");
 }
 
 TEST_F(SettingsTest, TheSelectedContextOfTheNatsTool) {
   files_["/home/me/.config/nats/context.txt"] = "prod\n";
   const auto settings = Resolve();
   ASSERT_TRUE(settings);
-  EXPECT_EQ(settings->server, "nats://prod:4222");
+  EXPECT_EQ(settings->ServersText(), "nats://prod:4222");
   EXPECT_EQ(settings->server_origin, "nats context prod");
-  EXPECT_EQ(settings->user, "me");
-  EXPECT_EQ(settings->password, "secret");
-  EXPECT_EQ(settings->creds_file, "/home/me/me.creds");
+  EXPECT_EQ(settings->nats.user, "me");
+  EXPECT_EQ(settings->nats.password, "secret");
+  EXPECT_EQ(settings->nats.creds_file, "/home/me/me.creds");
 }
 
 TEST_F(SettingsTest, ANamedServerNeverGetsTheSelectedContextsPassword) {
@@ -75,8 +93,8 @@ TEST_F(SettingsTest, ANamedServerNeverGetsTheSelectedContextsPassword) {
   for (const char* variable : {"CUBE_SERVER", "NATS_URL"}) {
     variables_[variable] = "nats://elsewhere";
     const auto settings = Resolve();
-    EXPECT_EQ(settings->server, "nats://elsewhere");
-    EXPECT_EQ(settings->password, "");
+    EXPECT_EQ(settings->ServersText(), "nats://elsewhere");
+    EXPECT_EQ(settings->nats.password, "");
     variables_.erase(variable);
   }
 }
@@ -87,15 +105,17 @@ TEST_F(SettingsTest, ANamedContextAndFlagsOverIt) {
   args_.Add("nats-user", "other");
   const auto settings = Resolve();
   ASSERT_TRUE(settings);
-  EXPECT_EQ(settings->server, "nats://prod:4222");
-  EXPECT_EQ(settings->user, "other");
+  EXPECT_EQ(settings->ServersText(), "nats://prod:4222");
+  EXPECT_EQ(settings->nats.user, "other");
+  EXPECT_EQ(settings->nats.password, "secret");
+  EXPECT_EQ(settings->nats.creds_file, "") << "of somebody else";
 }
 
 TEST_F(SettingsTest, ContextsElsewhereAndXdg) {
   variables_["XDG_CONFIG_HOME"] = "/xdg";
   files_["/xdg/nats/context/here.json"] = R"({"url":"nats://here"})";
   variables_["CUBE_CONTEXT"] = "here";
-  EXPECT_EQ(Resolve()->server, "nats://here");
+  EXPECT_EQ(Servers(), "nats://here");
 }
 
 TEST_F(SettingsTest, ContextsThatCannotBe) {
@@ -110,31 +130,38 @@ TEST_F(SettingsTest, ContextsThatCannotBe) {
   EXPECT_THAT(Resolve().error().Text(), HasSubstr("is not a JSON object"));
 }
 
-TEST_F(SettingsTest, AContextWithAnNkeyIsRefusedClearly) {
-  files_["/home/me/.config/nats/context/key.json"] = R"({"url":"nats://k","nkey":"/k.nk"})";
+TEST_F(SettingsTest, AContextsNkeyUnlessAnotherWayIsNamed) {
+  files_["/home/me/.config/nats/context/key.json"] = R"({"url":"nats://k","nkey":"~/k.nk"})";
   args_.Add("context", "key");
-  ASSERT_FALSE(Resolve());
-  EXPECT_EQ(Resolve().error().code, Code::kUnsupported);
+  EXPECT_EQ(Resolve()->nats.nkey_seed_file, "/home/me/k.nk");
   args_.Add("creds", "/me.creds");
-  EXPECT_TRUE(Resolve());
+  EXPECT_EQ(Resolve()->nats.nkey_seed_file, "");
+  EXPECT_EQ(Resolve()->nats.creds_file, "/me.creds");
+  args_ = {};
+  args_.Add("context", "prod");
+  args_.Add("nkey", "/other.nk");
+  EXPECT_EQ(Resolve()->nats.nkey_seed_file, "/other.nk");
+  EXPECT_EQ(Resolve()->nats.creds_file, "");
+  EXPECT_EQ(Resolve()->nats.user, "");
+  EXPECT_EQ(Resolve()->nats.password, "");
 }
 
 TEST_F(SettingsTest, TheTokenOfAContextAndItsTwin) {
   files_["/home/me/.config/nats/context/tok.json"] = R"({"url":"nats://k","token":"a"})";
   args_.Add("context", "tok");
-  EXPECT_EQ(Resolve()->token, "a");
+  EXPECT_EQ(Resolve()->nats.token, "a");
   variables_["CUBE_NATS_TOKEN"] = "b";
-  EXPECT_EQ(Resolve()->token, "b");
-  EXPECT_FALSE(Resolve()->allow_unsafe_tls);
+  EXPECT_EQ(Resolve()->nats.token, "b");
+  EXPECT_FALSE(Resolve()->nats.allow_unsafe_tls);
   variables_["CUBE_ALLOW_UNSAFE_TLS"] = "1";
-  EXPECT_TRUE(Resolve()->allow_unsafe_tls);
+  EXPECT_TRUE(Resolve()->nats.allow_unsafe_tls);
 }
 
 TEST_F(SettingsTest, RequestTimeout) {
   variables_["CUBE_REQUEST_TIMEOUT"] = "250ms";
-  EXPECT_EQ(Resolve()->request_timeout, std::chrono::milliseconds(250));
+  EXPECT_EQ(Resolve()->nats.request_timeout, std::chrono::milliseconds(250));
   args_.Add("request-timeout", "2");
-  EXPECT_EQ(Resolve()->request_timeout, std::chrono::seconds(2));
+  EXPECT_EQ(Resolve()->nats.request_timeout, std::chrono::seconds(2));
   args_.Add("request-timeout", "0");
   EXPECT_FALSE(Resolve());
 }

@@ -66,9 +66,9 @@ TEST(Views, DetailsHaveTheSpecification) {
 TEST(Views, TaskTable) {
   const ViewOptions options{.now = WallFromNanos(kNoon + 180 * kSecond), .cluster = "x1-y2z3w4v5"};
   EXPECT_EQ(TaskTable({Web()}, options).Render({}),
-            "ID             NAME   NODE     STATE     CREATED   CONTAINERNAME                    "
+            "ID             NAME   NODE     STATE     CREATED   CONTAINERNAME                   "
             "IMAGE        PORTS\n"
-            "web-k3x7q2ab   web    node-a   running   3m ago    cube-web-k3x7q2ab-1-0-x1y2z3w4   "
+            "web-k3x7q2ab   web    node-a   running   3m ago    cube-web-k3x7q2ab-1-0-oalvn5t   "
             "nginx:1.25   10.0.0.5:32768->80/tcp\n");
   const std::string with_reason = TaskTable({Web(), Pending()}, options).Render({});
   EXPECT_THAT(with_reason, HasSubstr("REASON"));
@@ -86,7 +86,8 @@ TEST(Views, WideTableHasMore) {
 
 TEST(Views, ContainerNamesAsOnTheEngine) {
   v1::TaskView task = Web();
-  EXPECT_EQ(ContainerName(task, "ab-cd1234567"), "cube-web-k3x7q2ab-1-0-abcd1234");
+  EXPECT_EQ(ContainerName(task, "ab-cd1234567"),
+            cube::ContainerName("ab-cd1234567", {TaskId::Trusted("web-k3x7q2ab"), 1, 0}));
   task.mutable_spec()->clear_image();
   EXPECT_EQ(ContainerName(task, "x"), "pid 0123456789abcdef");
   task.clear_container_id();

@@ -53,5 +53,29 @@ TEST(DescribeEnd, SaysHowItEnded) {
   EXPECT_EQ(DescribeEnd(Fact(0, LaunchState::kRunning)), "");
 }
 
+TEST(HasExitCode, WhereSomethingRanOrTheCommandIsAtFault) {
+  const auto has = [](ExitCause cause, std::int32_t code) {
+    LaunchFact fact;
+    fact.cause = cause;
+    fact.exit_code = code;
+    return HasExitCode(fact);
+  };
+  EXPECT_TRUE(has(ExitCause::kExited, 0));
+  EXPECT_TRUE(has(ExitCause::kSignaled, 137));
+  EXPECT_TRUE(has(ExitCause::kStartFailed, kExitNoSuchCommand));
+  EXPECT_FALSE(has(ExitCause::kStartFailed, -1));
+  EXPECT_FALSE(has(ExitCause::kStartFailed, 0));
+  EXPECT_FALSE(has(ExitCause::kVanished, -1));
+  EXPECT_FALSE(has(ExitCause::kNone, -1));
+}
+
+TEST(ContainerName, NamesOfClustersDoNotClash) {
+  const LaunchKey key{TaskId::Trusted("web-abc"), 2, 1};
+  const std::string name = ContainerName("cluster-1", key);
+  EXPECT_EQ(name.substr(0, name.size() - 7), "cube-web-abc-2-1-");
+  EXPECT_EQ(name, ContainerName("cluster-1", key));
+  EXPECT_NE(name, ContainerName("cluster-2", key));
+}
+
 }  // namespace
 }  // namespace cube

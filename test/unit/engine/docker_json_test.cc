@@ -71,14 +71,6 @@ TEST(DockerLabels, IdentityNeedsOwnerAndAllParts) {
   EXPECT_FALSE(IdentityOf({}, {"", NodeName()}));
 }
 
-TEST(DockerLabels, NamesOfClustersDoNotClash) {
-  const LaunchKey key{TaskId::Trusted("web-abc"), 2, 1};
-  const std::string name = ContainerName(kOwner, key);
-  EXPECT_THAT(name, StartsWith("cube-web-abc-2-1-"));
-  EXPECT_EQ(name, ContainerName(kOwner, key));
-  EXPECT_NE(name, ContainerName({"cluster-2", kOwner.node}, key));
-}
-
 TEST(DockerVersion, Negotiation) {
   const auto server = DecodeVersion(kVersion);
   ASSERT_TRUE(server);

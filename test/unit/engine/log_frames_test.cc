@@ -104,21 +104,6 @@ TEST(LogFrames, RandomBytesNeverCrash) {
   }
 }
 
-TEST(OutputTail, KeepsTheEndFromALinesBeginning) {
-  OutputTail tail(10);
-  EXPECT_EQ(tail.Text(), "");
-  tail.Add("one\n");
-  EXPECT_EQ(tail.Text(), "one\n");
-  tail.Add("two\nthree\n");
-  EXPECT_EQ(tail.Text(), "two\nthree\n");  // exactly 10
-  tail.Add("x");
-  EXPECT_EQ(tail.Text(), "three\nx");
-  tail.Add("yyyyyyyyyyyyyyyyyyyyyyyy");
-  EXPECT_EQ(tail.Text(), "yyyyyyyyyy");  // no line begins in it
-  for (int i = 0; i < 1000; ++i) tail.Add("ab\n");
-  EXPECT_EQ(tail.Text(), "ab\nab\nab\n");
-}
-
 TEST(LineBuffer, CutsLinesAndRefusesEndlessOnes) {
   LineBuffer buffer;
   std::vector<std::string> lines;

@@ -1,9 +1,9 @@
 // The files of a launch: what is written is read back, and no bytes are too odd to be read.
 #include <gtest/gtest.h>
 
+#include "services/worker/engine/output_log.h"
 #include "services/worker/engine/process/launch_dir.h"
 #include "services/worker/engine/process/launch_record.h"
-#include "services/worker/engine/process/output_log.h"
 #include "shared/base/random.h"
 
 namespace cube::engine::process {
@@ -172,7 +172,7 @@ TEST(LaunchDirTest, AnyBytesMayBeDecoded) {
     (void)ParseFrame(bytes);
     std::int64_t missing = 0;
     EXPECT_LE(TailOffset(bytes, 1, &missing), bytes.size());
-    EXPECT_LE(TailPayload(bytes, 10).size(), 10u);
+    EXPECT_LE(TailFrames(bytes, 10).size(), 10u);
   }
 }
 

@@ -271,6 +271,7 @@ TEST(Strict, Desired) {
             {[](M& m) { m.set_node(""); }, "node"},
             {[](M& m) { m.set_seq(0); }, "seq"},
             {[](M& m) { m.set_pages(0); }, "pages"},
+            {[](M& m) { m.set_pages(kDesiredPagesMax + 1); }, "pages"},
             {[](M& m) { m.set_page(1); }, "page"},
             {[](M& m) { m.mutable_report()->set_cycle(1); }, "report"},
             {[](M& m) { m.set_cluster("-"); }, "cluster"},

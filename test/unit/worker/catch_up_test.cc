@@ -202,5 +202,48 @@ TEST(CatchUp, ComesAfterAWaitOfItsOwn) {
   EXPECT_LE(waited, kCatchUpAfter + kCatchUpSpread);
 }
 
+TEST(CatchUp, ReadsTheSetOfAWelcomeThatWasLost) {
+  LoopRig rig;
+  rig.BecomeReady();
+  rig.Assign(Batch(20, 10, {UpToDate{}}));
+  AssignBatch welcome = Batch(30, 0, {Welcomed{kInstance, 2}});
+  welcome.incarnation = 2;
+  rig.Assign(welcome);
+  Log log;
+  for (int i = 0; i < 30; ++i) log.Append({});
+  DesiredPage set = Set(30, {Start("a")}, kUp);
+  set.incarnation = 2;
+  log.SetPage(0, set);
+  const std::string text = WithoutLeader(rig, log);
+  EXPECT_NE(text.find("launch docker a/1/0"), std::string::npos) << text;
+}
+
+TEST(CatchUp, AsksForFewPagesAtOneTime) {
+  LoopRig rig;
+  Log log;
+  log.Append({});
+  constexpr std::uint32_t kPages = 100;
+  for (std::uint32_t i = 0; i < kPages; ++i) {
+    DesiredPage page = Set(1, {Start("t" + std::to_string(i))});
+    page.page = i;
+    page.pages = kPages;
+    log.SetPage(i, page);
+  }
+  rig.Step();
+  rig.Connect();
+  std::string text;
+  while (text.find("get-last") == std::string::npos) {
+    rig.Pass(std::chrono::milliseconds(100));
+    text = rig.Step();
+  }
+  std::size_t most = 0;
+  for (auto answers = log.Answer(text); !answers.empty(); answers = log.Answer(text)) {
+    most = std::max(most, answers.size());
+    text = rig.Step(std::move(answers));
+  }
+  EXPECT_EQ(most, kCatchUpWindow);
+  EXPECT_EQ(rig.loop().core().attempts().size(), kPages);
+}
+
 }  // namespace
 }  // namespace cube::worker

@@ -38,9 +38,17 @@ TEST(Welcome, ByAnotherClusterIsToldApart) {
   AssignBatch batch = Batch(2, 0, {Welcomed{kInstance, 1}});
   batch.cluster = "c2";
   EXPECT_EQ(rig.Apply(batch), "other-cluster");
+  // The live copy of the welcome may be lost: what speaks to our instance for another cluster comes
+  // of a welcome there.
   DesiredPage page = Set(2, {Start("a")});
   page.cluster = "c2";
+  EXPECT_EQ(rig.Apply(page), "other-cluster");
+  batch.items = {Start("a")};
+  EXPECT_EQ(rig.Apply(batch), "other-cluster");
+  page.instance = batch.instance = 78;
   EXPECT_EQ(rig.Apply(page), "ignored");
+  EXPECT_EQ(rig.Apply(batch), "ignored");
+  EXPECT_EQ(rig.core().meta().position, 10u);
 }
 
 TEST(Welcome, InANewIncarnationTellsAllAgain) {
@@ -55,6 +63,142 @@ TEST(Welcome, InANewIncarnationTellsAllAgain) {
   EXPECT_EQ(rig.Apply(batch), "welcomed");
   EXPECT_EQ(rig.Step(), "1 a/1/0 running\n2 b/1/0 exited code 0 final\n");
   EXPECT_FALSE(rig.core().DesiredKnown());
+}
+
+AssignBatch Welcoming(std::uint32_t incarnation, Term term = kTerm) {
+  AssignBatch batch = Batch(20, 0, {Welcomed{kInstance, incarnation}});
+  batch.incarnation = incarnation;
+  batch.term = term;
+  return batch;
+}
+
+DesiredPage SetOf(std::uint32_t incarnation, Term term, std::vector<Assignment> assignments) {
+  DesiredPage page = Set(21, std::move(assignments), kUp);
+  page.incarnation = incarnation;
+  page.term = term;
+  return page;
+}
+
+// Two exited launches and one that runs; facts 1 to 4.
+CoreRig WithExitedLaunches() {
+  CoreRig rig = CoreRig::Ready();
+  rig.Apply(Batch(11, 10, {Start("a", 1, Spec("docker", {RestartMode::kAlways, 0})), Start("b")}));
+  rig.Step();
+  rig.See(Status(Key("a"), LaunchState::kRunning));
+  rig.See(Exited(Key("a"), 3));
+  rig.Pass(seconds(1));
+  rig.Step();
+  rig.See(Status(Key("a", 1, 1), LaunchState::kRunning));
+  rig.See(Exited(Key("b"), 0));
+  EXPECT_EQ(rig.Step(), "3 a/1/1 running\n4 b/1/0 exited code 0 final\n");
+  return rig;
+}
+
+const Assignment kA = Start("a", 1, Spec("docker", {RestartMode::kAlways, 0}));
+
+TEST(Welcome, ExitedContainersWaitForTheNewNumberOfTheirFact) {
+  CoreRig rig = WithExitedLaunches();
+  EXPECT_EQ(rig.Apply(Welcoming(2)), "welcomed");
+  EXPECT_EQ(rig.Apply(SetOf(2, kTerm, {kA, Start("b")})), "applied");
+  EXPECT_EQ(rig.Step(),
+            "1 a/1/0 exited code 3\n2 a/1/1 running\n3 b/1/0 exited code 0 final\n"
+            "4 reported 1\n");
+  rig.core().Acked(1);
+  EXPECT_EQ(rig.Step(), "remove docker a/1/0\n");
+  rig.core().Acked(2);
+  EXPECT_EQ(rig.Step(), "") << "not before the fact of the end is in the log";
+  rig.core().Acked(3);
+  EXPECT_EQ(rig.Step(), "remove docker b/1/0\n");
+}
+
+TEST(Welcome, AcknowledgedEndsAreNotWaitedForUnderTheirOldNumber) {
+  CoreRig rig = CoreRig::Ready();
+  DesiredPage far = Set(11, {Start("b")});
+  far.last_fact = 1000;
+  rig.Apply(far);
+  rig.Step();
+  rig.See(Exited(Key("b"), 0));
+  EXPECT_EQ(rig.Step(), "1001 b/1/0 exited code 0 final\n");
+  rig.Apply(Welcoming(2));
+  rig.Apply(SetOf(2, kTerm, {Start("b")}));
+  EXPECT_EQ(rig.Step(), "1 b/1/0 exited code 0 final\n2 reported 1\n");
+  rig.AckAll();
+  EXPECT_EQ(rig.Step(), "remove docker b/1/0\n");
+}
+
+TEST(Welcome, EndsOfContainersThatNobodyWantsAreToldAgain) {
+  CoreRig rig = CoreRig::Ready();
+  rig.See(Exited(Key("stale"), 7));
+  EXPECT_EQ(rig.Step(), "1 stale/1/0 exited code 7 final stop-asked\n");
+  rig.Apply(Welcoming(2));
+  EXPECT_EQ(rig.Step(), "") << "what is wanted is unknown";
+  rig.Apply(SetOf(2, kTerm, {}));
+  EXPECT_EQ(rig.Step(), "1 stale/1/0 exited code 7 final stop-asked\n2 reported 1\n");
+  rig.AckAll();
+  EXPECT_EQ(rig.Step(), "remove docker stale/1/0\n");
+}
+
+// A log that lost its end has lost the welcome too; what it gives in a newer term counts.
+TEST(Welcome, OfANewerTermCountsWhateverItsIncarnation) {
+  const Term newer{.epoch = 4, .id = 10};
+  for (const std::uint32_t incarnation : {1u, 2u, 3u}) {
+    CoreRig rig = CoreRig::Ready();
+    rig.Apply(Welcoming(2));
+    DesiredPage set = SetOf(2, kTerm, {Start("b")});
+    set.last_fact = 50;
+    rig.Apply(set);
+    rig.Step();
+    rig.See(Exited(Key("b"), 0));
+    rig.Step();
+    EXPECT_EQ(rig.Apply(Welcoming(incarnation, newer)), "welcomed") << incarnation;
+    EXPECT_EQ(rig.core().meta().incarnation, incarnation);
+    EXPECT_FALSE(rig.core().DesiredKnown());
+    EXPECT_EQ(rig.Step(), "1 b/1/0 exited code 0 final\n") << "all is told again";
+    EXPECT_EQ(rig.Apply(Welcoming(incarnation, newer)), "gap") << "only once";
+    EXPECT_EQ(rig.Apply(SetOf(incarnation, newer, {Start("b")})), "applied");
+    EXPECT_EQ(rig.Apply(Welcoming(incarnation, newer)), "duplicate");
+    EXPECT_EQ(rig.core().meta().incarnation, incarnation);
+  }
+}
+
+TEST(Welcome, OfAnOlderOrTheSameTermCountsOnlyIfItsIncarnationIsHigher) {
+  CoreRig rig = CoreRig::Ready();
+  EXPECT_EQ(rig.Apply(Welcoming(3)), "welcomed");
+  rig.Apply(SetOf(3, kTerm, {}));
+  EXPECT_EQ(rig.Apply(Welcoming(2)), "ignored");
+  EXPECT_EQ(rig.Apply(Welcoming(9, {.epoch = 2, .id = 5})), "other-term");
+  EXPECT_EQ(rig.Apply(SetOf(9, {.epoch = 2, .id = 5}, {})), "other-term");
+  EXPECT_EQ(rig.core().meta().incarnation, 3u);
+}
+
+TEST(Welcome, ASetOfALowerIncarnationInANewerTermIsOneToo) {
+  const Term newer{.epoch = 4, .id = 10};
+  CoreRig rig = CoreRig::Ready();
+  rig.Apply(Welcoming(3));
+  rig.Apply(SetOf(3, kTerm, {Start("b")}));
+  rig.Step();
+  rig.See(Status(Key("b"), LaunchState::kRunning));
+  rig.Step();
+  EXPECT_EQ(rig.Apply(SetOf(2, kTerm, {})), "ignored") << "old";
+  AssignBatch copy = Batch(30, 0, {UpToDate{}});
+  copy.incarnation = 2;
+  copy.term = newer;
+  EXPECT_EQ(rig.Apply(copy), "gap") << "the set is asked for: it says which numbers are taken";
+  DesiredPage set = SetOf(2, newer, {Start("b")});
+  set.last_fact = 40;
+  EXPECT_EQ(rig.Apply(set), "applied");
+  EXPECT_EQ(rig.core().meta().incarnation, 2u);
+  EXPECT_EQ(rig.Step(), "41 b/1/0 running\n42 reported 1\n");
+}
+
+TEST(Welcome, OfALogWhoseEpochsWentBackCountsOnceTheLogIsLookedAt) {
+  const Term older{.epoch = 2, .id = 10};
+  CoreRig rig = CoreRig::Ready();
+  EXPECT_EQ(rig.Apply(Welcoming(1, older)), "other-term");
+  EXPECT_EQ(rig.Apply(SetOf(1, older, {})), "other-term");
+  rig.core().TermIs(older);
+  EXPECT_EQ(rig.Apply(Welcoming(1, older)), "welcomed");
+  EXPECT_EQ(rig.Apply(SetOf(1, older, {})), "applied");
 }
 
 TEST(JoinRefused, OnlyForOurInstance) {
@@ -257,6 +401,61 @@ TEST(Set, TheReportWaitsForEveryEngine) {
   EXPECT_EQ(rig.Step(), "");
   rig.Observe(engine::Listed{}, "process");
   EXPECT_EQ(rig.Step(), "1 reported 1\n");
+}
+
+const EngineState& Process(CoreRig& rig) { return rig.core().engines().at("process"); }
+
+TEST(Set, TheReportLeavesAnEngineOutThatDoesNotAnswer) {
+  CoreRig rig(CoreRig::Fresh(), {"docker", "process"});
+  rig.Apply(Set(10, {}, kUp));
+  rig.Step();
+  rig.Pass(kEngineListWait * 3);
+  rig.Observe(engine::Up{"1", true}, "process");
+  EXPECT_EQ(rig.Step(), "") << "none has listed: the node would be good for nothing";
+  rig.Observe(engine::Up{"1", true});
+  rig.Observe(engine::Listed{});
+  EXPECT_EQ(rig.Step(), "");
+  EXPECT_FALSE(Process(rig).usable());
+  EXPECT_EQ(rig.core().NextDeadline(), rig.now().mono + kLeftOutBefore)
+      << "so that it is described as down before";
+  rig.Pass(kLeftOutBefore);
+  EXPECT_EQ(rig.Step(), "1 reported 1\n");
+}
+
+TEST(Set, AnEngineThatWasLeftOutIsUsableOnceNothingRunsThereThatShouldNot) {
+  CoreRig rig(CoreRig::Fresh(), {"docker", "process"});
+  rig.Apply(Set(10, {Start("wanted", 1, Spec("process"))}, kUp));
+  rig.Observe(engine::Up{"1", true});
+  rig.Observe(engine::Listed{});
+  rig.Step();
+  EXPECT_EQ(rig.core().NextDeadline(), rig.now().mono + kEngineListWait);
+  rig.Pass(kEngineListWait);
+  EXPECT_EQ(rig.Step(), "");
+  rig.Pass(kLeftOutBefore);
+  EXPECT_EQ(rig.Step(), "1 reported 1\n");
+  rig.Observe(engine::Up{"1", true}, "process");
+  rig.Observe(engine::Listed{{Status(Key("wanted"), LaunchState::kRunning),
+                              Status(Key("stale"), LaunchState::kRunning)}},
+              "process");
+  EXPECT_EQ(rig.Step(), "2 wanted/1/0 running\nstop process stale/1/0 10s\n");
+  EXPECT_FALSE(Process(rig).usable());
+  rig.Observe(engine::Changed{Exited(Key("stale"), 0)}, "process");
+  EXPECT_EQ(rig.Step(), "3 stale/1/0 exited code 0 final stop-asked\n");
+  EXPECT_TRUE(Process(rig).usable());
+}
+
+TEST(Set, AStartDoesNotTrustAnEngineThatWasLeftOutBefore) {
+  CoreRig rig = CoreRig::Ready({"docker", "process"});
+  rig.Crash();
+  rig.Step();
+  rig.Observe(engine::Up{"1", true}, "process");
+  EXPECT_FALSE(Process(rig).usable()) << "it has not listed";
+  rig.Observe(engine::Listed{{Status(Key("stale"), LaunchState::kRunning)}}, "process");
+  EXPECT_FALSE(Process(rig).usable());
+  EXPECT_EQ(rig.Step(), "stop process stale/1/0 10s\n");
+  rig.Observe(engine::Changed{Exited(Key("stale"), 0)}, "process");
+  rig.Step();
+  EXPECT_TRUE(Process(rig).usable());
 }
 
 TEST(Set, DoneAttemptsAreNotStartedAgain) {

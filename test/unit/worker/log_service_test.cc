@@ -3,6 +3,7 @@
 #include <cube/v1/logs.pb.h>
 #include <gtest/gtest.h>
 
+#include "services/worker/engine/output_log.h"
 #include "test/support/worker/loop_rig.h"
 
 namespace cube::worker {
@@ -57,6 +58,10 @@ std::string Chunk(LoopRig& rig, std::uint64_t stream, std::string bytes) {
 }
 std::string End(LoopRig& rig, std::uint64_t stream, std::optional<Error> error = {}) {
   return rig.Engine(engine::LogEnd{stream, std::move(error)});
+}
+
+Result<SavedOutput> Plain(std::string bytes) {
+  return SavedOutput(std::move(bytes), SavedOutput::Form::kPlain);
 }
 
 // Task "a" runs; "b" is not known.
@@ -118,7 +123,7 @@ TEST(Logs, RemovedLaunchesComeFirstAndFromTheirFiles) {
   later.Engine(engine::Changed{Status(Key("a", 1, 1), LaunchState::kRunning)});
   Ask(later, Open("a", 1000));
   EXPECT_EQ(later.Step({OutputListed{kStream, {Key("a", 1, 0)}}}), "read-output a/1/0\n");
-  EXPECT_EQ(later.Step({OutputRead{kStream, Key("a"), std::string("old\n")}}),
+  EXPECT_EQ(later.Step({OutputRead{kStream, Key("a"), Plain("old\n")}}),
             "publish _INBOX.me\nopen-logs 1 a/1/1\nlog-credit 1 996\n");
   Chunk(later, 1, "new\n");
   End(later, 1);
@@ -130,7 +135,7 @@ TEST(Logs, FilesKeepToTheCreditToo) {
   rig.BecomeReady();
   Ask(rig, Open("gone", 4));
   rig.Step({OutputListed{kStream, {Key("gone", 3, 0)}}});
-  rig.Step({OutputRead{kStream, Key("gone", 3, 0), std::string("0123456789")}});
+  rig.Step({OutputRead{kStream, Key("gone", 3, 0), Plain("0123456789")}});
   EXPECT_EQ(Sent(rig), "0:0123;");
   Ask(rig, Credit(3));
   EXPECT_EQ(Sent(rig), "0:0123;0:456;");
@@ -144,8 +149,27 @@ TEST(Logs, TailIsOfTheNewestLaunch) {
   Ask(rig, Open("gone", 1000, false, 0, 2));
   EXPECT_EQ(rig.Step({OutputListed{kStream, {Key("gone", 1, 0), Key("gone", 1, 1)}}}),
             "read-output gone/1/1\n");
-  rig.Step({OutputRead{kStream, Key("gone", 1, 1), std::string("a\nb\nc\nd\n")}});
+  rig.Step({OutputRead{kStream, Key("gone", 1, 1), Plain("a\nb\nc\nd\n")}});
   EXPECT_EQ(Sent(rig), "1:c\nd\n;end");
+}
+
+TEST(Logs, SavedFramesKeepStreamAndTime) {
+  LoopRig rig;
+  rig.BecomeReady();
+  Ask(rig, Open("gone", 1000));
+  rig.Step({OutputListed{kStream, {Key("gone", 1, 0)}}});
+  std::string frames;
+  engine::AppendFrame(WallFromNanos(1), false, true, "out", &frames);
+  engine::AppendFrame(WallFromNanos(2), true, true, "err", &frames);
+  rig.Step(
+      {OutputRead{kStream, Key("gone", 1, 0), SavedOutput(frames, SavedOutput::Form::kFrames)}});
+  EXPECT_EQ(Sent(rig), "0:out\n;0:err\n;end");
+  v1::LogsReply reply;
+  ASSERT_TRUE(reply.ParseFromString(rig.published().at(0).payload));
+  ASSERT_EQ(reply.chunks_size(), 2) << "one message for many lines";
+  EXPECT_FALSE(reply.chunks(0).is_stderr());
+  EXPECT_TRUE(reply.chunks(1).is_stderr());
+  EXPECT_EQ(reply.chunks(1).time_ns(), 2);
 }
 
 TEST(Logs, TailGoesToTheEngine) {

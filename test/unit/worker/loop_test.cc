@@ -306,10 +306,8 @@ TEST(Described, OncePerChange) {
   rig.Accept();
   rig.Assign(Batch(9, 0, {Welcomed{kInstance, 1}}));
   rig.Desired(Set(10, {}, kUp));
-  rig.Engine(engine::Up{"1", true});
-  EXPECT_EQ(rig.AppendedFacts().facts.size(), 1u);
-  rig.Engine(engine::Listed{});
-  EXPECT_EQ(rig.Accept(), "commit\nappend 2: reported 1;\n");
+  EXPECT_EQ(rig.Engine(engine::Up{"1", true}), "") << "what runs there is unknown";
+  EXPECT_EQ(rig.Engine(engine::Listed{}), "commit\nappend 1: described; reported 1;\n");
   rig.Accept();
   rig.Pass(seconds(5));
   EXPECT_EQ(rig.Engine(engine::Down{"away"}), "commit\nappend 3: described;\n");
@@ -321,6 +319,65 @@ TEST(Described, OncePerChange) {
   EXPECT_EQ(rig.loop().NextDeadline(), rig.now().mono + kDescribeInterval);
   rig.Pass(kDescribeInterval);
   EXPECT_EQ(rig.Step(), "commit\nappend 4: described;\n");
+}
+
+TEST(Described, AnEngineThatIsLeftOutIsDescribedAsDownBeforeTheReport) {
+  LoopRig rig({"docker", "process"});
+  rig.Step();
+  rig.Connect();
+  rig.Accept();
+  rig.Assign(Batch(9, 0, {Welcomed{kInstance, 1}}));
+  rig.Desired(Set(10, {}, kUp));
+  rig.Engine(engine::Up{"1", true});
+  rig.Engine(engine::Listed{});
+  std::string text;
+  for (Duration waited{0}; waited < seconds(20); waited += std::chrono::milliseconds(100)) {
+    rig.Pass(std::chrono::milliseconds(100));
+    text += rig.Step();
+    if (text.find("append 1") == std::string::npos) continue;
+    const FactBatch facts = rig.AppendedFacts();
+    for (const EngineDescription& e :
+         std::get<NodeDescribed>(facts.facts[0].what).description.engines) {
+      EXPECT_EQ(e.up, e.kind == "docker") << e.kind;
+    }
+    break;
+  }
+  EXPECT_NE(text.find("append 1: described;"), std::string::npos) << text;
+  EXPECT_EQ(text.find("reported"), std::string::npos) << text;
+  rig.Accept();
+  rig.Pass(kLeftOutBefore);
+  EXPECT_NE(rig.Step().find("append 2: reported 1;"), std::string::npos);
+}
+
+TEST(Welcome, AgainNumbersFactsAnewAndDescribesTheNodeAnew) {
+  LoopRig rig;
+  rig.BecomeReady();
+  rig.Assign(Batch(11, 10, {Start("a")}));
+  rig.Engine(engine::Changed{Status(Key("a"), LaunchState::kRunning)});
+  const bus::OpId before = rig.append().op;
+  AssignBatch welcome = Batch(20, 0, {Welcomed{kInstance, 2}});
+  welcome.incarnation = 2;
+  EXPECT_EQ(rig.Assign(welcome), "commit\nappend 1: a/1/0 running; described;\n");
+  EXPECT_EQ(rig.OutboxCount(), 2u);
+  EXPECT_EQ(rig.Step({FromBus{bus::Appended{before, "CUBE_FACTS", 1, false}}}), "")
+      << "an answer to facts of the older incarnation";
+  EXPECT_EQ(rig.OutboxCount(), 2u);
+  rig.Accept();
+  EXPECT_EQ(rig.OutboxCount(), 0u);
+}
+
+TEST(Welcome, AndItsAnswerInOneStepAreNotConfused) {
+  LoopRig rig;
+  rig.BecomeReady();
+  rig.Assign(Batch(11, 10, {Start("a")}));
+  rig.Engine(engine::Changed{Status(Key("a"), LaunchState::kRunning)});
+  AssignBatch welcome = Batch(20, 0, {Welcomed{kInstance, 2}});
+  welcome.incarnation = 2;
+  bus::Message message;
+  message.subscription = 1;
+  message.payload = wire::EncodeAssign(welcome);
+  rig.Step({FromBus{message}, FromBus{bus::Appended{rig.append().op, "CUBE_FACTS", 1, false}}});
+  EXPECT_EQ(rig.OutboxCount(), 2u) << "they were not accepted under their new numbers";
 }
 
 TEST(Shutdown, SaysGoodByeAndWaitsForTheOutbox) {
@@ -362,9 +419,9 @@ TEST(Restart, GoesOnWhereItWas) {
             "subscribe cube.assign.n1\nsubscribe cube.desired.n1.*\nsubscribe cube.logs.n1\n"
             "engine docker as c1/n1\n");
   EXPECT_EQ(rig.Connect(), "hello at 11\n");
+  EXPECT_EQ(rig.Engine(engine::Up{"1", true}), "");
   // Described at each start: version or capacity may have changed.
-  EXPECT_EQ(rig.Engine(engine::Up{"1", true}).substr(0, 14), "commit\nappend ");
-  EXPECT_EQ(rig.Engine(engine::Listed{}), "launch docker a/1/0\n");
+  EXPECT_EQ(rig.Engine(engine::Listed{}), "commit\nlaunch docker a/1/0\nappend 2: described;\n");
 }
 
 }  // namespace

@@ -43,8 +43,8 @@ TEST_F(OutputTest, ListsLaunchesOfAnAttemptInOrder) {
   Save(Key("web-1", 2, 10), "x");
   Save(Key("web-1", 2, 9), "x");
   Save(Key("web", 3, 0), "x");
-  std::ofstream(dir_.path() + "/web-1.2.log.new-77") << "left by a crash";
-  std::ofstream(dir_.path() + "/web-1.x.1.log") << "not ours";
+  std::ofstream(dir_.path() + "/web-1.2.frames.new-77") << "left by a crash";
+  std::ofstream(dir_.path() + "/web-1.x.1.frames") << "not ours";
   EXPECT_EQ(files_.List(TaskId::Trusted("web-1"), 0),
             (std::vector<LaunchKey>{Key("web-1", 2, 9), Key("web-1", 2, 10)}));
   EXPECT_EQ(files_.List(TaskId::Trusted("web-1"), 1), (std::vector<LaunchKey>{Key("web-1", 1, 0)}));
@@ -52,9 +52,24 @@ TEST_F(OutputTest, ListsLaunchesOfAnAttemptInOrder) {
 }
 
 TEST_F(OutputTest, ReadsWhatWasSaved) {
-  Save(Key("a", 1, 0), "hello\n");
-  EXPECT_EQ(files_.Read(Key("a", 1, 0)), "hello\n");
+  Save(Key("a", 1, 0), "2026-01-31T12:00:00.123456789Z stderr F hello\n");
+  Result<SavedOutput> saved = files_.Read(Key("a", 1, 0));
+  ASSERT_TRUE(saved);
+  const auto piece = saved->Next(100);
+  ASSERT_TRUE(piece);
+  EXPECT_EQ(piece->bytes, "hello\n");
+  EXPECT_TRUE(piece->is_stderr);
   EXPECT_EQ(files_.Read(Key("a", 1, 1)).error().code, Code::kNotFound);
+}
+
+TEST_F(OutputTest, ReadsWhatOlderWorkersHaveSaved) {
+  std::ofstream(dir_.path() + "/a.1.0.log") << "2026-01-31T12:00:00.123456789Z stderr F hello\n";
+  EXPECT_EQ(files_.List(TaskId::Trusted("a"), 0), (std::vector<LaunchKey>{Key("a", 1, 0)}));
+  Result<SavedOutput> saved = files_.Read(Key("a", 1, 0));
+  ASSERT_TRUE(saved);
+  const auto piece = saved->Next(100);
+  ASSERT_TRUE(piece);
+  EXPECT_EQ(piece->bytes, "2026-01-31T12:00:00.123456789Z stderr F hello\n") << "as it was printed";
 }
 
 TEST_F(OutputTest, PrunesByAgeThenBySize) {

@@ -282,7 +282,8 @@ void Core::Vanish(const LaunchKey& key, WallTime when) {
   Entry* entry = Find(key);
   if (entry == nullptr) return;
   // Our own removal, told by its event or by its answer, whichever comes first.
-  if (entry->dropping) return OnStartFailed(key, {Code::kAborted, "stopped before it started", {}});
+  if (entry->dropping)
+    return OnStartFailed(key, {Code::kAborted, "stopped before it started", {}}, -1);
   if (entry->status.state != LaunchState::kExited) {
     entry->status.state = LaunchState::kExited;
     entry->status.cause = ExitCause::kVanished;
@@ -340,7 +341,9 @@ void Core::StartLaunching(Entry& entry, LaunchRequest request, bool look_first) 
   handlers.on_started = [this, key](std::optional<Container> container, const std::string& id) {
     OnStarted(key, std::move(container), id);
   };
-  handlers.on_failed = [this, key](const Error& error) { OnStartFailed(key, error); };
+  handlers.on_failed = [this, key](const Error& error, std::int32_t exit_code) {
+    OnStartFailed(key, error, exit_code);
+  };
   entry.launching = std::make_unique<Launching>(Launching::Parts{loop_, session_, pulls_, slots_},
                                                 std::move(request), std::move(handlers));
   // Before the first list nobody knows what exists; the list begins it.
@@ -365,12 +368,12 @@ void Core::OnStarted(const LaunchKey& key, std::optional<Container> container,
   if (entry->stale) Refresh(key);
 }
 
-void Core::OnStartFailed(const LaunchKey& key, const Error& error) {
+void Core::OnStartFailed(const LaunchKey& key, const Error& error, std::int32_t exit_code) {
   Entry* entry = Find(key);
   if (entry == nullptr) return;
   entry->status.state = LaunchState::kExited;
   entry->status.cause = ExitCause::kStartFailed;
-  entry->status.exit_code = -1;
+  entry->status.exit_code = exit_code;
   entry->status.failure = error.code;
   entry->status.detail = error.message;
   entry->status.finished_at = WallNow();

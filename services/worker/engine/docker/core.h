@@ -98,7 +98,7 @@ class Core {
   // launching
   void StartLaunching(Entry& entry, LaunchRequest request, bool look_first);
   void OnStarted(const LaunchKey& key, std::optional<Container> container, const std::string& id);
-  void OnStartFailed(const LaunchKey& key, const Error& error);
+  void OnStartFailed(const LaunchKey& key, const Error& error, std::int32_t exit_code);
 
   // stopping (core_stop.cc)
   void BeginStop(Entry& entry);

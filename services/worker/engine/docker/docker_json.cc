@@ -7,8 +7,6 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
-#include "shared/base/base32.h"
-
 namespace cube::engine::docker {
 namespace {
 
@@ -16,8 +14,7 @@ using nlohmann::json;
 
 // Longest part of a foreign text that is quoted in an error.
 constexpr std::size_t kQuotedBytesMax = 512;
-constexpr int kClusterDigits = 7;  // base32, of the cluster id's hash in a container's name
-constexpr int kSignalBase = 128;   // exit code of "ended by signal n" is 128 + n
+constexpr int kSignalBase = 128;  // exit code of "ended by signal n" is 128 + n
 constexpr int kSignalMax = 64;
 
 // Never throws; a discarded value where the text is not JSON.
@@ -163,17 +160,6 @@ std::optional<Identity> IdentityOf(const Labels& labels, const Owner& owner) {
   const auto cycle = Number<std::uint64_t>(placement.substr(colon + 1));
   if (!term_id || !cycle) return std::nullopt;
   return Identity{{*task, *attempt, *launch}, {*term_id, *cycle}};
-}
-
-std::string ContainerName(const Owner& owner, const LaunchKey& key) {
-  // FNV-1a: the same on every machine and in every release, unlike std::hash.
-  std::uint64_t hash = 0xcbf29ce484222325ULL;
-  for (const char c : owner.cluster) {
-    hash ^= static_cast<std::uint8_t>(c);
-    hash *= 0x100000001b3ULL;
-  }
-  return fmt::format("cube-{}-{}-{}-{}", key.task.str(), key.attempt, key.launch,
-                     Base32(hash, kClusterDigits));
 }
 
 std::string ApiVersion::Text() const { return fmt::format("{}.{}", major_number, minor_number); }

@@ -38,10 +38,6 @@ struct Identity {
 // container is never touched.
 [[nodiscard]] std::optional<Identity> IdentityOf(const Labels& labels, const Owner& owner);
 
-// "cube-<task>-<attempt>-<launch>-<hash of the cluster id>": unique on an engine that several
-// clusters share, and computed from the launch alone, so that a lost answer can be looked up.
-[[nodiscard]] std::string ContainerName(const Owner& owner, const LaunchKey& key);
-
 // ---- versions -----------------------------------------------------------------------------
 
 struct ApiVersion {

@@ -25,8 +25,6 @@ constexpr int kBadRequest = 400;
 constexpr int kNotFound = 404;
 constexpr int kConflict = 409;
 // What the engine notes as exit code of a container whose program could not be started.
-constexpr int kExitNotExecutable = 126;
-constexpr int kExitNoSuchProgram = 127;
 
 // Whether some process of this host listens on the port. Only a hint: the network of the engine
 // may be another one.
@@ -83,7 +81,8 @@ Launching::~Launching() {
 Error Launching::Aborted() { return {Code::kAborted, "stopped before it started", {}}; }
 
 std::string Launching::NameTarget(std::string_view tail) const {
-  const std::string name = id_.empty() ? ContainerName(parts_.session.owner(), request_.key) : id_;
+  const std::string name =
+      id_.empty() ? ContainerName(parts_.session.owner().cluster, request_.key) : id_;
   return fmt::format("/containers/{}{}", name, tail);
 }
 
@@ -138,8 +137,8 @@ void Launching::Pull() {
 void Launching::Create() {
   parts_.slots.Take(this, [this] {
     if (done_) return;
-    const std::string target = fmt::format("/containers/create?name={}",
-                                           ContainerName(parts_.session.owner(), request_.key));
+    const std::string target = fmt::format(
+        "/containers/create?name={}", ContainerName(parts_.session.owner().cluster, request_.key));
     LaunchRequest request = request_;
     auto spec = std::make_shared<TaskSpec>(*request.spec);
     spec->image = image_->full;
@@ -205,7 +204,7 @@ void Launching::OnLookedUp(Result<HttpResponse> answer) {
     if (discarding_) return Fail(*discarding_);
     return Fail({Code::kConflict,
                  fmt::format("the name {} is taken by a container that is not this launch's",
-                             ContainerName(parts_.session.owner(), request_.key)),
+                             ContainerName(parts_.session.owner().cluster, request_.key)),
                  {}});
   }
   id_ = container->id;
@@ -255,15 +254,18 @@ void Launching::Inspect() {
 void Launching::OnStartRefused(int status, std::string text) {
   if (status == kNotFound)
     return Fail({Code::kUnavailable, "somebody removed the container before it started", {}});
-  if (status == kBadRequest) return Discard({Code::kInvalid, std::move(text), "command"});
   busy_ = true;
   parts_.session.Call("GET", NameTarget("/json"), {}, kInspectTimeout,
-                      [this, text = std::move(text)](Result<HttpResponse> answer) {
+                      [this, status, text = std::move(text)](Result<HttpResponse> answer) {
                         busy_ = false;
                         if (!answer) return Retry(answer.error().message);
                         const auto container = DecodeContainer(answer->body);
                         if (container && (container->exit_code == kExitNotExecutable ||
-                                          container->exit_code == kExitNoSuchProgram))
+                                          container->exit_code == kExitNoSuchCommand)) {
+                          exit_code_ = container->exit_code;
+                          return Discard({Code::kInvalid, text, "command"});
+                        }
+                        if (status == kBadRequest)
                           return Discard({Code::kInvalid, text, "command"});
                         CheckPorts(text);
                       });
@@ -335,7 +337,7 @@ void Launching::Fail(Error error) {
   done_ = true;
   parts_.slots.Give(this);
   if (ticket_) parts_.pulls.Leave(*std::exchange(ticket_, std::nullopt));
-  handlers_.on_failed(std::move(error));
+  handlers_.on_failed(std::move(error), exit_code_);
 }
 
 void Launching::Finish(std::optional<Container> container) {

@@ -47,8 +47,8 @@ class Launching {
     std::function<void(LaunchState, const std::string& detail, const std::string& id)> on_progress;
     // It was started, and this is what it is now; nothing if it is gone already.
     std::function<void(std::optional<Container>, const std::string& id)> on_started;
-    // It was not started, and nothing of it is left.
-    std::function<void(Error)> on_failed;
+    // It was not started, and nothing of it is left. `exit_code`: see LaunchStatus.
+    std::function<void(Error, std::int32_t exit_code)> on_failed;
   };
 
   Launching(Parts parts, LaunchRequest request, Handlers handlers);
@@ -104,6 +104,7 @@ class Launching {
   bool busy_ = false;  // an exchange is under way
   bool done_ = false;
   std::optional<Error> discarding_;  // it failed for this reason; the container must go
+  std::int32_t exit_code_ = -1;      // with that
   int tries_ = 0;
 };
 

@@ -89,35 +89,6 @@ void LogFrames::Finish(const std::function<void(LogPiece)>& give) {
   if (!broken_ && !piece_.bytes.empty()) Give(give);
 }
 
-void OutputTail::Add(std::string_view bytes) {
-  if (bytes.size() > bytes_max_) {
-    const std::size_t skip = bytes.size() - bytes_max_;
-    dropped_ = true;
-    at_line_start_ = bytes[skip - 1] == '\n';
-    kept_.assign(bytes.substr(skip));
-    return;
-  }
-  kept_.append(bytes);
-  if (kept_.size() > 2 * bytes_max_) Drop(bytes_max_);
-}
-
-void OutputTail::Drop(std::size_t keep) {
-  if (kept_.size() <= keep) return;
-  const std::size_t skip = kept_.size() - keep;
-  dropped_ = true;
-  at_line_start_ = kept_[skip - 1] == '\n';
-  kept_.erase(0, skip);
-}
-
-std::string OutputTail::Text() const {
-  OutputTail copy = *this;
-  copy.Drop(bytes_max_);
-  if (!copy.dropped_ || copy.at_line_start_) return std::move(copy.kept_);
-  const std::size_t end = copy.kept_.find('\n');
-  if (end != std::string::npos && end + 1 < copy.kept_.size()) copy.kept_.erase(0, end + 1);
-  return std::move(copy.kept_);
-}
-
 Result<void> LineBuffer::Add(std::string_view bytes,
                              const std::function<void(std::string_view)>& give) {
   while (!bytes.empty()) {

@@ -52,22 +52,6 @@ class LogFrames {
   LogPiece piece_;               // being gathered; `time` lasts for the whole entry
 };
 
-// Keeps the last `bytes_max` bytes of what is added; Text begins after a line's end if bytes
-// were dropped and there is one.
-class OutputTail {
- public:
-  explicit OutputTail(std::size_t bytes_max) : bytes_max_(bytes_max) {}
-  void Add(std::string_view bytes);
-  [[nodiscard]] std::string Text() const;
-
- private:
-  std::size_t bytes_max_;
-  bool dropped_ = false;
-  bool at_line_start_ = true;  // the first kept byte begins a line
-  std::string kept_;           // at most twice bytes_max_, so that dropping is cheap
-  void Drop(std::size_t keep);
-};
-
 // Cuts a stream into lines. Lines above kLineBytesMax are an error: the peer is not what it says.
 class LineBuffer {
  public:

@@ -11,6 +11,8 @@
 #include <memory>
 #include <utility>
 
+#include "services/worker/engine/output_log.h"
+
 namespace cube::engine::docker {
 namespace {
 
@@ -101,33 +103,44 @@ void FetchOutputTail(Session& session, const std::string& container_id, bool tty
                      std::size_t bytes_max,
                      std::function<void(Result<std::optional<std::string>>)> done) {
   struct Reading {
-    LogFrames frames;
-    OutputTail tail;
+    explicit Reading(bool tty) : pieces(FormatOf(tty), /*timestamps=*/true) {}
+    LogFrames pieces;
+    LineFramer framers[2] = {LineFramer(/*is_stderr=*/false), LineFramer(/*is_stderr=*/true)};
+    WallTime time;
+    std::string frames;
     bool broken = false;
   };
-  auto reading = std::make_shared<Reading>(
-      Reading{LogFrames(FormatOf(tty), /*timestamps=*/false), OutputTail(bytes_max)});
+  auto reading = std::make_shared<Reading>(tty);
   HttpStream stream;
-  const auto add = [reading](LogPiece piece) { reading->tail.Add(piece.bytes); };
+  const auto add = [reading, bytes_max](const LogPiece& piece) {
+    Reading& r = *reading;
+    r.time = piece.time;
+    r.framers[piece.is_stderr ? 1 : 0].Add(piece.time, piece.bytes, &r.frames);
+    // At most twice as many, so that dropping is cheap.
+    if (r.frames.size() > 2 * bytes_max) {
+      r.frames = std::string(TailFrames(r.frames, bytes_max));
+    }
+  };
   stream.on_bytes = [reading, add](std::string_view bytes) {
     // What cannot be decoded ends the output there; what came before is kept.
-    if (!reading->broken) reading->broken = !reading->frames.Add(bytes, add);
+    if (!reading->broken) reading->broken = !reading->pieces.Add(bytes, add);
     return true;
   };
-  stream.done = [reading, add, done = std::move(done)](Result<HttpResponse> answer) {
+  stream.done = [reading, add, bytes_max, done = std::move(done)](Result<HttpResponse> answer) {
     if (!answer) return done(Fail(Code::kUnavailable, answer.error().message));
     if (answer->status != kStatusOk) return done(std::optional<std::string>());
-    reading->frames.Finish(add);
-    done(std::optional<std::string>(reading->tail.Text()));
+    reading->pieces.Finish(add);
+    for (LineFramer& framer : reading->framers) framer.Finish(reading->time, &reading->frames);
+    done(std::string(TailFrames(reading->frames, bytes_max)));
   };
-  session.Stream(
-      {.method = "GET",
-       .target = fmt::format("/containers/{}/logs?stdout=1&stderr=1&tail=all", container_id),
-       .body = {},
-       .headers = {},
-       .timeout = Duration{0},
-       .silence_max = kSilenceMax},
-      std::move(stream));
+  session.Stream({.method = "GET",
+                  .target = fmt::format(
+                      "/containers/{}/logs?stdout=1&stderr=1&timestamps=1&tail=all", container_id),
+                  .body = {},
+                  .headers = {},
+                  .timeout = Duration{0},
+                  .silence_max = kSilenceMax},
+                 std::move(stream));
 }
 
 Result<void> WriteWhole(const std::string& path, const std::string& bytes) {

@@ -42,6 +42,10 @@
 
 namespace cube::engine::process {
 
+// The output file is set aside as output.1 when it has grown past this: with it, 20 MiB a launch at
+// most (and one frame).
+inline constexpr std::size_t kOutputBytesMax = 10u << 20;
+
 inline constexpr char kLaunchesFolder[] = "launches";
 inline constexpr char kNewPrefix[] = ".new-";
 inline constexpr char kLaunchFile[] = "launch.json";
@@ -108,9 +112,14 @@ enum class Phase : std::uint8_t {
   kStartFailed,
   kVanished
 };
+// Of a command that cannot be executed, or is not there: as shells have it.
+inline constexpr std::int32_t kValueNotExecutable = 126;
+inline constexpr std::int32_t kValueNoSuchCommand = 127;
 struct StatusRecord {
   Phase phase = Phase::kRunning;
-  std::int32_t value = 0;  // kExited: exit code; kSignaled, kOutOfMemory: 128 + signal or exit code
+  // kExited: exit code; kSignaled, kOutOfMemory: 128 + signal or exit code; kStartFailed: one
+  // of the above if the command is at fault, else 0.
+  std::int32_t value = 0;
   Code failure = Code::kInternal;  // kStartFailed only
   WallTime started_at;
   WallTime finished_at;

@@ -159,8 +159,9 @@ void Launches::Conclude(Entry& entry, const std::string& how, bool seen) {
   } else {
     if (status->phase != Phase::kStartFailed) TakeRunning(entry, *status);
     entry.status.cause = CauseOf(status->phase);
-    const bool has_code =
-        entry.status.cause != ExitCause::kStartFailed && entry.status.cause != ExitCause::kVanished;
+    const bool has_code = entry.status.cause == ExitCause::kStartFailed
+                              ? status->value > 0
+                              : entry.status.cause != ExitCause::kVanished;
     entry.status.exit_code = has_code ? status->value : -1;
     entry.status.detail = status->detail;
     entry.status.finished_at = status->finished_at;

@@ -87,15 +87,16 @@ void Launches::Follow(const LaunchKey& key) {
 
 Result<void> Launches::SaveOutput(const Entry& entry, const std::string& path,
                                   std::size_t bytes_max) {
-  // Frames are longer than what they hold, so the current file may not have enough.
   constexpr std::size_t kFileBytesMax = kOutputBytesMax + (1u << 20);
   std::string frames;
   auto current = ReadFile(entry.folder + '/' + kOutputFile, kFileBytesMax);
   if (current) frames = std::move(*current);
-  std::string payload = TailPayload(frames, bytes_max);
-  auto old = ReadFile(entry.folder + '/' + kOldOutputFile, kFileBytesMax);
-  if (old && payload.size() < bytes_max) payload = TailPayload(*old + frames, bytes_max);
-  if (auto saved = WriteFileAtomic(path, payload, 0600, true); !saved) {
+  if (frames.size() < bytes_max) {
+    auto old = ReadFile(entry.folder + '/' + kOldOutputFile, kFileBytesMax);
+    if (old) frames.insert(0, *old);
+  }
+  const std::string tail(TailFrames(frames, bytes_max));
+  if (auto saved = WriteFileAtomic(path, tail, 0600, true); !saved) {
     return Annotate(saved.error(), "saving the output of " + FolderName(entry.record.key));
   }
   return {};

@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "services/worker/engine/engine.h"
-#include "services/worker/engine/process/output_log.h"
+#include "services/worker/engine/output_log.h"
 #include "services/worker/engine/process/posix_files.h"
 
 namespace cube::engine::process {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "services/worker/engine/output_log.h"
 #include "shared/base/check.h"
 
 namespace cube::engine {
@@ -263,15 +264,14 @@ void SimEngine::DoRemove(const LaunchKey& key, const std::string& path, std::siz
   if (launching || container->status.state != LaunchState::kExited)
     return sink_(OpFailed{key, {Code::kPrecondition, "the launch has not ended", {}}});
   if (!path.empty() && bytes > 0 && machine_->options_.save) {
-    std::string text;
-    for (const SimMachine::Line& line : container->output) text += line.bytes;
-    if (text.size() > bytes) {
-      std::size_t begin = text.size() - bytes;
-      const std::size_t end = text[begin - 1] == '\n' ? begin - 1 : text.find('\n', begin);
-      if (end != std::string::npos && end + 1 < text.size()) begin = end + 1;
-      text.erase(0, begin);
+    std::string frames;
+    for (const SimMachine::Line& line : container->output) {
+      LineFramer framer(line.is_stderr);
+      framer.Add(line.time, line.bytes, &frames);
+      framer.Finish(line.time, &frames);
     }
-    if (const auto saved = machine_->options_.save(path, text); !saved)
+    const std::string tail(TailFrames(frames, bytes));
+    if (const auto saved = machine_->options_.save(path, tail); !saved)
       return sink_(OpFailed{key, saved.error()});
   }
   machine_->containers_.erase(name);

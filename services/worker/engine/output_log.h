@@ -1,5 +1,6 @@
-// The format of a launch's output file, one frame a line, readable as it is (it is the log format
-// of the Kubernetes container runtime interface, so that tools exist for it):
+// The format of output in files, of launches that run (engine `process`) and of removed ones (every
+// engine): one frame a line, readable as it is (it is the log format of the Kubernetes container
+// runtime interface, so that tools exist for it):
 //
 //   2026-01-31T12:00:00.123456789Z stdout F the line\n
 //
@@ -15,15 +16,12 @@
 
 #include "shared/base/time.h"
 
-namespace cube::engine::process {
+namespace cube::engine {
 
 // Longest payload of one frame, as in that format's other writers.
 inline constexpr std::size_t kFrameBytesMax = 16u << 10;
 // "<time> stdout F ": time with nine digits (30), stream (6), tag (1), spaces (3).
 inline constexpr std::size_t kFrameHeaderBytes = 40;
-// The file is set aside as output.1 when it has grown past this: with it, 20 MiB a launch at most
-// (and one frame).
-inline constexpr std::size_t kOutputBytesMax = 10u << 20;
 
 // Appends one frame to `out`. `payload` has no line feed and at most kFrameBytesMax bytes.
 void AppendFrame(WallTime time, bool is_stderr, bool full, std::string_view payload,
@@ -45,9 +43,9 @@ struct Frame {
 [[nodiscard]] std::size_t TailOffset(std::string_view bytes, std::int64_t lines,
                                      std::int64_t* missing);
 
-// The printed bytes alone: the last frames that together have at most `bytes_max`, or the end of
-// the last frame if it alone is larger.
-[[nodiscard]] std::string TailPayload(std::string_view frames, std::size_t bytes_max);
+// The last whole frames that together have at most `bytes_max` bytes as they stand here, headers
+// included.
+[[nodiscard]] std::string_view TailFrames(std::string_view frames, std::size_t bytes_max);
 
 // Cuts one stream into frames. Not thread-safe; one for each of stdout and stderr.
 class LineFramer {
@@ -63,4 +61,4 @@ class LineFramer {
   std::string waiting_;
 };
 
-}  // namespace cube::engine::process
+}  // namespace cube::engine

@@ -1,9 +1,10 @@
+#include "services/worker/engine/output_log.h"
+
 #include <gtest/gtest.h>
 
-#include "services/worker/engine/process/output_log.h"
 #include "shared/base/random.h"
 
-namespace cube::engine::process {
+namespace cube::engine {
 namespace {
 
 constexpr std::int64_t kNoon = 1'769'860'800'123'456'789;  // 2026-01-31T12:00:00.123456789Z
@@ -12,6 +13,18 @@ std::string Line(std::string_view text, bool is_stderr = false, bool full = true
   std::string out;
   AppendFrame(WallFromNanos(kNoon), is_stderr, full, text, &out);
   return out;
+}
+
+std::string Payload(std::string_view frames) {
+  std::string payload;
+  for (std::size_t end = 0; !frames.empty(); frames.remove_prefix(end + 1)) {
+    end = frames.find('\n');
+    const auto frame = ParseFrame(frames.substr(0, end));
+    if (!frame) return "no frame: " + std::string(frames);
+    payload += frame->payload;
+    if (frame->full) payload += '\n';
+  }
+  return payload;
 }
 
 TEST(OutputLogTest, FrameIsReadable) {
@@ -57,7 +70,7 @@ TEST(OutputLogTest, FramerKeepsEveryByte) {
       at += size;
     }
     framer.Finish(WallFromNanos(kNoon), &frames);
-    ASSERT_EQ(TailPayload(frames, text.size()), text);
+    ASSERT_EQ(Payload(frames), text);
   }
 }
 
@@ -84,16 +97,22 @@ TEST(OutputLogTest, TailCountsLinesNotFrames) {
   EXPECT_EQ(TailOffset("\n\n", 1, &missing), 1u);
 }
 
-TEST(OutputLogTest, TailPayloadBeginsAtALine) {
-  const std::string all = Line("one") + Line("two") + Line("three", true);
-  EXPECT_EQ(TailPayload(all, 100), "one\ntwo\nthree\n");
-  EXPECT_EQ(TailPayload(all, 14), "one\ntwo\nthree\n");
-  EXPECT_EQ(TailPayload(all, 13), "two\nthree\n");
-  EXPECT_EQ(TailPayload(all, 6), "three\n");
-  EXPECT_EQ(TailPayload(all, 3), "ee\n");  // not even one line fits
-  EXPECT_EQ(TailPayload(all, 0), "");
-  EXPECT_EQ(TailPayload("", 5), "");
+TEST(OutputLogTest, TailFramesAreWhole) {
+  const std::string one = Line("one");
+  const std::string two = Line("two", true);
+  const std::string three = Line("three", true, false);
+  const std::string all = one + two + three;
+  EXPECT_EQ(TailFrames(all, all.size()), all);
+  EXPECT_EQ(TailFrames(all, all.size() - 1), two + three);
+  EXPECT_EQ(TailFrames(all, two.size() + three.size()), two + three);
+  EXPECT_EQ(TailFrames(all, two.size() + three.size() - 1), three);
+  EXPECT_EQ(TailFrames(all, 3), "") << "not even one fits";
+  EXPECT_EQ(TailFrames(all, 0), "");
+  EXPECT_EQ(TailFrames("", 5), "");
+  EXPECT_EQ(TailFrames("half a frame", 5), "");
+  EXPECT_EQ(TailFrames(one + "half", 1000), one);
+  EXPECT_EQ(TailFrames(one + two + "half", two.size()), two);
 }
 
 }  // namespace
-}  // namespace cube::engine::process
+}  // namespace cube::engine

@@ -1,10 +1,10 @@
-#include "services/worker/engine/process/output_log.h"
+#include "services/worker/engine/output_log.h"
 
 #include <ctime>
 
 #include "shared/base/check.h"
 
-namespace cube::engine::process {
+namespace cube::engine {
 namespace {
 
 constexpr std::size_t kTimeBytes = 30;
@@ -96,33 +96,11 @@ std::size_t TailOffset(std::string_view bytes, std::int64_t lines, std::int64_t*
   return begin;
 }
 
-std::string TailPayload(std::string_view frames, std::size_t bytes_max) {
-  std::size_t end = frames.rfind('\n');
-  std::size_t begin = end == std::string_view::npos ? frames.size() : end + 1;
-  std::size_t total = 0;
-  while (end != std::string_view::npos && total <= bytes_max) {
-    const std::size_t before = end == 0 ? std::string_view::npos : frames.rfind('\n', end - 1);
-    const std::size_t start = before == std::string_view::npos ? 0 : before + 1;
-    const std::size_t already = total;
-    if (const auto frame = ParseFrame(frames.substr(start, end - start))) {
-      total += frame->payload.size() + (frame->full ? 1 : 0);
-    }
-    if (total > bytes_max && already > 0) break;
-    begin = start;
-    end = before;
-  }
-  std::string payload;
-  while (begin < frames.size()) {
-    const auto line_end = frames.find('\n', begin);
-    if (line_end == std::string_view::npos) break;
-    if (const auto frame = ParseFrame(frames.substr(begin, line_end - begin))) {
-      payload += frame->payload;
-      if (frame->full) payload += '\n';
-    }
-    begin = line_end + 1;
-  }
-  if (payload.size() > bytes_max) payload.erase(0, payload.size() - bytes_max);
-  return payload;
+std::string_view TailFrames(std::string_view frames, std::size_t bytes_max) {
+  frames = frames.substr(0, frames.rfind('\n') + 1);  // what is still being written has no end
+  if (frames.size() <= bytes_max) return frames;
+  // The line feed before the first byte that may stay, or the next one.
+  return frames.substr(frames.find('\n', frames.size() - bytes_max - 1) + 1);
 }
 
 void LineFramer::Add(WallTime time, std::string_view bytes, std::string* out) {
@@ -157,4 +135,4 @@ void LineFramer::Finish(WallTime time, std::string* out) {
   waiting_.clear();
 }
 
-}  // namespace cube::engine::process
+}  // namespace cube::engine
