@@ -43,6 +43,7 @@ Applied WorkerCore::Welcome(std::uint32_t incarnation, const std::string& cluste
     if (!a.last_fact) continue;
     const std::uint64_t number = Put({WallTime{}, *a.last_fact});
     if (a.done) a.final_fact = number;
+    if (a.health && !a.done) Put({WallTime{}, *a.health});
     Touch(a);
   }
   if (!engines_started) Begin();
