@@ -3,10 +3,12 @@
 #include <cstdlib>
 
 #include "services/worker/engine/docker/docker_engine.h"
+#include "services/worker/engine/probe/socket_prober.h"
 #include "services/worker/engine/process/process_engine.h"
 #include "services/worker/engine/sim/sim_driver.h"
 #include "services/worker/log_service.h"
 #include "shared/base/check.h"
+#include "shared/domain/rules.h"
 #include "shared/runtime/files.h"
 
 namespace cube::worker {
@@ -21,8 +23,10 @@ Engines& Engines::operator=(Engines&&) noexcept = default;
 Engines::~Engines() = default;
 
 Result<Engines> Engines::Make(const std::vector<std::string>& kinds, const std::string& node_dir,
-                              const std::function<void(FromEngine)>& sink) {
+                              const std::function<void(FromEngine)>& sink,
+                              const engine::ProbeSink& probed) {
   Engines engines;
+  CUBE_TRY(engines.sockets_, engine::SocketProber::Make(probed));
   for (const std::string& kind : kinds) {
     engine::Sink to = [sink, kind](engine::Event event) { sink({kind, std::move(event)}); };
     if (kind == "docker") {
@@ -41,8 +45,9 @@ Result<Engines> Engines::Make(const std::vector<std::string>& kinds, const std::
     } else if (kind == "sim") {
       // Its launches live as long as this process: nothing really runs.
       engines.simulation_ = std::make_unique<Simulation>();
-      engines.engines_[kind] = engines.simulation_->driver.MakeEngine(
-          std::make_shared<engine::SimMachine>(), std::move(to));
+      const auto machine = std::make_shared<engine::SimMachine>();
+      engines.engines_[kind] = engines.simulation_->driver.MakeEngine(machine, std::move(to));
+      engines.simulated_ = engines.simulation_->driver.MakeProber(machine, probed);
     } else {
       return Fail(Code::kUnsupported, "this build has no engine '" + kind + "'", "--engine");
     }
@@ -69,6 +74,11 @@ void Engines::Call(EngineCall& call, const OutputFiles& output) {
   } else if (const auto* list = std::get_if<ListCall>(&call)) {
     Of(list->engine).List();
   }
+}
+
+void Engines::Call(ProbeCall& call) {
+  const bool simulated = call.engine == kEngineSim && simulated_ != nullptr;
+  (simulated ? *simulated_ : *sockets_).Start(std::move(call.request));
 }
 
 void Engines::Call(OpenLogs& call) {

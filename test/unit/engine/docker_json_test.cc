@@ -223,6 +223,7 @@ TEST(DockerCreate, CarriesTheWholeSpec) {
   EXPECT_EQ(body["User"], "1000:1000");
   EXPECT_EQ(body["WorkingDir"], "/srv");
   EXPECT_EQ(body["StopSignal"], "SIGINT");
+  EXPECT_EQ(body["Healthcheck"]["Test"], nlohmann::json::array({"NONE"}));
   const auto& host = body["HostConfig"];
   EXPECT_EQ(host["NanoCpus"], 1'500'000'000);
   EXPECT_EQ(host["Memory"], 64 << 20);

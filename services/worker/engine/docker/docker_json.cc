@@ -365,6 +365,8 @@ std::string EncodeCreate(const Owner& owner, const LaunchRequest& request) {
   if (!spec.user.empty()) body["User"] = spec.user;
   if (!spec.workdir.empty()) body["WorkingDir"] = spec.workdir;
   if (!spec.stop_signal.empty()) body["StopSignal"] = spec.stop_signal;
+  // Checks are the worker's: one that the image brings would be run for nobody.
+  body["Healthcheck"]["Test"] = json::array({"NONE"});
   json env = json::array();
   for (const auto& [name, value] : spec.env) env.push_back(name + "=" + value);
   if (!env.empty()) body["Env"] = env;

@@ -65,6 +65,29 @@ class SimDriver::Driven final : public Engine {
   std::unique_ptr<SimEngine> engine_;
 };
 
+class SimDriver::DrivenProber final : public Prober {
+ public:
+  DrivenProber(SimDriver& driver, std::shared_ptr<SimMachine> machine, ProbeSink sink)
+      : driver_(driver),
+        machine_(std::move(machine)),
+        prober_(std::make_unique<SimProber>(machine_, std::move(sink))) {}
+  ~DrivenProber() override {
+    const std::lock_guard lock(driver_.mutex_);
+    prober_.reset();
+  }
+  void Start(ProbeRequest request) override {
+    const std::lock_guard lock(driver_.mutex_);
+    machine_->Advance(RealNow());  // its delay begins now
+    prober_->Start(std::move(request));
+    driver_.Schedule(machine_);
+  }
+
+ private:
+  SimDriver& driver_;
+  const std::shared_ptr<SimMachine> machine_;
+  std::unique_ptr<SimProber> prober_;
+};
+
 SimDriver::SimDriver() : thread_([this] { Run(); }) {}
 
 SimDriver::~SimDriver() {
@@ -82,6 +105,14 @@ std::unique_ptr<Engine> SimDriver::MakeEngine(const std::shared_ptr<SimMachine>&
   machines_.emplace(machine.get(), machine);
   machine->Advance(RealNow());
   return std::make_unique<Driven>(*this, machine, std::move(sink));
+}
+
+std::unique_ptr<Prober> SimDriver::MakeProber(const std::shared_ptr<SimMachine>& machine,
+                                              ProbeSink sink) {
+  const std::lock_guard lock(mutex_);
+  machines_.emplace(machine.get(), machine);
+  machine->Advance(RealNow());
+  return std::make_unique<DrivenProber>(*this, machine, std::move(sink));
 }
 
 void SimDriver::With(const std::shared_ptr<SimMachine>& machine,

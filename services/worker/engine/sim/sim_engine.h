@@ -30,13 +30,18 @@ struct SimBehaviour {
   std::optional<Duration> stop = Duration{0};     // obeys the stop signal after so long; or never
   std::optional<Error> start_failure;             // instead of running
   std::string out, err;                           // printed when it starts
+  // What its checks find, at times counted from its start.
+  std::optional<Duration> serves_from = Duration{0};  // nothing: never
+  std::optional<Duration> serves_until;               // nothing: as long as it runs
+  Duration answers_after{0};                          // a check takes so long
 };
 using SimScript = std::function<SimBehaviour(const LaunchRequest&)>;
 
 // Reads the labels sim.pull, sim.start, sim.run, sim.stop (durations; sim.stop may be "never"),
 // sim.exit (a number or "oom"), sim.fail (a text: the start fails with kInvalid),
 // sim.unavailable (a text: it fails with kUnavailable), sim.out, sim.err, and sim.print-env (the
-// name of a variable whose value it prints). What cannot be read is ignored.
+// name of a variable whose value it prints); for checks sim.serves-from (a duration or "never"),
+// sim.serves-until and sim.answers-after (durations). What cannot be read is ignored.
 [[nodiscard]] SimBehaviour BehaviourFromLabels(const LaunchRequest& request);
 
 class SimEngine;
@@ -65,6 +70,16 @@ class SimMachine {
   // Somebody else removes the container, or kills it with an exit code.
   void Vanish(const LaunchKey& key);
   void Exit(const LaunchKey& key, ExitCause cause, std::int32_t exit_code);
+
+  // ---- for checks (sim_prober.h)
+  struct Answering {
+    bool serves = false;
+    std::string says;  // if it does not
+    Duration after{0};
+  };
+  [[nodiscard]] Answering AnswerOf(const LaunchKey& key) const;
+  // Runs `task` in an Advance after this time.
+  void Later(Duration delay, std::function<void()> task) { After(delay, std::move(task)); }
 
   // ---- for invariants: every container there is, whoever owns it
   struct Seen {
