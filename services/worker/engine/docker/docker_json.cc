@@ -317,6 +317,33 @@ Result<std::string> DecodeCreated(std::string_view body) {
   return id;
 }
 
+std::string EncodeExec(const ExecRequest& request, const std::string& variable) {
+  json body = json::object();
+  body["AttachStdin"] = request.input;
+  body["AttachStdout"] = true;
+  body["AttachStderr"] = true;
+  body["Tty"] = false;
+  body["Cmd"] = request.command;
+  if (!request.user.empty()) body["User"] = request.user;
+  if (!request.workdir.empty()) body["WorkingDir"] = request.workdir;
+  json env = json::array();
+  for (const auto& [name, value] : request.env) env.push_back(name + "=" + value);
+  if (!variable.empty()) env.push_back(variable);
+  if (!env.empty()) body["Env"] = env;
+  return Dump(body);
+}
+
+Result<ExecState> DecodeExec(std::string_view body) {
+  const json document = Parse(body);
+  if (!At(document, "Running").is_boolean()) return Garbage("state of a command", body);
+  ExecState state;
+  state.running = Flag(At(document, "Running"));
+  state.pid = Integer(At(document, "Pid"));
+  if (const json& code = At(document, "ExitCode"); code.is_number_integer())
+    state.exit_code = static_cast<std::int32_t>(std::clamp<std::int64_t>(Integer(code), -1, 255));
+  return state;
+}
+
 std::string DecodeErrorText(std::string_view body) {
   const std::string message = Text(At(Parse(body), "message"));
   return Quoted(message.empty() ? body : std::string_view(message));

@@ -51,6 +51,18 @@ class SimDriver::Driven final : public Engine {
   void CloseLogs(std::uint64_t stream) override {
     Call([&](SimEngine& e) { e.CloseLogs(stream); });
   }
+  void Exec(std::uint64_t exec, LaunchKey key, ExecRequest request) override {
+    Call([&](SimEngine& e) { e.Exec(exec, std::move(key), std::move(request)); });
+  }
+  void ExecCredit(std::uint64_t exec, std::size_t bytes) override {
+    Call([&](SimEngine& e) { e.ExecCredit(exec, bytes); });
+  }
+  void ExecInput(std::uint64_t exec, std::string bytes, bool last) override {
+    Call([&](SimEngine& e) { e.ExecInput(exec, std::move(bytes), last); });
+  }
+  void CancelExec(std::uint64_t exec) override {
+    Call([&](SimEngine& e) { e.CancelExec(exec); });
+  }
 
  private:
   template <class Task>

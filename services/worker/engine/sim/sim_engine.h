@@ -37,6 +37,20 @@ struct SimBehaviour {
 };
 using SimScript = std::function<SimBehaviour(const LaunchRequest&)>;
 
+// What a command run inside a launch does: prints, reads input if it copies it, runs, ends.
+struct SimExec {
+  std::string out, err;
+  std::int32_t exit_code = 0;
+  std::optional<Duration> run = Duration{0};  // nothing: until it is killed
+  bool copies_input = false;                  // to its output, until its end; then it ends
+};
+using SimExecScript = std::function<SimExec(const TaskSpec&, const ExecRequest&)>;
+
+// Knows `say OUT [ERR [CODE]]`, `exit CODE`, `cat`, `sleep [DURATION]` (without one: until it is
+// killed) and `print-env NAME`; any other command is not found (127). The label sim.exec of the
+// launch, a number, is the exit code of whatever is run there, so that health can be scripted.
+[[nodiscard]] SimExec ExecFromCommand(const TaskSpec& spec, const ExecRequest& request);
+
 // Reads the labels sim.pull, sim.start, sim.run, sim.stop (durations; sim.stop may be "never"),
 // sim.exit (a number or "oom"), sim.fail (a text: the start fails with kInvalid),
 // sim.unavailable (a text: it fails with kUnavailable), sim.out, sim.err, and sim.print-env (the
@@ -54,6 +68,7 @@ class SimMachine {
     // Where the output of removed launches goes; nothing = it is dropped.
     std::function<Result<void>(const std::string& path, const std::string& bytes)> save{};
     std::uint16_t first_dynamic_port = 32768;
+    SimExecScript exec = ExecFromCommand;
   };
   SimMachine() : SimMachine(Options{}) {}
   explicit SimMachine(Options options) : options_(std::move(options)) {}
@@ -151,9 +166,20 @@ class SimEngine final : public Engine {
   void OpenLogs(std::uint64_t stream, LaunchKey key, LogOptions options) override;
   void LogCredit(std::uint64_t stream, std::size_t bytes) override;
   void CloseLogs(std::uint64_t stream) override;
+  void Exec(std::uint64_t exec, LaunchKey key, ExecRequest request) override;
+  void ExecCredit(std::uint64_t exec, std::size_t bytes) override;
+  void ExecInput(std::uint64_t exec, std::string bytes, bool last) override;
+  void CancelExec(std::uint64_t exec) override;
 
  private:
   friend class SimMachine;
+
+  struct Execution {
+    SimMachine::Name name;
+    SimExec what;  // `out` and `err`: what was not sent yet
+    std::size_t credit = 0;
+    bool over = false;  // only output is left
+  };
 
   struct Stream {
     SimMachine::Name name;
@@ -184,6 +210,11 @@ class SimEngine final : public Engine {
   void OnChanged(const SimMachine::Name& name, const LaunchStatus& status);
   void OnGone(const LaunchStatus& last);
   void Flow(std::uint64_t stream);
+  void DoExec(std::uint64_t exec, const LaunchKey& key, const ExecRequest& request);
+  void FlowExec(std::uint64_t exec);
+  void FinishExec(std::uint64_t exec);
+  void EndExec(std::uint64_t exec, std::optional<Error> error, std::int32_t exit_code = -1);
+  void EndExecsOf(const SimMachine::Name& name);
   [[nodiscard]] bool Owns(const Owner& owner) const;
   [[nodiscard]] LaunchStatus PullStatus(const Pulling& pulling) const;
   void FailLaunch(LaunchStatus status, const Error& error);
@@ -201,6 +232,7 @@ class SimEngine final : public Engine {
   std::map<LaunchKey, Pulling> pulling_;
   std::map<LaunchKey, LaunchStatus> told_;  // the newest of each container that was sent
   std::map<std::uint64_t, Stream> streams_;
+  std::map<std::uint64_t, Execution> execs_;
 };
 
 }  // namespace cube::engine
