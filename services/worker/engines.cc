@@ -28,7 +28,10 @@ Result<Engines> Engines::Make(const std::vector<std::string>& kinds, const std::
   Engines engines;
   CUBE_TRY(engines.sockets_, engine::SocketProber::Make(probed));
   for (const std::string& kind : kinds) {
-    engine::Sink to = [sink, kind](engine::Event event) { sink({kind, std::move(event)}); };
+    const auto commands = std::make_shared<engine::ExecProber>(probed);
+    engine::Sink to = [sink, kind, commands](engine::Event event) {
+      if (!commands->Take(event)) sink({kind, std::move(event)});
+    };
     if (kind == "docker") {
       CUBE_TRY(auto endpoint, engine::docker::EndpointFrom([](const std::string& name) {
                  const char* value = std::getenv(name.c_str());
@@ -51,6 +54,8 @@ Result<Engines> Engines::Make(const std::vector<std::string>& kinds, const std::
     } else {
       return Fail(Code::kUnsupported, "this build has no engine '" + kind + "'", "--engine");
     }
+    commands->SetEngine(*engines.engines_.at(kind));
+    engines.commands_[kind] = commands;
   }
   return engines;
 }
@@ -77,8 +82,13 @@ void Engines::Call(EngineCall& call, const OutputFiles& output) {
 }
 
 void Engines::Call(ProbeCall& call) {
-  const bool simulated = call.engine == kEngineSim && simulated_ != nullptr;
-  (simulated ? *simulated_ : *sockets_).Start(std::move(call.request));
+  if (call.engine == kEngineSim) {
+    simulated_->Start(std::move(call.request));
+  } else if (call.request.kind == HealthCheck::Kind::kCommand) {
+    commands_.at(call.engine)->Start(std::move(call.request));
+  } else {
+    sockets_->Start(std::move(call.request));
+  }
 }
 
 void Engines::Call(OpenLogs& call) {

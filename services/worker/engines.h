@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "services/worker/engine/probe/exec_prober.h"
 #include "services/worker/engine/prober.h"
 #include "services/worker/operation.h"
 #include "services/worker/output_files.h"
@@ -38,6 +39,7 @@ class Engines {
   struct Simulation;
   std::unique_ptr<Simulation> simulation_;  // outlives the engine that it drives
   std::map<std::string, std::unique_ptr<engine::Engine>> engines_;
+  std::map<std::string, std::shared_ptr<engine::ExecProber>> commands_;  // by engine
   std::unique_ptr<engine::Prober> sockets_;
   std::unique_ptr<engine::Prober> simulated_;  // of engine sim
 };

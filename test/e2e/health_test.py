@@ -70,6 +70,21 @@ class Health(suite.Case):
             began, healthy = (self.time_of(cluster, kind) for kind in ("running", "healthy"))
             self.assertGreater(healthy - began, 3.5)
 
+    def by_command(self):
+        """A command inside the task says when it is ready; in the end it says otherwise."""
+        with self.cluster() as cluster:
+            cluster.start("a")
+            ready = "/tmp/ready" if self.ENGINE == "docker" else cluster.path("ready")
+            command = ["sh", "-c", f"test -e {ready} && exit 0; echo not ready; exit 4"]
+            spec = cluster.spec("web", f"sleep 2; touch {ready}; sleep 3; rm {ready}; sleep 1000",
+                                id="web-1", restart="no", health={
+                                    "command": command,
+                                    "interval": "500ms", "retries": 2, "start_period": "1h"})
+            shown = cluster.cube("run", "-f", "-", stdin=suite.json_bytes(spec))
+            self.assertIn("web-1: healthy on", shown.err)
+            task = cluster.wait_status({"web-1": "failed"})["web-1"]
+            self.assertEqual(task["reason"], "unhealthy: command: exit code 4: not ready")
+
     def time_of(self, cluster, kind, launch=0):
         """Seconds, of the first fact of that kind."""
         for event in cluster.events():
@@ -80,6 +95,9 @@ class Health(suite.Case):
 
 
 class HealthProcessTest(Health):
+    def test_by_command(self):
+        self.by_command()
+
     def test_unhealthy_then_failed(self):
         self.unhealthy_then_failed()
 
@@ -161,6 +179,9 @@ class HealthProcessTest(Health):
 @unittest.skipIf(why_no_docker(), why_no_docker())
 class HealthDockerTest(Health):
     ENGINE = "docker"
+
+    def test_by_command(self):
+        self.by_command()
 
     def test_unhealthy_then_failed(self):
         self.unhealthy_then_failed()

@@ -10,6 +10,8 @@ void WorkerCore::ReconcileHealth(const Attempt& a, Container& c, Now now) {
   // Where it can be reached is known once the engine has shown it.
   if (!Known(c.engine)) return;
   const HealthCheck& check = *a.spec->health;
+  // A command needs the engine itself; its list makes us look again.
+  if (check.kind == HealthCheck::Kind::kCommand && !Ready(c.engine)) return;
   if (!c.health) {
     const bool known = a.health && a.health->key == c.status.key;
     c.health = BeginChecks(check, c.status.started_at,
