@@ -211,6 +211,18 @@ void Describe(LogItem& item, const LaunchFact& fact) {
   if (!fact.container_id.empty()) item.details["container_id"] = fact.container_id;
 }
 
+void Describe(LogItem& item, const HealthFact& fact) {
+  item.kind = fact.healthy ? "healthy" : "unhealthy";
+  item.task = fact.key.task.str();
+  item.text = item.kind;
+  if (fact.key.launch > 0) item.text += fmt::format(" (launch {})", fact.key.launch);
+  item.details["attempt"] = fact.key.attempt;
+  item.details["launch"] = fact.key.launch;
+  if (fact.reason.empty()) return;
+  item.text += ": " + fact.reason;
+  item.details["reason"] = fact.reason;
+}
+
 LogItem NewItem(Source source, const bus::StreamMessage& message, std::uint32_t index) {
   LogItem item;
   item.source = source;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "services/cli/health_flags.h"
 #include "shared/domain/rules.h"
 #include "shared/domain/validate.h"
 #include "shared/wire/human.h"
@@ -13,7 +14,7 @@ namespace {
 
 // `docker run` knows it; Cube will, but not in this version.
 const std::vector<std::string>& LaterFlags() {
-  static const std::vector<std::string> kFlags = {"volume", "health-cmd", "replicas"};
+  static const std::vector<std::string> kFlags = {"volume", "replicas"};
   return kFlags;
 }
 
@@ -238,13 +239,14 @@ std::vector<FlagSpec> SpecFlags() {
        .choices = {"missing", "always", "never"}},
       {.name = "stop-signal", .value = "SIGNAL", .help = "signal that stops it (SIGTERM)"},
       {.name = "stop-timeout", .value = "TIME", .help = "time between that and SIGKILL (10s)"}};
+  const std::vector<FlagSpec> health = HealthFlags();
+  flags.insert(flags.end(), health.begin(), health.end());
   const std::vector<FlagSpec> later = {
       {.name = "volume",
        .letter = 'v',
        .value = "VOLUME",
        .help = "not supported by this version",
        .repeated = true},
-      {.name = "health-cmd", .value = "COMMAND", .help = "not supported by this version"},
       {.name = "replicas", .value = "N", .help = "not supported by this version"}};
   const std::vector<FlagSpec> placement = PlacementFlags();
   flags.insert(flags.end(), placement.begin(), placement.end());
@@ -274,6 +276,7 @@ Result<SubmitTask> SpecFromFlags(const Args& args, const Environment& environmen
   CUBE_TRY_VOID(ReadEnv(args, environment, *spec));
   CUBE_TRY_VOID(ReadResources(args, *spec));
   CUBE_TRY_VOID(ReadPolicies(args, *spec));
+  CUBE_TRY_VOID(ReadHealthFlags(args, *spec));
   CUBE_TRY_VOID(Validate(*spec));
   SubmitTask task;
   if (const auto id = args.Get("id")) {

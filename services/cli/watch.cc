@@ -105,7 +105,11 @@ Result<void> TaskWatch::Refresh(std::uint64_t min_intent) {
       return std::unexpected(task.error());
     }
     manager_missed_ = false;
-    Show(id, {task->attempt(), task->launch(), task->status(), task->node(), task->reason()});
+    // The step behind running, where a check exists.
+    const bool checked = task->status() == "running" && task->spec().has_health();
+    Show(id,
+         {task->attempt(), task->launch(), checked && task->healthy() ? "healthy" : task->status(),
+          task->node(), task->reason()});
     if (Reached(goal_, *task)) waiting_.erase(id);
     tasks_[id] = std::move(*task);
   }

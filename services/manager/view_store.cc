@@ -61,6 +61,12 @@ std::string TaskBytes(const Task& task) {
   record.set_over(task.over);
   record.set_ended_at_ns(ToNanos(task.ended_at));
   if (task.explanation) record.set_runner_up(task.explanation->runner_up.str());
+  if (task.health) ToProto(*task.health, *record.mutable_health());
+  for (const Move& move : task.moves) {
+    v1::MoveRecord* proto = record.add_moves();
+    proto->set_node(move.node.str());
+    proto->set_at_ns(ToNanos(move.at));
+  }
   return Bytes(record);
 }
 
@@ -94,6 +100,12 @@ Result<Task> TaskFrom(std::string_view bytes) {
   }
   task.over = record.over();
   task.ended_at = WallFromNanos(record.ended_at_ns());
+  if (record.has_health()) {
+    CUBE_TRY(task.health, FromProto(record.health()));
+  }
+  for (const v1::MoveRecord& move : record.moves()) {
+    task.moves.push_back({NodeName::Trusted(move.node()), WallFromNanos(move.at_ns())});
+  }
   return task;
 }
 

@@ -118,9 +118,13 @@ std::string StepText(Step step, const Command& command) {
 
 }  // namespace
 
-Result<Child> ForkChild(const Command& command) {
-  CUBE_TRY(auto out, MakePipe());
-  CUBE_TRY(auto err, MakePipe());
+Result<Child> ForkChild(const Command& command, Streams streams) {
+  Pipe out;
+  Pipe err;
+  if (streams == Streams::kPipes) {
+    CUBE_TRY(out, MakePipe());
+    CUBE_TRY(err, MakePipe());
+  }
   CUBE_TRY(auto go, MakePipe());
   CUBE_TRY(auto failure, MakePipe());
   const pid_t self = getpid();
@@ -128,11 +132,13 @@ Result<Child> ForkChild(const Command& command) {
   if (pid < 0) return SystemFailure("starting a process", errno);
   if (pid == 0) {
     go.write.Close();
-    RunChild(command, self, out.write.get(), err.write.get(), go.read.get(), failure.write.get());
+    const bool own = streams == Streams::kOwn;
+    RunChild(command, self, own ? STDOUT_FILENO : out.write.get(),
+             own ? STDERR_FILENO : err.write.get(), go.read.get(), failure.write.get());
   }
   setpgid(pid, pid);  // here too: whoever comes first
-  fcntl(out.read.get(), F_SETFL, O_NONBLOCK);
-  fcntl(err.read.get(), F_SETFL, O_NONBLOCK);
+  for (const Pipe* pipe : {&out, &err})
+    if (pipe->read.valid()) fcntl(pipe->read.get(), F_SETFL, O_NONBLOCK);
   return Child{pid, std::move(out.read), std::move(err.read), std::move(go.write),
                std::move(failure.read)};
 }

@@ -1,6 +1,7 @@
 // cube-supervise <launch folder>: runs the command of one launch for the process engine, outlives
 // the worker, and leaves the exit status in the folder. Not for people. The folder's files are
 // described in services/worker/engine/process/launch_dir.h.
+// cube-supervise --exec: runs one more command beside a launch.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -9,16 +10,15 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstring>
 
+#include "services/supervise/exec.h"
 #include "services/supervise/supervisor.h"
 
 namespace cube::supervise {
 namespace {
 
-Result<void> Main(const char* folder) {
-  setsid();  // fails only if this is a session's leader already
-  fcntl(engine::process::kLockFd, F_SETFD, FD_CLOEXEC);
-  if (chdir(folder) != 0) return engine::process::SystemFailure(folder, errno);
+Result<engine::process::Fd> TakeOverSignals() {
   sigset_t blocked;
   sigfillset(&blocked);
   for (const int fault : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP}) {
@@ -33,10 +33,23 @@ Result<void> Main(const char* folder) {
   if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) {
     return engine::process::SystemFailure("becoming the reaper of orphans", errno);
   }
+  return signals;
+}
+
+Result<void> Main(const char* folder) {
+  setsid();  // fails only if this is a session's leader already
+  fcntl(engine::process::kLockFd, F_SETFD, FD_CLOEXEC);
+  if (chdir(folder) != 0) return engine::process::SystemFailure(folder, errno);
+  CUBE_TRY(auto signals, TakeOverSignals());
   CUBE_TRY(const auto bytes, engine::process::ReadFile(engine::process::kCommandFile,
                                                        engine::process::kSmallFileBytesMax));
   CUBE_TRY(auto command, engine::process::DecodeCommand(bytes));
   return Supervisor(std::move(command), std::move(signals)).Run();
+}
+
+Result<void> ExecMain() {
+  CUBE_TRY(auto signals, TakeOverSignals());
+  return Exec(std::move(signals)).Run();
 }
 
 }  // namespace
@@ -47,7 +60,8 @@ int main(int argc, char** argv) {
     std::fputs("usage: cube-supervise <launch folder> (started by cube-worker)\n", stderr);
     return 2;
   }
-  const auto ran = cube::supervise::Main(argv[1]);
+  const bool exec = std::strcmp(argv[1], cube::engine::process::kExecArgument) == 0;
+  const auto ran = exec ? cube::supervise::ExecMain() : cube::supervise::Main(argv[1]);
   if (ran) return 0;
   std::fprintf(stderr, "cube-supervise: %s\n", ran.error().Text().c_str());
   return 1;

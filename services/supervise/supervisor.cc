@@ -64,7 +64,7 @@ Result<void> Supervisor::WritePid() {
 }
 
 Result<void> Supervisor::Start() {
-  CUBE_TRY(child_, ForkChild(command_));
+  CUBE_TRY(child_, ForkChild(command_, Streams::kPipes));
   CUBE_TRY_VOID(WritePid());
   status_.started_at = WallNow();
   CUBE_TRY_VOID(LetGo(child_, command_));

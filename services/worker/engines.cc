@@ -3,10 +3,12 @@
 #include <cstdlib>
 
 #include "services/worker/engine/docker/docker_engine.h"
+#include "services/worker/engine/probe/socket_prober.h"
 #include "services/worker/engine/process/process_engine.h"
 #include "services/worker/engine/sim/sim_driver.h"
 #include "services/worker/log_service.h"
 #include "shared/base/check.h"
+#include "shared/domain/rules.h"
 #include "shared/runtime/files.h"
 
 namespace cube::worker {
@@ -21,10 +23,15 @@ Engines& Engines::operator=(Engines&&) noexcept = default;
 Engines::~Engines() = default;
 
 Result<Engines> Engines::Make(const std::vector<std::string>& kinds, const std::string& node_dir,
-                              const std::function<void(FromEngine)>& sink) {
+                              const std::function<void(FromEngine)>& sink,
+                              const engine::ProbeSink& probed) {
   Engines engines;
+  CUBE_TRY(engines.sockets_, engine::SocketProber::Make(probed));
   for (const std::string& kind : kinds) {
-    engine::Sink to = [sink, kind](engine::Event event) { sink({kind, std::move(event)}); };
+    const auto commands = std::make_shared<engine::ExecProber>(probed);
+    engine::Sink to = [sink, kind, commands](engine::Event event) {
+      if (!commands->Take(event)) sink({kind, std::move(event)});
+    };
     if (kind == "docker") {
       CUBE_TRY(auto endpoint, engine::docker::EndpointFrom([](const std::string& name) {
                  const char* value = std::getenv(name.c_str());
@@ -41,11 +48,14 @@ Result<Engines> Engines::Make(const std::vector<std::string>& kinds, const std::
     } else if (kind == "sim") {
       // Its launches live as long as this process: nothing really runs.
       engines.simulation_ = std::make_unique<Simulation>();
-      engines.engines_[kind] = engines.simulation_->driver.MakeEngine(
-          std::make_shared<engine::SimMachine>(), std::move(to));
+      const auto machine = std::make_shared<engine::SimMachine>();
+      engines.engines_[kind] = engines.simulation_->driver.MakeEngine(machine, std::move(to));
+      engines.simulated_ = engines.simulation_->driver.MakeProber(machine, probed);
     } else {
       return Fail(Code::kUnsupported, "this build has no engine '" + kind + "'", "--engine");
     }
+    commands->SetEngine(*engines.engines_.at(kind));
+    engines.commands_[kind] = commands;
   }
   return engines;
 }
@@ -68,6 +78,16 @@ void Engines::Call(EngineCall& call, const OutputFiles& output) {
     Of(remove->engine).Remove(std::move(remove->key), std::move(path), kSavedOutputMax);
   } else if (const auto* list = std::get_if<ListCall>(&call)) {
     Of(list->engine).List();
+  }
+}
+
+void Engines::Call(ProbeCall& call) {
+  if (call.engine == kEngineSim) {
+    simulated_->Start(std::move(call.request));
+  } else if (call.request.kind == HealthCheck::Kind::kCommand) {
+    commands_.at(call.engine)->Start(std::move(call.request));
+  } else {
+    sockets_->Start(std::move(call.request));
   }
 }
 

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "services/worker/engine/probe/exec_prober.h"
+#include "services/worker/engine/prober.h"
 #include "services/worker/operation.h"
 #include "services/worker/output_files.h"
 
@@ -14,15 +16,18 @@ namespace cube::worker {
 
 class Engines {
  public:
-  // `sink` is called from the engines' own threads. kUnsupported: this build has no such kind.
+  // The sinks are called from the engines' and probers' own threads. kUnsupported: this build has
+  // no such kind.
   [[nodiscard]] static Result<Engines> Make(const std::vector<std::string>& kinds,
                                             const std::string& node_dir,
-                                            const std::function<void(FromEngine)>& sink);
+                                            const std::function<void(FromEngine)>& sink,
+                                            const engine::ProbeSink& probed);
   Engines(Engines&&) noexcept;
   Engines& operator=(Engines&&) noexcept;
   ~Engines();
 
   void Call(EngineCall& call, const OutputFiles& output);
+  void Call(ProbeCall& call);
   void Call(OpenLogs& call);
   void Call(const LogCredit& call);
   void Call(const CloseLogs& call);
@@ -34,6 +39,9 @@ class Engines {
   struct Simulation;
   std::unique_ptr<Simulation> simulation_;  // outlives the engine that it drives
   std::map<std::string, std::unique_ptr<engine::Engine>> engines_;
+  std::map<std::string, std::shared_ptr<engine::ExecProber>> commands_;  // by engine
+  std::unique_ptr<engine::Prober> sockets_;
+  std::unique_ptr<engine::Prober> simulated_;  // of engine sim
 };
 
 }  // namespace cube::worker

@@ -73,8 +73,8 @@ struct Exit {
 };
 
 using Operation =
-    std::variant<bus::Operation, Commit, Beat, EngineCall, OpenLogs, LogCredit, CloseLogs,
-                 ReadOutbox, ListOutput, ReadOutput, TakeSample, LogLine, Exit>;
+    std::variant<bus::Operation, Commit, Beat, EngineCall, ProbeCall, OpenLogs, LogCredit,
+                 CloseLogs, ReadOutbox, ListOutput, ReadOutput, TakeSample, LogLine, Exit>;
 using Operations = std::vector<Operation>;
 
 // ---- inputs -----------------------------------------------------------------------------------
@@ -111,12 +111,15 @@ struct Sample {
 struct Sampled {
   Sample sample;
 };
+struct Probed {
+  engine::ProbeResult result;
+};
 // The heartbeats' connection is there: what was said before was lost.
 struct BeatsConnected {};
 // SIGTERM: say good-bye and end; launches run on.
 struct Shutdown {};
 
 using Input = std::variant<FromBus, FromEngine, OutboxRead, OutputListed, OutputRead, Sampled,
-                           BeatsConnected, Shutdown>;
+                           Probed, BeatsConnected, Shutdown>;
 
 }  // namespace cube::worker

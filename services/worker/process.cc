@@ -96,9 +96,12 @@ Result<void> Process::Open() {
   CUBE_TRY(signals_, runtime::SignalWatch::Start([this](int) { inbox_.PushAlways(Shutdown{}); }));
   CUBE_TRY(LoopOptions options, OptionsOfLoop());
   CUBE_TRY(StoredState state, OpenStore());
-  CUBE_TRY(Engines engines, Engines::Make(flags_.engines, folder_.dir, [this](FromEngine event) {
-             inbox_.PushAlways(std::move(event));
-           }));
+  CUBE_TRY(Engines engines, Engines::Make(
+                                flags_.engines, folder_.dir,
+                                [this](FromEngine event) { inbox_.PushAlways(std::move(event)); },
+                                [this](engine::ProbeResult result) {
+                                  inbox_.PushAlways(Probed{std::move(result)});
+                                }));
   engines_ = std::make_unique<Engines>(std::move(engines));
   loop_ = std::make_unique<WorkerLoop>(std::move(options), std::move(state), clock_.now());
   OpenBuses(std::move(nats));
@@ -135,6 +138,8 @@ bool Process::ExecuteOne(Operation& operation) {
     beats_->Publish(std::move(beat->subject), {}, std::move(beat->payload));
   } else if (auto* engine_call = std::get_if<EngineCall>(&operation)) {
     engines_->Call(*engine_call, output_);
+  } else if (auto* probe = std::get_if<ProbeCall>(&operation)) {
+    engines_->Call(*probe);
   } else if (auto* open = std::get_if<OpenLogs>(&operation)) {
     engines_->Call(*open);
   } else if (const auto* credit = std::get_if<LogCredit>(&operation)) {

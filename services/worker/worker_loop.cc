@@ -90,6 +90,7 @@ void WorkerLoop::Take(Input& input, Now now) {
                  [&](OutputListed& in) { logs_.OnListed(in, core_, after_); },
                  [&](OutputRead& in) { logs_.OnRead(in, core_, after_); },
                  [&](Sampled& in) { SendMetrics(in); },
+                 [&](Probed& in) { core_.Probed(in.result, now); },
                  [&](BeatsConnected&) {
                    beat_at_ = now.mono;
                    if (hello_) hello_at_ = now.mono;
@@ -329,6 +330,7 @@ void WorkerLoop::Flush() {
     outbox_.Add(std::move(fact));
   }
   for (EngineCall& call : effects.calls) after_.emplace_back(std::move(call));
+  for (ProbeCall& probe : effects.probes) after_.emplace_back(std::move(probe));
   for (Notice& notice : effects.notices) {
     Log(notice.warning ? LogLine::Level::kWarning : LogLine::Level::kInfo, std::move(notice.text),
         std::move(notice.key));

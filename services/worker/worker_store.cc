@@ -72,6 +72,9 @@ Result<Attempt> DecodeAttempt(std::string_view value) {
   if (r.has_last_fact()) {
     CUBE_TRY(a.last_fact, wire::FromProto(r.last_fact()));
   }
+  if (r.has_health()) {
+    CUBE_TRY(a.health, wire::FromProto(r.health()));
+  }
   a.final_fact = r.final_fact();
   if (!a.done && a.spec == nullptr) {
     return Fail(Code::kDataLoss, "the worker's store: the assignment of task '" + r.task() +
@@ -166,6 +169,7 @@ void PutAttempt(store::WriteBatch& batch, const Attempt& a) {
   r.set_restart_at_ns(ToNanos(a.restart_at));
   r.set_restarts_in_row(a.restarts_in_row);
   if (a.last_fact) wire::ToProto(*a.last_fact, *r.mutable_last_fact());
+  if (a.health) wire::ToProto(*a.health, *r.mutable_health());
   r.set_final_fact(a.final_fact);
   batch.Put(kAssignmentsTable, KeyOf(a.key), r.SerializeAsString());
 }

@@ -16,6 +16,9 @@ class Folder {
     Node* node = FindNode(start.node);
     if (task == nullptr || node == nullptr || !IsPending(*task)) return;
     fold::ChangeTask(view_, *task, [&](Task& t) {
+      if (MovesOn(t)) t.moves.push_back({t.node, batch_.decided_at});
+      std::erase_if(t.moves,
+                    [&](const Move& move) { return move.at <= batch_.decided_at - kMovesWindow; });
       t.attempt = start.attempt;
       t.placed = Placed::kThere;
       t.node = start.node;
@@ -25,6 +28,7 @@ class Folder {
       t.lost_reason.clear();
       t.explanation = std::make_shared<const Explanation>(start.explanation);
       t.observed.reset();
+      t.health.reset();
     });
     view_.last_node = start.node;
     Concern(*node);

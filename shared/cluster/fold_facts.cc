@@ -31,9 +31,25 @@ void FoldLaunch(View& view, const Node& node, const LaunchFact& fact) {
   fold::ChangeTask(view, *task, [&fact](Task& t) { t.observed = fact; });
 }
 
+void FoldHealth(View& view, const Node& node, const HealthFact& fact) {
+  Task* task = view.Find(fact.key.task);
+  const bool counts = task != nullptr && IsLive(*task) && task->node == node.name &&
+                      task->attempt == fact.key.attempt && task->placement == fact.placement &&
+                      task->observed && task->observed->key == fact.key &&
+                      task->observed->state == LaunchState::kRunning;
+  if (!counts) {
+    ++view.stale_facts;
+    return;
+  }
+  if (task->health == fact) return;  // said again, by a new incarnation
+  fold::ChangeTask(view, *task, [&fact](Task& t) { t.health = fact; });
+}
+
 void FoldOne(View& view, Node& node, const Fact& fact) {
   if (const auto* launch = std::get_if<LaunchFact>(&fact.what)) {
     FoldLaunch(view, node, *launch);
+  } else if (const auto* health = std::get_if<HealthFact>(&fact.what)) {
+    FoldHealth(view, node, *health);
   } else if (const auto* described = std::get_if<NodeDescribed>(&fact.what)) {
     index::Describe(view, node, described->description);
     ++view.room_version;

@@ -15,6 +15,7 @@ void NoteTransition(View& view, const Task& task);
 template <class Change>
 void ChangeTask(View& view, Task& task, const Change& change) {
   const Status before = StatusOf(task);
+  const bool healthy_before = IsHealthy(task);
   const std::uint32_t attempt_before = task.attempt;
   const bool live_before = IsLive(task);
   index::Leave(view, task);
@@ -23,7 +24,8 @@ void ChangeTask(View& view, Task& task, const Change& change) {
   index::Enter(view, task);
   if (live_before != IsLive(task)) index::PlacementsChanged(view, task);
   view.dirty_tasks.insert(task.number);
-  if (StatusOf(task) != before || task.attempt != attempt_before) {
+  if (StatusOf(task) != before || IsHealthy(task) != healthy_before ||
+      task.attempt != attempt_before) {
     NoteTransition(view, task);
   }
 }

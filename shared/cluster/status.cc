@@ -20,8 +20,10 @@ Status PlacedStatus(const Task& task) {
       return Status::kPulling;
     case LaunchState::kStarting:
       return Status::kStarting;
-    case LaunchState::kRunning:
-      return Status::kRunning;
+    case LaunchState::kRunning: {
+      const HealthFact* health = HealthOf(task);
+      return health == nullptr || health->healthy ? Status::kRunning : Status::kUnhealthy;
+    }
     case LaunchState::kExited:
       return Status::kRestarting;
   }
@@ -42,6 +44,8 @@ std::string_view StatusName(Status status) {
       return "starting";
     case Status::kRunning:
       return "running";
+    case Status::kUnhealthy:
+      return "unhealthy";
     case Status::kRestarting:
       return "restarting";
     case Status::kStopping:
@@ -67,10 +71,14 @@ Status StatusOf(const Task& task) {
 std::string ReasonOf(const Task& task) {
   switch (StatusOf(task)) {
     case Status::kPending:
+      if (MovesOn(task)) return "failed on " + task.node.str() + ": " + DescribeEnd(*task.observed);
+      return task.lost_reason;
     case Status::kLost:
       return task.lost_reason;
+    case Status::kUnhealthy:
+      return HealthOf(task)->reason;
     case Status::kStopped: {
-      if (task.over) return "stopped before it ran";
+      if (task.over) return task.attempt == 0 ? "stopped before it ran" : "stopped";
       return "stop asked; " + DescribeEnd(*task.observed);
     }
     case Status::kRestarting:
@@ -84,6 +92,10 @@ std::string ReasonOf(const Task& task) {
   }
 }
 
-bool IsHealthy(const Task& task) { return StatusOf(task) == Status::kRunning; }
+bool IsHealthy(const Task& task) {
+  if (StatusOf(task) != Status::kRunning) return false;
+  const HealthFact* health = HealthOf(task);
+  return health != nullptr ? health->healthy : !task.spec->health;
+}
 
 }  // namespace cube

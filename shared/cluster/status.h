@@ -15,6 +15,7 @@ enum class Status : std::uint8_t {
   kPulling,
   kStarting,
   kRunning,
+  kUnhealthy,
   kRestarting,
   kStopping,
   kCompleted,

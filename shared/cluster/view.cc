@@ -9,15 +9,36 @@ bool IsLive(const Task& task) {
   return task.placed == Placed::kThere && !(task.observed && task.observed->final);
 }
 
+bool MovesOn(const Task& task) {
+  if (task.over || task.placed != Placed::kThere || !task.observed || !task.observed->final ||
+      task.spec->reschedule.mode != ReschedulePolicy::Mode::kOnFailure) {
+    return false;
+  }
+  const LaunchFact& end = *task.observed;
+  return !end.stop_asked && !(end.cause == ExitCause::kExited && end.exit_code == 0);
+}
+
+WallTime MovesAt(const Task& task) {
+  const std::uint32_t moves_max = task.spec->reschedule.moves_max;
+  if (!MovesOn(task) || moves_max == 0 || task.moves.size() < moves_max) return {};
+  return task.moves[task.moves.size() - moves_max].at + kMovesWindow;
+}
+
+const HealthFact* HealthOf(const Task& task) {
+  const bool running =
+      IsLive(task) && task.observed && task.observed->state == LaunchState::kRunning;
+  return running && task.health && task.health->key == task.observed->key ? &*task.health : nullptr;
+}
+
 bool IsFinished(const Task& task) {
   if (task.over) return true;
   switch (task.placed) {
     case Placed::kNever:
       return false;
     case Placed::kThere:
-      return task.observed && task.observed->final;
+      return task.observed && task.observed->final && !MovesOn(task);
     case Placed::kLost:
-      return !task.spec->reschedule;
+      return task.spec->reschedule.mode == ReschedulePolicy::Mode::kNever;
   }
   return false;
 }
@@ -25,7 +46,9 @@ bool IsFinished(const Task& task) {
 bool IsPending(const Task& task) { return !IsFinished(task) && !IsLive(task) && !task.stop_wanted; }
 
 bool NeedsStop(const Task& task) {
-  return task.stop_wanted && !task.stop_told && !IsFinished(task);
+  // What was told to an attempt that is over by now, and is none the less no end of the task, is
+  // carried on by ending the task itself.
+  return task.stop_wanted && !(task.stop_told && IsLive(task)) && !IsFinished(task);
 }
 
 bool IsReady(const Node& node) { return node.incarnation > 0 && !node.down && node.reported; }

@@ -29,6 +29,13 @@ enum class Placed : std::uint8_t {
   kLost,   // its node went down
 };
 
+// A task that had failed on a node was placed anew.
+struct Move {
+  NodeName node;  // where it had failed
+  WallTime at;    // cluster time of the placement that followed
+  friend bool operator==(const Move&, const Move&) = default;
+};
+
 // A task's record. Each field has one writer: intents write desired, decisions placement, facts
 // observed. What people read (status.h) is computed from the three.
 struct Task {
@@ -51,14 +58,23 @@ struct Task {
   bool over = false;  // a stop ended the task while no node had it
   std::string lost_reason;
   std::shared_ptr<const Explanation> explanation;
-  WallTime ended_at;  // cluster time; unset while it has not ended
+  WallTime ended_at;        // cluster time; unset while it has not ended
+  std::vector<Move> moves;  // within kMovesWindow of placed_at, oldest first
 
   // Observed.
   std::optional<LaunchFact> observed;  // newest fact of this attempt
+  std::optional<HealthFact> health;    // newest of this attempt; may be of an older launch
 };
 
 // Whether the last attempt holds resources of its node.
 [[nodiscard]] bool IsLive(const Task& task);
+// Whether the last attempt has failed and the task may be tried on another node.
+[[nodiscard]] bool MovesOn(const Task& task);
+// When such a task may be placed again: its policy allows so many moves within kMovesWindow.
+// Unset = at once.
+[[nodiscard]] WallTime MovesAt(const Task& task);
+// The newest word of its checks about the launch that runs now; null if there is none.
+[[nodiscard]] const HealthFact* HealthOf(const Task& task);
 // Whether the task has come to its end; nothing but forgetting follows.
 [[nodiscard]] bool IsFinished(const Task& task);
 // Whether it should be placed.

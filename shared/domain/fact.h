@@ -30,7 +30,7 @@ struct NodeLeft {
 
 struct Fact {
   WallTime at;  // the worker's clock; for people only
-  std::variant<NodeJoined, NodeDescribed, NodeReported, LaunchFact, NodeLeft> what;
+  std::variant<NodeJoined, NodeDescribed, NodeReported, LaunchFact, NodeLeft, HealthFact> what;
   friend bool operator==(const Fact&, const Fact&) = default;
 };
 

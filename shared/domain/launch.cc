@@ -1,32 +1,18 @@
 #include "shared/domain/launch.h"
 
-#include <array>
-#include <utility>
+#include "shared/domain/signals.h"
 
 #include "shared/base/base32.h"
 
 namespace cube {
 namespace {
 
-// Linux's numbers of the signals that end containers in practice.
-constexpr std::array<std::pair<int, std::string_view>, 11> kSignals{{{1, "SIGHUP"},
-                                                                     {2, "SIGINT"},
-                                                                     {3, "SIGQUIT"},
-                                                                     {4, "SIGILL"},
-                                                                     {6, "SIGABRT"},
-                                                                     {7, "SIGBUS"},
-                                                                     {8, "SIGFPE"},
-                                                                     {9, "SIGKILL"},
-                                                                     {11, "SIGSEGV"},
-                                                                     {13, "SIGPIPE"},
-                                                                     {15, "SIGTERM"}}};
 constexpr int kSignalExitBase = 128;  // shells' convention, which Docker follows
+constexpr int kSignalMax = 64;
 
 std::string SignalText(int signal) {
-  for (const auto& [number, name] : kSignals) {
-    if (number == signal) return std::to_string(signal) + " (" + std::string(name) + ")";
-  }
-  return std::to_string(signal);
+  if (signal < 1 || signal > kSignalMax) return "killed by a signal";
+  return "killed by " + SignalName(signal);
 }
 
 }  // namespace
@@ -45,16 +31,18 @@ std::string DescribeEnd(const LaunchFact& fact) {
       text = "exit code " + std::to_string(fact.exit_code);
       break;
     case ExitCause::kSignaled:
-      text = "killed by signal " + SignalText(fact.exit_code - kSignalExitBase);
+      text = SignalText(fact.exit_code - kSignalExitBase);
       break;
     case ExitCause::kOutOfMemory:
-      text = "out of memory";
-      break;
+      return fact.detail.empty() ? "out of memory" : "out of memory (" + fact.detail + ")";
     case ExitCause::kVanished:
       text = "its container was removed by somebody else";
       break;
     case ExitCause::kStartFailed:
       text = "could not start";
+      break;
+    case ExitCause::kUnhealthy:
+      text = "unhealthy";
       break;
   }
   if (!fact.detail.empty()) text += ": " + fact.detail;

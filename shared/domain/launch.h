@@ -28,6 +28,7 @@ enum class ExitCause : std::uint8_t {
   kOutOfMemory,
   kVanished,     // somebody else removed it
   kStartFailed,  // it never ran: image, command, port or engine (detail says)
+  kUnhealthy,    // its checks failed, and the worker ended it (detail says which)
 };
 
 // What became of a launch: the worker's words, and the newest of them in a task's record.
@@ -56,7 +57,17 @@ inline constexpr std::int32_t kExitNoSuchCommand = 127;
 // what could not be started.
 [[nodiscard]] bool HasExitCode(const LaunchFact& fact);
 
-// "exit code 1", "killed by signal 9 (SIGKILL)", "out of memory", ...; empty while it has not
+// What its checks say of a running launch: the worker's words, and the newest of them in a task's
+// record.
+struct HealthFact {
+  LaunchKey key;
+  Stamp placement;
+  bool healthy = false;
+  std::string reason;  // not healthy: one sentence, "GET /health: status 500"
+  friend bool operator==(const HealthFact&, const HealthFact&) = default;
+};
+
+// "exit code 1", "killed by SIGKILL", "out of memory (limit 64Mi)", ...; empty while it has not
 // ended.
 [[nodiscard]] std::string DescribeEnd(const LaunchFact& fact);
 

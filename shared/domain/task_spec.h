@@ -66,18 +66,41 @@ struct RestartPolicy {
 
 enum class PullPolicy : std::uint8_t { kMissing, kAlways, kNever };
 
+// How a worker finds out whether a running launch serves.
 struct HealthCheck {
   enum class Kind : std::uint8_t { kHttp, kTcp, kCommand };
+  enum class OnFailure : std::uint8_t {
+    kRestart,  // an unhealthy launch is ended; the restart policy counts it as failed
+    kNone,     // it runs on and is not healthy
+  };
   Kind kind = Kind::kHttp;
   std::string http_path;             // kHttp
-  std::string port_name;             // kHttp, kTcp: empty = the lowest port
+  std::uint16_t port = 0;            // kHttp, kTcp: inside the container; 0 = port_name says
+  std::string port_name;             // kHttp, kTcp: empty = the lowest published tcp port
   std::vector<std::string> command;  // kCommand
   Duration interval = std::chrono::seconds(10);
   Duration timeout = std::chrono::seconds(2);
   Duration start_period{0};
   std::uint32_t retries = 3;
   std::uint32_t successes = 1;
+  OnFailure on_failure = OnFailure::kRestart;
   friend auto operator<=>(const HealthCheck&, const HealthCheck&) = default;
+};
+
+// Moves after failures within this time count for ReschedulePolicy::moves_max.
+inline constexpr Duration kMovesWindow = std::chrono::hours(1);
+inline constexpr std::uint32_t kMovesDefault = 3;
+
+// Whether a task moves to another node.
+struct ReschedulePolicy {
+  enum class Mode : std::uint8_t {
+    kNever,
+    kOnLost,     // when its node is lost
+    kOnFailure,  // also when it has failed and its node does not restart it any more
+  };
+  Mode mode = Mode::kOnLost;
+  std::uint32_t moves_max = 0;  // kOnFailure: moves after failures within kMovesWindow, at least 1
+  friend auto operator<=>(const ReschedulePolicy&, const ReschedulePolicy&) = default;
 };
 
 // A hard rule on node labels.
@@ -115,8 +138,8 @@ struct TaskSpec {
   std::vector<Constraint> constraints;
   std::string engine;  // "docker", "process", "sim"; empty = docker with an image, else process
   PullPolicy pull = PullPolicy::kMissing;
-  bool reschedule = true;  // false: a task whose node is lost stays lost
-  std::string scheduler;   // policy that places it; empty = the cluster's
+  ReschedulePolicy reschedule;
+  std::string scheduler;  // policy that places it; empty = the cluster's
   std::vector<Affinity> affinities;
   std::uint32_t distinct = 0;  // tasks of this name on one node at most; 0 = any number
 

@@ -196,6 +196,78 @@ Result<void> CheckSpecResources(const TaskSpec& spec) {
   return {};
 }
 
+Result<void> CheckTime(Duration time, Duration time_min, Duration time_max,
+                       std::string_view field) {
+  if (time >= time_min && time <= time_max) return {};
+  return Fail(Code::kInvalid,
+              "must be " + FormatDuration(time_min) + " to " + FormatDuration(time_max),
+              std::string(field));
+}
+
+Result<void> CheckHealthCount(std::uint32_t count, std::string_view field) {
+  if (count >= 1 && count <= kHealthCountMax) return {};
+  return Fail(Code::kInvalid, "must be 1 to " + std::to_string(kHealthCountMax),
+              std::string(field));
+}
+
+// Kinds http and tcp: the check must have a port to go to.
+Result<void> CheckHealthPort(const TaskSpec& spec) {
+  const HealthCheck& health = *spec.health;
+  if (health.port != 0 && !health.port_name.empty()) {
+    return Fail(Code::kInvalid, "is either a number or a name", "health.port");
+  }
+  if (health.port != 0) return {};
+  bool any_tcp = false;
+  for (const PortSpec& port : spec.ports) {
+    if (port.protocol != Protocol::kTcp) continue;
+    any_tcp = true;
+    if (!health.port_name.empty() && port.name == health.port_name) return {};
+  }
+  if (!health.port_name.empty()) {
+    return Fail(
+        Code::kInvalid,
+        "no tcp port of this task is named '" + CleanText(health.port_name, kQuotedLengthMax) + "'",
+        "health.port");
+  }
+  if (any_tcp) return {};
+  return Fail(Code::kInvalid, "is required, since the task publishes no tcp port", "health.port");
+}
+
+Result<void> CheckHealth(const TaskSpec& spec) {
+  const HealthCheck& health = *spec.health;
+  const bool command = health.kind == HealthCheck::Kind::kCommand;
+  if (health.kind == HealthCheck::Kind::kHttp) {
+    CUBE_TRY_VOID(CheckText(health.http_path, "health.http", kHealthPathLengthMax));
+    if (!health.http_path.starts_with('/') || !IsPrintableWord(health.http_path)) {
+      return Fail(Code::kInvalid, "must be a path that begins with '/' and holds no blanks",
+                  "health.http");
+    }
+  } else if (!health.http_path.empty()) {
+    return Fail(Code::kInvalid, "a check is one of http, tcp and command", "health.http");
+  }
+  if (command) {
+    CUBE_TRY_VOID(CheckArguments(health.command, "health.command"));
+    if (health.command.empty() || health.command.front().empty()) {
+      return Fail(Code::kInvalid, "names no program", "health.command");
+    }
+    if (health.port != 0 || !health.port_name.empty()) {
+      return Fail(Code::kInvalid, "a command needs none; leave it out", "health.port");
+    }
+  } else {
+    if (!health.command.empty()) {
+      return Fail(Code::kInvalid, "a check is one of http, tcp and command", "health.command");
+    }
+    CUBE_TRY_VOID(CheckHealthPort(spec));
+  }
+  CUBE_TRY_VOID(
+      CheckTime(health.interval, kHealthIntervalMin, kHealthIntervalMax, "health.interval"));
+  CUBE_TRY_VOID(CheckTime(health.timeout, kHealthTimeoutMin, kHealthTimeoutMax, "health.timeout"));
+  CUBE_TRY_VOID(
+      CheckTime(health.start_period, Duration(0), kHealthStartPeriodMax, "health.start_period"));
+  CUBE_TRY_VOID(CheckHealthCount(health.retries, "health.retries"));
+  return CheckHealthCount(health.successes, "health.successes");
+}
+
 Result<void> CheckPolicies(const TaskSpec& spec) {
   if (spec.restart.mode != RestartMode::kOnFailure && spec.restart.launches_max != 0) {
     return Fail(Code::kInvalid, "only on-failure takes a number of launches", "restart");
@@ -205,10 +277,14 @@ Result<void> CheckPolicies(const TaskSpec& spec) {
                 "the number of launches may be at most " + std::to_string(kRestartLaunchesMax),
                 "restart");
   }
-  if (spec.health) {
-    return Fail(Code::kUnsupported,
-                "not supported by this version: checks come with the next release; leave it out",
-                "health");
+  if (spec.health) CUBE_TRY_VOID(CheckHealth(spec));
+  const ReschedulePolicy& moves = spec.reschedule;
+  const bool counts = moves.mode == ReschedulePolicy::Mode::kOnFailure;
+  if (counts ? moves.moves_max == 0 || moves.moves_max > kMovesMax : moves.moves_max != 0) {
+    return Fail(Code::kInvalid,
+                counts ? "the number of moves must be 1 to " + std::to_string(kMovesMax)
+                       : "only on-failure takes a number of moves",
+                "reschedule");
   }
   if (!spec.stop_signal.empty() && !ParseSignal(spec.stop_signal)) {
     return Fail(Code::kInvalid,

@@ -25,6 +25,16 @@ inline constexpr std::uint32_t kDistinctMax = 10'000;     // beyond any machine'
 inline constexpr std::size_t kTextLengthMax = 32u << 10;  // any single argument or value
 inline constexpr std::int32_t kPriorityMax = 1'000'000;   // either sign
 inline constexpr Duration kStopGraceMax = std::chrono::hours(24);
+// Checks more often than this cost more than they tell.
+inline constexpr Duration kHealthIntervalMin = std::chrono::milliseconds(100);
+inline constexpr Duration kHealthIntervalMax = std::chrono::hours(24);
+inline constexpr Duration kHealthTimeoutMin = std::chrono::milliseconds(1);
+// A check under way holds a descriptor, and one of the worker's places for checks.
+inline constexpr Duration kHealthTimeoutMax = std::chrono::minutes(5);
+inline constexpr Duration kHealthStartPeriodMax = std::chrono::hours(24);
+inline constexpr std::uint32_t kHealthCountMax = 1000;     // retries, successes
+inline constexpr std::size_t kHealthPathLengthMax = 2048;  // as long as servers take
+inline constexpr std::uint32_t kMovesMax = 60;             // one a minute
 // An encoded item of an intent: a decision that names it, with its explanation, must fit a message.
 inline constexpr std::size_t kIntentItemBytesMax = 64u << 10;
 

@@ -21,6 +21,7 @@ void Write(const NodeReported& from, v1::Fact& to) {
   ToProto(from.up, *to.mutable_reported()->mutable_up());
 }
 void Write(const LaunchFact& from, v1::Fact& to) { ToProto(from, *to.mutable_launch()); }
+void Write(const HealthFact& from, v1::Fact& to) { ToProto(from, *to.mutable_health()); }
 void Write(const NodeLeft&, v1::Fact& to) { to.mutable_left(); }
 
 Result<Fact> ReadFact(const v1::Fact& from) {
@@ -54,6 +55,12 @@ Result<Fact> ReadFact(const v1::Fact& from) {
     case v1::Fact::kLeft:
       fact.what = NodeLeft{};
       return fact;
+    case v1::Fact::kHealth: {
+      auto health = FromProto(from.health());
+      if (!health) return At(std::move(health).error(), "health");
+      fact.what = *std::move(health);
+      return fact;
+    }
     case v1::Fact::FACT_NOT_SET:
       break;
   }

@@ -56,6 +56,8 @@ v1::ExitCause CauseToProto(ExitCause cause) {
       return v1::EXIT_CAUSE_VANISHED;
     case ExitCause::kStartFailed:
       return v1::EXIT_CAUSE_START_FAILED;
+    case ExitCause::kUnhealthy:
+      return v1::EXIT_CAUSE_UNHEALTHY;
   }
   return v1::EXIT_CAUSE_UNSPECIFIED;
 }
@@ -74,6 +76,8 @@ Result<ExitCause> CauseFromProto(v1::ExitCause cause) {
       return ExitCause::kVanished;
     case v1::EXIT_CAUSE_START_FAILED:
       return ExitCause::kStartFailed;
+    case v1::EXIT_CAUSE_UNHEALTHY:
+      return ExitCause::kUnhealthy;
     default:
       break;
   }
@@ -135,6 +139,29 @@ Result<LaunchFact> FromProto(const v1::LaunchFact& from) {
   fact.final = from.final();
   fact.stop_asked = from.stop_asked();
   fact.restart_at = WallFromNanos(from.restart_at_ns());
+  return fact;
+}
+
+void ToProto(const HealthFact& from, v1::HealthFact& to) {
+  to.set_task(from.key.task.str());
+  to.set_attempt(from.key.attempt);
+  to.set_launch(from.key.launch);
+  ToProto(from.placement, *to.mutable_placement());
+  to.set_healthy(from.healthy);
+  to.set_reason(CleanText(from.reason, kSentenceBytesMax));
+}
+
+Result<HealthFact> FromProto(const v1::HealthFact& from) {
+  HealthFact fact;
+  CUBE_TRY(fact.key.task, TaskId::Parse(from.task(), "task"));
+  if (from.attempt() == 0) return Fail(Code::kInvalid, "must be at least 1", "attempt");
+  fact.key.attempt = from.attempt();
+  fact.key.launch = from.launch();
+  fact.placement = FromProto(from.placement());
+  CUBE_TRY_VOID(internal::CheckStamp(fact.placement, "placement"));
+  fact.healthy = from.healthy();
+  CUBE_TRY_VOID(CheckLength(from.reason(), kSentenceBytesMax, "reason"));
+  fact.reason = from.reason();
   return fact;
 }
 

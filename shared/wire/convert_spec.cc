@@ -1,4 +1,5 @@
 #include <limits>
+#include <type_traits>
 
 #include "shared/domain/rules.h"
 #include "shared/domain/signals.h"
@@ -114,6 +115,15 @@ void HealthToProto(const HealthCheck& from, v1::HealthCheck& to) {
   to.set_start_period_ns(from.start_period.count());
   to.set_retries(from.retries);
   to.set_successes(from.successes);
+  if (from.on_failure == HealthCheck::OnFailure::kNone) {
+    to.set_on_failure(v1::HealthCheck::ON_FAILURE_NONE);  // else what absence means
+  }
+  to.set_port(from.port);
+}
+
+template <class Number>
+void TakeIfSet(Number from, auto& to) {
+  if (from != 0) to = std::remove_cvref_t<decltype(to)>(from);
 }
 
 Result<HealthCheck> HealthFromProto(const v1::HealthCheck& from) {
@@ -134,12 +144,58 @@ Result<HealthCheck> HealthFromProto(const v1::HealthCheck& from) {
   health.http_path = from.http_path();
   health.port_name = from.port_name();
   health.command.assign(from.command().begin(), from.command().end());
-  health.interval = Duration(from.interval_ns());
-  health.timeout = Duration(from.timeout_ns());
+  if (from.port() != 0) {
+    CUBE_TRY(health.port, internal::PortFromProto(from.port(), 1, "health.port"));
+  }
+  TakeIfSet(from.interval_ns(), health.interval);
+  TakeIfSet(from.timeout_ns(), health.timeout);
   health.start_period = Duration(from.start_period_ns());
-  health.retries = from.retries();
-  health.successes = from.successes();
+  TakeIfSet(from.retries(), health.retries);
+  TakeIfSet(from.successes(), health.successes);
+  switch (from.on_failure()) {
+    case v1::HealthCheck::ON_FAILURE_UNSPECIFIED:
+    case v1::HealthCheck::ON_FAILURE_RESTART:
+      break;
+    case v1::HealthCheck::ON_FAILURE_NONE:
+      health.on_failure = HealthCheck::OnFailure::kNone;
+      break;
+    default:
+      return UnknownEnum(from.on_failure(), "health.on_failure");
+  }
   return health;
+}
+
+void RescheduleToProto(const ReschedulePolicy& from, v1::TaskSpec& to) {
+  switch (from.mode) {
+    case ReschedulePolicy::Mode::kNever:
+      to.mutable_reschedule()->set_mode(v1::ReschedulePolicy::MODE_NEVER);
+      break;
+    case ReschedulePolicy::Mode::kOnLost:
+      break;  // what absence means
+    case ReschedulePolicy::Mode::kOnFailure:
+      to.mutable_reschedule()->set_mode(v1::ReschedulePolicy::MODE_ON_FAILURE);
+      to.mutable_reschedule()->set_moves_max(from.moves_max);
+      break;
+  }
+}
+
+Result<ReschedulePolicy> RescheduleFromProto(const v1::TaskSpec& from) {
+  using Mode = ReschedulePolicy::Mode;
+  const std::uint32_t moves = from.reschedule().moves_max();
+  switch (from.reschedule().mode()) {
+    case v1::ReschedulePolicy::MODE_UNSPECIFIED:
+      // Absent, or in the older form.
+      return ReschedulePolicy{from.reschedule_never() ? Mode::kNever : Mode::kOnLost, moves};
+    case v1::ReschedulePolicy::MODE_NEVER:
+      return ReschedulePolicy{Mode::kNever, moves};
+    case v1::ReschedulePolicy::MODE_ON_LOST:
+      return ReschedulePolicy{Mode::kOnLost, moves};
+    case v1::ReschedulePolicy::MODE_ON_FAILURE:
+      return ReschedulePolicy{Mode::kOnFailure, moves == 0 ? kMovesDefault : moves};
+    default:
+      break;
+  }
+  return UnknownEnum(from.reschedule().mode(), "reschedule");
 }
 
 void ConstraintToProto(const Constraint& from, v1::Constraint& to) {
@@ -284,7 +340,7 @@ void ToProto(const TaskSpec& from, v1::TaskSpec& to) {
   }
   to.set_engine(from.engine);
   PullToProto(from.pull, to);
-  to.set_reschedule_never(!from.reschedule);
+  RescheduleToProto(from.reschedule, to);
   to.set_scheduler(from.scheduler);
   for (const Affinity& affinity : from.affinities) AffinityToProto(affinity, *to.add_affinities());
   to.set_distinct(from.distinct);
@@ -313,7 +369,7 @@ Result<TaskSpec> FromProto(const v1::TaskSpec& from) {
   spec.priority = from.priority();
   spec.engine = from.engine();
   CUBE_TRY(spec.pull, PullFromProto(from.pull()));
-  spec.reschedule = !from.reschedule_never();
+  CUBE_TRY(spec.reschedule, RescheduleFromProto(from));
   spec.scheduler = CanonicalPolicy(from.scheduler());
   spec.distinct = from.distinct();
   CUBE_TRY_VOID(Validate(spec));

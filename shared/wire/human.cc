@@ -9,6 +9,7 @@
 #include "shared/domain/text.h"
 #include "shared/domain/validate.h"
 #include "shared/wire/fields.h"
+#include "shared/wire/human_health.h"
 #include "shared/wire/internal.h"
 
 namespace cube::wire {
@@ -146,11 +147,9 @@ Result<PullPolicy> ReadPull(const json& value) {
   return Fail(Code::kInvalid, "must be missing, always or never", "pull");
 }
 
-Result<bool> ReadReschedule(const json& value) {
+Result<ReschedulePolicy> ReadReschedule(const json& value) {
   CUBE_TRY(const std::string text, Text(value, "reschedule"));
-  if (text == "always") return true;
-  if (text == "never") return false;
-  return Fail(Code::kInvalid, "must be always or never", "reschedule");
+  return Placed(ParseReschedule(text), "reschedule");
 }
 
 Result<std::string> ReadSignal(const json& value) {
@@ -293,6 +292,7 @@ const std::array kFields{
     CUBE_FIELD("memory", draft.spec.resources.memory_bytes, ReadBytes(value, "memory")),
     CUBE_FIELD("disk", draft.spec.resources.disk_bytes, ReadBytes(value, "disk")),
     Field{"restart", ReadRestart},
+    CUBE_FIELD("health", draft.spec.health, internal::HealthFromHuman(value)),
     CUBE_FIELD("stop_signal", draft.spec.stop_signal, ReadSignal(value)),
     CUBE_FIELD("stop_grace", draft.spec.stop_grace, ReadDuration(value, "stop_grace")),
     Field{"priority", ReadPriority},
@@ -312,7 +312,6 @@ struct Unsupported {
   std::string_view advice;
 };
 constexpr std::array kUnsupported{
-    Unsupported{"health", "checks come with the next release; leave it out"},
     Unsupported{"volumes", "leave it out"},
     Unsupported{"network", "leave it out"},
     Unsupported{"type", "only plain tasks can be submitted; leave it out"},

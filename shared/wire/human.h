@@ -44,6 +44,9 @@ struct HumanStop {
 // "no", "on-failure", "on-failure:3", "always", "unless-stopped".
 [[nodiscard]] Result<RestartPolicy> ParseRestart(std::string_view text);
 [[nodiscard]] std::string FormatRestart(const RestartPolicy& policy);
+// "never", "on-lost" (or "always"), "on-failure", "on-failure:3".
+[[nodiscard]] Result<ReschedulePolicy> ParseReschedule(std::string_view text);
+[[nodiscard]] std::string FormatReschedule(const ReschedulePolicy& policy);
 // "disk=ssd", "zone!=b", "zone in a,b", "gpu".
 [[nodiscard]] Result<Constraint> ParseConstraint(std::string_view text);
 [[nodiscard]] std::string FormatConstraint(const Constraint& constraint);

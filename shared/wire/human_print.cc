@@ -1,4 +1,5 @@
 #include "shared/wire/human.h"
+#include "shared/wire/human_health.h"
 
 namespace cube::wire {
 namespace {
@@ -30,31 +31,9 @@ ordered_json CpusToHuman(std::int64_t millis) {
   return static_cast<double>(millis) / static_cast<double>(kMillis);
 }
 
-ordered_json HealthToHuman(const HealthCheck& health) {
-  ordered_json to;
-  switch (health.kind) {
-    case HealthCheck::Kind::kHttp:
-      to["http"] = health.http_path;
-      break;
-    case HealthCheck::Kind::kTcp:
-      to["tcp"] = true;
-      break;
-    case HealthCheck::Kind::kCommand:
-      to["command"] = health.command;
-      break;
-  }
-  PutText(to, "port", health.port_name);
-  to["interval"] = FormatDuration(health.interval);
-  to["timeout"] = FormatDuration(health.timeout);
-  to["start_period"] = FormatDuration(health.start_period);
-  to["retries"] = health.retries;
-  to["successes"] = health.successes;
-  return to;
-}
-
 void PutPolicies(ordered_json& to, const TaskSpec& spec, const TaskSpec& absent) {
   if (spec.restart != absent.restart) to["restart"] = FormatRestart(spec.restart);
-  if (spec.health) to["health"] = HealthToHuman(*spec.health);
+  if (spec.health) to["health"] = internal::HealthToHuman(*spec.health);
   PutText(to, "stop_signal", spec.stop_signal);
   if (spec.stop_grace != absent.stop_grace) to["stop_grace"] = FormatDuration(spec.stop_grace);
   if (spec.priority != absent.priority) to["priority"] = spec.priority;
@@ -79,7 +58,7 @@ void PutPolicies(ordered_json& to, const TaskSpec& spec, const TaskSpec& absent)
       to["pull"] = "never";
       break;
   }
-  if (!spec.reschedule) to["reschedule"] = "never";
+  if (spec.reschedule != absent.reschedule) to["reschedule"] = FormatReschedule(spec.reschedule);
 }
 
 }  // namespace

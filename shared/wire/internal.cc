@@ -174,7 +174,8 @@ std::size_t HashSpec(const TaskSpec& spec) {
   for (const Constraint& constraint : spec.constraints) add_rule(constraint);
   hash.AddText(spec.engine);
   hash.Add(static_cast<int>(spec.pull));
-  hash.Add(spec.reschedule);
+  hash.Add(static_cast<int>(spec.reschedule.mode));
+  hash.Add(spec.reschedule.moves_max);
   hash.AddText(spec.scheduler);
   for (const Affinity& affinity : spec.affinities) {
     add_rule(affinity.rule);

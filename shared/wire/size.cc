@@ -37,10 +37,11 @@ std::size_t Spec(const TaskSpec& spec) {
   size += kFramingMax + 3 * kScalarMax;  // resources
   size += kFramingMax + 2 * kScalarMax;  // restart
   if (spec.health) {
-    size += kFramingMax + 6 * kScalarMax + Text(spec.health->http_path) +
+    size += kFramingMax + 8 * kScalarMax + Text(spec.health->http_path) +
             Text(spec.health->port_name) + Texts(spec.health->command);
   }
-  size += 4 * kScalarMax;                     // stop_grace, priority, pull, reschedule
+  size += 3 * kScalarMax;                     // stop_grace, priority, pull
+  size += kFramingMax + 2 * kScalarMax;       // reschedule
   size += Text(spec.scheduler) + kScalarMax;  // distinct
   for (const Constraint& constraint : spec.constraints) size += Rule(constraint);
   for (const Affinity& affinity : spec.affinities) {

@@ -125,6 +125,9 @@ void WorkerActor::Start() {
   engine_ = std::make_unique<engine::SimEngine>(machine_, [this](engine::Event event) {
     inbox_.emplace_back(worker::FromEngine{"sim", std::move(event)});
   });
+  prober_ = std::make_unique<engine::SimProber>(machine_, [this](engine::ProbeResult result) {
+    inbox_.emplace_back(worker::Probed{std::move(result)});
+  });
   bus_ = std::make_unique<bus::SimBus>(stage_.server, name_, [this](bus::Event event) {
     inbox_.emplace_back(worker::FromBus{std::move(event)});
   });
@@ -141,6 +144,7 @@ void WorkerActor::Kill() {
   alive_ = false;
   beats_.reset();
   bus_.reset();
+  prober_.reset();
   engine_.reset();
   loop_.reset();
   inbox_.clear();
@@ -197,6 +201,8 @@ bool WorkerActor::Execute(worker::Operation& operation) {
     } else {
       engine_->List();
     }
+  } else if (auto* probe = std::get_if<worker::ProbeCall>(&operation)) {
+    prober_->Start(std::move(probe->request));
   } else if (const auto* read = std::get_if<worker::ReadOutbox>(&operation)) {
     auto facts = worker::ReadOutboxFrom(*store_, node_, read->from, read->facts_max);
     CUBE_CHECK(facts.has_value());

@@ -12,6 +12,7 @@
 
 #include "services/manager/manager_loop.h"
 #include "services/worker/engine/sim/sim_engine.h"
+#include "services/worker/engine/sim/sim_prober.h"
 #include "services/worker/worker_loop.h"
 #include "shared/base/random.h"
 #include "test/support/bus/sim_bus.h"
@@ -114,6 +115,7 @@ class WorkerActor final : public Actor {
   std::unique_ptr<store::FaultyStore> store_;
   std::shared_ptr<engine::SimMachine> machine_;
   std::unique_ptr<engine::SimEngine> engine_;
+  std::unique_ptr<engine::SimProber> prober_;
   std::unique_ptr<bus::SimBus> bus_;
   std::unique_ptr<bus::SimBus> beats_;
   std::unique_ptr<worker::WorkerLoop> loop_;

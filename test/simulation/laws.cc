@@ -73,12 +73,28 @@ void Laws::ModelFacts(std::uint64_t until) {
       const auto* launch = std::get_if<LaunchFact>(&fact.what);
       if (launch == nullptr || !launch->final) continue;
       const auto life = lives_.find(launch->key.task.str());
-      if (life != lives_.end() && life->second.attempt == launch->key.attempt &&
-          life->second.node == node) {
+      if (life != lives_.end() && life->second.alive &&
+          life->second.attempt == launch->key.attempt && life->second.node == node) {
         End(life->second);
+        const bool clean = launch->cause == ExitCause::kExited && launch->exit_code == 0;
+        life->second.failed = !clean && !launch->stop_asked;
+        life->second.over = clean || launch->stop_asked;
       }
     }
   }
+}
+
+// A task is placed again only after a loss, or after a failure if its policy says so.
+std::string Laws::CheckMove(Life& life, const StartAttempt& start, WallTime now) {
+  const std::string& task = start.task.str();
+  if (life.over) return task + " has ended and is placed again";
+  if (!life.failed) return {};
+  const ReschedulePolicy& policy = start.spec->reschedule;
+  if (policy.mode != ReschedulePolicy::Mode::kOnFailure) return task + " has failed and moves";
+  std::erase_if(life.moves, [now](WallTime at) { return at <= now - kMovesWindow; });
+  life.moves.push_back(now);
+  if (life.moves.size() > policy.moves_max) return task + " moves too often";
+  return {};
 }
 
 std::string Laws::CheckBatch(const DecisionBatch& batch) {
@@ -91,11 +107,14 @@ std::string Laws::CheckBatch(const DecisionBatch& batch) {
         return "law 7: attempt " + std::to_string(start->attempt) + " of " + start->task.str() +
                " follows attempt " + std::to_string(life.attempt);
       }
-      if (start->attempt > 1 && !start->spec->reschedule) {
+      if (start->attempt > 1 && start->spec->reschedule.mode == ReschedulePolicy::Mode::kNever) {
         return "law 5: " + start->task.str() + " must not move and gets another attempt";
       }
+      if (std::string broken = CheckMove(life, *start, batch.decided_at); !broken.empty()) {
+        return broken;
+      }
       const std::string node = start->node.str();
-      life = {start->attempt, true, node, start->spec->resources, {}};
+      life = {start->attempt, true, node, start->spec->resources, {}, false, false, life.moves};
       promised_[node] += life.resources;
       for (const PortSpec& port : start->spec->ports) {
         if (port.host_port == 0) continue;

@@ -37,8 +37,12 @@ class Laws {
     std::string node;
     Resources resources;
     std::vector<HostPort> ports;
+    bool failed = false;  // its last attempt, for good
+    bool over = false;    // its last attempt ended well, or as asked
+    std::vector<WallTime> moves;
   };
   [[nodiscard]] std::string CheckBatch(const DecisionBatch& batch);
+  [[nodiscard]] static std::string CheckMove(Life& life, const StartAttempt& start, WallTime now);
   void ModelFacts(std::uint64_t until);
   void FoldAll(std::uint64_t seq, const DecisionBatch& batch);
   void End(Life& life);

@@ -15,6 +15,33 @@ constexpr Duration kSettleLook = std::chrono::seconds(1);
 
 Duration Millis(std::uint64_t n) { return std::chrono::milliseconds(n); }
 
+// Checks, and launches that pass them, fail them, or fail them later.
+void DrawHealth(Random& random, TaskSpec& spec) {
+  if (random.Below(3) == 0) {
+    HealthCheck& health = spec.health.emplace();
+    health.kind = HealthCheck::Kind::kTcp;
+    health.port = 80;
+    health.interval = Millis(200 + random.Below(2000));
+    health.timeout = Millis(50 + random.Below(500));
+    health.start_period = Millis(random.Below(2) == 0 ? 0 : random.Below(4000));
+    health.retries = 1 + static_cast<std::uint32_t>(random.Below(3));
+    health.successes = 1 + static_cast<std::uint32_t>(random.Below(2));
+    if (random.Below(3) == 0) health.on_failure = HealthCheck::OnFailure::kNone;
+    spec.labels["sim.serves-from"] =
+        random.Below(5) == 0 ? "never" : std::to_string(random.Below(3000)) + "ms";
+    if (random.Below(3) == 0) {
+      spec.labels["sim.serves-until"] = std::to_string(random.Below(15'000)) + "ms";
+    }
+    spec.labels["sim.answers-after"] = std::to_string(random.Below(100)) + "ms";
+  }
+  if (random.Below(4) == 0) {
+    spec.reschedule = {ReschedulePolicy::Mode::kOnFailure,
+                       1 + static_cast<std::uint32_t>(random.Below(3))};
+  } else if (random.Below(8) == 0) {
+    spec.reschedule = {ReschedulePolicy::Mode::kNever, 0};
+  }
+}
+
 }  // namespace
 
 Plan Plan::FromSeed(std::uint64_t seed) {
@@ -113,13 +140,13 @@ void World::DrawTasks() {
     if (random.Below(8) == 0) spec.labels["sim.fail"] = "no such image";
     if (random.Below(8) == 0) spec.labels["sim.stop"] = "never";
     if (random.Below(4) == 0) spec.restart = {RestartMode::kNo, 0};
-    if (random.Below(4) == 0) spec.reschedule = false;
     if (random.Below(4) == 0) {
       PortSpec port;
       port.port = 80;
       port.host_port = static_cast<std::uint16_t>(8000 + random.Below(3));
       spec.ports.push_back(port);
     }
+    DrawHealth(random, spec);
     const std::string id = "t" + std::to_string(i) + "-x";
     ids_.push_back(id);
     const auto lasts = static_cast<std::uint64_t>(plan_.faults_last / Millis(1));
@@ -284,6 +311,23 @@ std::string World::CheckLaws() {
   return laws_.Check();
 }
 
+// Whether what is known of a running task's health is still to change; empty = no.
+std::string World::HealthUnclear(const Task& task) const {
+  if (!task.spec->health) return {};
+  const HealthFact* health = HealthOf(task);
+  if (health == nullptr) return task.id.str() + " has not been checked";
+  if (!health->healthy && task.spec->health->on_failure == HealthCheck::OnFailure::kRestart) {
+    return task.id.str() + " is unhealthy and was not ended";
+  }
+  for (const auto& worker : workers_) {
+    if (worker->name() != task.node.str()) continue;
+    const auto answering = worker->machine().AnswerOf(health->key);
+    const bool in_time = answering.after <= task.spec->health->timeout;
+    if ((answering.serves && in_time) == health->healthy) return {};
+  }
+  return task.id.str() + " is not as healthy as the log says";
+}
+
 // What keeps the cluster from being at rest; empty = it has converged.
 std::string World::Unsettled() {
   if (!client_->idle()) return "the client still waits for acknowledgements";
@@ -291,10 +335,13 @@ std::string World::Unsettled() {
   std::map<std::string, std::string> wanted;  // task -> node, of all that should run
   for (const auto& [number, task] : view.tasks) {
     const Status status = StatusOf(task);
-    if (status == Status::kRunning) {
+    if (status == Status::kRunning || status == Status::kUnhealthy) {
       wanted[task.id.str()] = task.node.str();
+      if (std::string unclear = HealthUnclear(task); !unclear.empty()) return unclear;
     } else if (!IsFinished(task) && status != Status::kPending) {
       return task.id.str() + " is " + std::string(StatusName(status));
+    } else if (MovesAt(task) > view.decided_at) {
+      continue;  // it has moved as often as it may
     } else if (status == Status::kPending) {
       for (const auto& [name, node] : view.nodes) {
         const Resources& used = node.allocated;

@@ -65,6 +65,7 @@ class World {
   bool Step();
   void Hash(const std::string& line);
   [[nodiscard]] std::string CheckLaws();
+  [[nodiscard]] std::string HealthUnclear(const Task& task) const;
   [[nodiscard]] std::string Unsettled();
   [[nodiscard]] std::string CheckPorts();
   [[nodiscard]] std::string CheckNode(WorkerActor& worker,

@@ -12,7 +12,8 @@ LAYERS = {
     "services/manager/core": ["shared/base", "shared/domain", "shared/cluster"],
     # The engine's port is values and an interface, as pure as the core.
     "services/worker/core": ["shared/base", "shared/domain", "shared/cluster",
-                             "services/worker/engine/engine.h"],
+                             "services/worker/engine/engine.h",
+                             "services/worker/engine/prober.h"],
     "shared/wire": ["shared/base", "shared/domain", "shared/cluster", "shared/bus/bus.h"],
     "shared/runtime": ["shared/base"],
     "shared/logging": ["shared/base", "shared/runtime"],

@@ -138,17 +138,37 @@ class Planner::Cycle {
       Turn turn = turns.top();
       turns.pop();
       const Task& task = view_.tasks.at(turn.key.number);
-      Choice choice = planner_.scheduler_.Pick(*task.spec, *turn.shape);
-      if (choice.node == nullptr) {
-        planner_.full_since_[*turn.shape] = view_.room_version;
-        continue;
+      // One that has moved too often within the hour waits, and holds up nobody.
+      if (MovesAt(task) <= now_) {
+        Choice choice = PickFor(task, *turn.shape);
+        if (choice.node == nullptr) {
+          planner_.full_since_[*turn.shape] = view_.room_version;
+          continue;
+        }
+        if (verdicts_.silent.contains(choice.node->name)) continue;  // known to be gone: next cycle
+        if (!AddStart(task, std::move(choice))) return;
       }
-      if (verdicts_.silent.contains(choice.node->name)) continue;  // known to be gone: next cycle
-      if (!AddStart(task, std::move(choice))) return;
       if (++turn.next == turn.waiting->end()) continue;
       turn.key = *turn.next;
       turns.push(turn);
     }
+  }
+
+  // Where a task has failed it goes again only if nothing else fits, and to where it failed last
+  // only if nothing else is left at all.
+  Choice PickFor(const Task& task, const std::string& shape) {
+    std::vector<NodeName> failed_on;
+    for (const Move& move : task.moves) failed_on.push_back(move.node);
+    if (MovesOn(task)) failed_on.push_back(task.node);
+    std::sort(failed_on.begin(), failed_on.end());
+    failed_on.erase(std::unique(failed_on.begin(), failed_on.end()), failed_on.end());
+    if (!failed_on.empty()) {
+      for (const std::vector<NodeName>& avoided : {failed_on, std::vector<NodeName>{task.node}}) {
+        Choice choice = planner_.scheduler_.Pick(*task.spec, shape, avoided);
+        if (choice.node != nullptr) return choice;
+      }
+    }
+    return planner_.scheduler_.Pick(*task.spec, shape);
   }
 
   // One shape's place in the queue: that of its most urgent task that has not been looked at.
@@ -228,6 +248,10 @@ std::vector<DecisionItem> Planner::Decide(const View& view, const Verdicts& verd
 }
 
 std::string Planner::WhyPending(const View& view, const Task& task) {
+  if (const WallTime at = MovesAt(task); at > view.decided_at) {
+    return "moved " + std::to_string(task.spec->reschedule.moves_max) +
+           " times within the hour; the next move is due at " + FormatRfc3339(at);
+  }
   scheduler_.Begin(view);
   const Choice choice = scheduler_.Pick(*task.spec, ShapeOf(*task.spec));
   if (choice.node == nullptr) return DescribeWait(choice.explanation);

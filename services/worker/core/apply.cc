@@ -73,6 +73,7 @@ void WorkerCore::TellAgain(Now now) {
         OwnerOf(newest->second.status) == &a) {
       newest->second.exit_fact = number;
     }
+    if (a.health && !a.done) Put({now.wall, *a.health});
     Touch(a);
   }
 }

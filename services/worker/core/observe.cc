@@ -12,6 +12,23 @@ bool LeavesNothing(const engine::LaunchStatus& s) {
   return s.cause == ExitCause::kStartFailed || s.cause == ExitCause::kVanished;
 }
 
+std::string BytesText(std::int64_t bytes) {
+  constexpr std::int64_t kMiB = std::int64_t{1} << 20;
+  return bytes % kMiB == 0 ? std::to_string(bytes / kMiB) + " MiB"
+                           : std::to_string(bytes) + " bytes";
+}
+
+// Why a launch has ended, where the worker knows it better than the engine.
+void Explain(const Attempt& a, engine::LaunchStatus& end) {
+  if (Condemned(a) && !a.stop) {
+    end.cause = ExitCause::kUnhealthy;
+    end.detail = a.health->reason;
+  } else if (end.cause == ExitCause::kOutOfMemory && end.detail.empty() &&
+             a.spec->resources.memory_bytes > 0) {
+    end.detail = "limit " + BytesText(a.spec->resources.memory_bytes);
+  }
+}
+
 }  // namespace
 
 void WorkerCore::Observe(const std::string& engine, const engine::Event& event, Now now,
@@ -227,6 +244,7 @@ void WorkerCore::Adopt(Attempt& a, const Container& c) {
   if (a.done || static_cast<std::int64_t>(launch) <= a.launch || launch + 1 < a.launch_min) return;
   a.launch = static_cast<std::int64_t>(c.status.key.launch);
   a.restart_at = {};
+  a.health.reset();
   if (IsSet(c.status.started_at)) a.launches_at.push_back(c.status.started_at);
   Touch(a);
 }
@@ -243,10 +261,13 @@ void WorkerCore::FoldOlder(Attempt& a, Container& c, Now now) {
 void WorkerCore::FoldCurrent(Attempt& a, Container& c, Now now, Random& random) {
   const bool same = a.last_fact && a.last_fact->key == c.status.key;
   if (a.done || (same && a.last_fact->state == LaunchState::kExited)) return;
-  LaunchFact fact = FactOf(c.status);
+  // As an end is told, not as the engine saw it: what the worker did to it has a reason.
+  engine::LaunchStatus status = c.status;
+  if (status.state == LaunchState::kExited) Explain(a, status);
+  LaunchFact fact = FactOf(status);
   if (fact.state == LaunchState::kExited) {
-    const Ending ending = DecideEnding(a.spec->restart, {a.launches_at, a.restarts_in_row},
-                                       c.status, a.stop, now.wall, random.Next());
+    const Ending ending = DecideEnding(a.spec->restart, {a.launches_at, a.restarts_in_row}, status,
+                                       a.stop, now.wall, random.Next());
     fact.stop_asked = a.stop;
     fact.final = ending.final;
     if (ending.final) {
@@ -273,6 +294,7 @@ void WorkerCore::EndAttempt(Attempt& a, LaunchFact fact, Now now) {
   a.done = true;
   a.restart_at = {};
   a.launches_at.clear();
+  a.health.reset();
   a.spec = nullptr;
   a.last_fact = fact;
   a.final_fact = Put({now.wall, std::move(fact)});

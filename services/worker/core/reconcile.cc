@@ -73,6 +73,10 @@ void WorkerCore::ReconcileAttempt(Attempt& a, Now now) {
     if (found == containers_.end()) return;
     Container& c = found->second;
     if (a.stop) return StopContainer(found->first, c, a.spec->stop_signal, a.grace, now);
+    if (Condemned(a)) {
+      return StopContainer(found->first, c, a.spec->stop_signal, a.spec->stop_grace, now);
+    }
+    ReconcileHealth(a, c, now);
     if (!c.asked && c.status.state < LaunchState::kRunning && !retired_ && Ready(c.engine)) {
       // Begun in the store, but not (or only half) by the engine: a crash came between.
       c.asked = true;
@@ -118,6 +122,7 @@ void WorkerCore::BeginLaunch(Attempt& a, Now now) {
   ++in_flight_;
   a.launch = NextLaunch(a);
   a.restart_at = {};
+  a.health.reset();
   ForgetOldLaunches(a.launches_at, now.wall);
   a.launches_at.push_back(now.wall);
   Touch(a);

@@ -13,8 +13,10 @@
 #include <variant>
 #include <vector>
 
+#include "services/worker/core/health.h"
 #include "services/worker/core/worker_state.h"
 #include "services/worker/engine/engine.h"
+#include "services/worker/engine/prober.h"
 #include "shared/base/random.h"
 #include "shared/base/time.h"
 #include "shared/domain/assign.h"
@@ -77,6 +79,12 @@ struct ListCall {
 };
 using EngineCall = std::variant<StartEngine, LaunchCall, StopCall, RemoveCall, ListCall>;
 
+// One check of a launch -> Probed.
+struct ProbeCall {
+  std::string engine;
+  engine::ProbeRequest request;
+};
+
 // Something an operator may want to read.
 struct Notice {
   bool warning = false;
@@ -89,6 +97,7 @@ struct Effects {
   std::set<AttemptKey> attempts_changed;  // not there any more = deleted
   std::vector<NumberedFact> facts;
   std::vector<EngineCall> calls;
+  std::vector<ProbeCall> probes;
   std::vector<Notice> notices;
 };
 
@@ -133,6 +142,8 @@ class WorkerCore {
   void TermIs(Term term);
   // Log events are not for the core.
   void Observe(const std::string& engine, const engine::Event& event, Now now, Random& random);
+  // What came of a check.
+  void Probed(const engine::ProbeResult& result, Now now);
   // All facts up to `number` are in the log.
   void Acked(std::uint64_t number);
   // Puts a fact about the node itself. Ignored before the welcome.
@@ -177,6 +188,7 @@ class WorkerCore {
     bool remove_asked = false;
     MonoTime retry_at;  // stop or removal failed: not before
     MonoTime exited_at;
+    std::optional<HealthState> health;  // while it is checked
     [[nodiscard]] bool exited() const { return status.state == LaunchState::kExited; }
   };
   using Containers = std::map<LaunchKey, Container>;
@@ -217,6 +229,10 @@ class WorkerCore {
   void Adopt(Attempt& a, const Container& c);
   void EndAttempt(Attempt& a, LaunchFact fact, Now now);
   [[nodiscard]] LaunchFact FactOf(const engine::LaunchStatus& status) const;
+
+  // checks.cc
+  void ReconcileHealth(const Attempt& a, Container& c, Now now);
+  void PutHealth(Attempt& a, const Container& c, bool healthy, std::string reason, Now now);
 
   // reconcile.cc
   void ReconcileContainer(const LaunchKey& key, Container& c, Now now);
@@ -259,6 +275,7 @@ class WorkerCore {
   std::optional<MonoTime> report_due_at_;  // since when
   std::size_t begun_ = 0;                  // in this Reconcile
   std::size_t in_flight_ = 0;              // in this Reconcile
+  std::uint64_t last_probe_ = 0;
   std::uint32_t welcomes_ = 0;
   bool retired_ = false;
 };

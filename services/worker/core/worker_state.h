@@ -37,6 +37,7 @@ struct Attempt {
   std::uint32_t restarts_in_row = 0;
   std::optional<LaunchFact> last_fact;  // the newest in the outbox
   std::uint64_t final_fact = 0;         // with done: its number
+  std::optional<HealthFact> health;     // the newest in the outbox, of `launch`
 
   // ---- not stored ----
   MonoTime due;             // restart_at on the clock that does not jump
@@ -50,6 +51,13 @@ struct Attempt {
 [[nodiscard]] inline bool LaunchEnded(const Attempt& a) {
   return a.last_fact && a.last_fact->state == LaunchState::kExited &&
          static_cast<std::int64_t>(a.last_fact->key.launch) == a.launch;
+}
+
+// The checks of the running launch have failed, and it is to end for that.
+[[nodiscard]] inline bool Condemned(const Attempt& a) {
+  return a.health && !a.health->healthy && a.spec && a.spec->health &&
+         a.spec->health->on_failure == HealthCheck::OnFailure::kRestart &&
+         static_cast<std::int64_t>(a.health->key.launch) == a.launch;
 }
 
 // Where the worker stands.

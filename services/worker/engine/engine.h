@@ -102,7 +102,33 @@ struct LogEnd {
   std::optional<Error> error;
 };
 
-using Event = std::variant<Up, Down, Listed, Changed, Removed, OpFailed, LogChunk, LogEnd>;
+// A piece of what a command of Exec has printed.
+struct ExecOutput {
+  std::uint64_t exec = 0;
+  bool is_stderr = false;
+  std::string bytes;  // at most kLogChunkBytesMax
+};
+// So many bytes of its input were passed on; whoever sends more than it has room for waits for
+// this.
+struct ExecTook {
+  std::uint64_t exec = 0;
+  std::size_t bytes = 0;
+};
+// The command does not run any more (if it may, the error says so). Its exit code, 128 + n for
+// one that signal n has ended; 126 or 127 also where it could not be started (not executable,
+// not found, as the engine sees it), and then its output says why. Or an error. kNotFound: no such
+// launch. kPrecondition: the launch does not run. kTimedOut: killed after ExecRequest::timeout.
+// kAborted: killed by CancelExec. kUnavailable: the engine is not there, or has gone meanwhile.
+// kResource: too many at once. kInvalid, kUnsupported: this engine cannot do it, with the request's
+// field.
+struct ExecEnded {
+  std::uint64_t exec = 0;
+  std::int32_t exit_code = -1;
+  std::optional<Error> error;
+};
+
+using Event = std::variant<Up, Down, Listed, Changed, Removed, OpFailed, LogChunk, LogEnd,
+                           ExecOutput, ExecTook, ExecEnded>;
 using Sink = std::function<void(Event)>;
 
 inline constexpr std::size_t kLogChunkBytesMax = 64u << 10;
@@ -112,6 +138,19 @@ struct LogOptions {
   std::int64_t tail_lines = -1;  // -1 = from the beginning
   WallTime since;                // unset = from the beginning
 };
+
+// A command to run inside a running launch.
+struct ExecRequest {
+  std::vector<std::string> command;        // [0] is looked up in PATH; not empty
+  std::map<std::string, std::string> env;  // added to what the launch has
+  std::string workdir;                     // absolute; empty = the launch's
+  std::string user;                        // empty = the launch's
+  Duration timeout{0};                     // then it is killed; 0 = never
+  bool input = false;                      // ExecInput will follow; else it reads end of file
+};
+
+// Commands at one time in one engine.
+inline constexpr std::size_t kExecsMax = 256;
 
 class Engine {
  public:
@@ -150,6 +189,19 @@ class Engine {
   virtual void OpenLogs(std::uint64_t stream, LaunchKey key, LogOptions options) = 0;
   virtual void LogCredit(std::uint64_t stream, std::size_t bytes) = 0;
   virtual void CloseLogs(std::uint64_t stream) = 0;
+
+  // Runs a command inside a running launch, as one of its processes: same file system, network,
+  // limits and rights. `exec` is a number of the caller's that was not used before.
+  // -> ExecOutput..., ExecTook..., then exactly one ExecEnded. Only as many bytes of output are
+  // sent as ExecCredit has allowed so far; a command that prints more is held back, so who throws
+  // its output away grants plenty. It ends with its launch at the latest, and with the worker
+  // where the engine can see to that.
+  virtual void Exec(std::uint64_t exec, LaunchKey key, ExecRequest request) = 0;
+  virtual void ExecCredit(std::uint64_t exec, std::size_t bytes) = 0;
+  // Bytes for its standard input; `last`: end of file follows them.
+  virtual void ExecInput(std::uint64_t exec, std::string bytes, bool last) = 0;
+  // Kills the command. -> ExecEnded (kAborted), unless it had ended before.
+  virtual void CancelExec(std::uint64_t exec) = 0;
 };
 
 }  // namespace cube::engine

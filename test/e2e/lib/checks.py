@@ -20,7 +20,11 @@ FOLLOWS = {
                 "stopped"},
     "starting": {"running", "restarting", "failed", "completed", "stopping", "pending", "lost",
                  "stopped"},
-    "running": {"restarting", "completed", "failed", "stopping", "pending", "lost", "stopped"},
+    # Twice in a row: its health has become known.
+    "running": {"running", "unhealthy", "restarting", "completed", "failed", "stopping", "pending",
+                "lost", "stopped"},
+    "unhealthy": {"running", "restarting", "completed", "failed", "stopping", "pending", "lost",
+                  "stopped"},
     "restarting": {"pulling", "starting", "running", "failed", "completed", "stopping", "pending",
                    "lost", "stopped"},
     "stopping": {"stopped", "completed", "failed", "lost"},

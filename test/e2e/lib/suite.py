@@ -1,9 +1,15 @@
 """How a file of end-to-end tests runs: unittest, one line per test, the time that it took."""
 
+import json
 import os
 import sys
 import time
 import unittest
+
+
+def json_bytes(value):
+    """For a command's standard input."""
+    return json.dumps(value).encode()
 
 
 class Case(unittest.TestCase):

@@ -197,6 +197,27 @@ TEST_F(ProcessEngineTest, SupervisorPassesOnAShutdown) {
   EXPECT_EQ(AllOutput(key), "up\nbye\n");
 }
 
+// What runs beside a launch is the worker's, not the launch's: it must not outlive it.
+TEST_F(ProcessEngineTest, CommandsBesideLaunchesEndWithTheWorker) {
+  StartEngine();
+  const auto key = Key("beside");
+  RunUntil(key, ProcessFixture::Shell("echo up; exec sleep 1000"), "up");
+  const std::string mark = "70020." + std::to_string(getpid());
+  ExecRequest request;
+  request.command = ProcessFixture::Shell("setsid sleep " + mark + " & echo up; wait").command;
+  engine_->Exec(1, key, std::move(request));
+  engine_->ExecCredit(1, 1000);
+  ASSERT_TRUE(recorder_.WaitUntil(
+      [](const std::vector<Event>& events) { return Recorder::ExecOf(events, 1).out == "up\n"; }));
+  EXPECT_TRUE(SomeCommandHas(mark));
+  engine_.reset();
+  const auto deadline = std::chrono::steady_clock::now() + kWaitMax;
+  while (SomeCommandHas(mark) && std::chrono::steady_clock::now() < deadline) usleep(1000);
+  EXPECT_FALSE(SomeCommandHas(mark));
+  StartEngine();
+  EXPECT_EQ(WaitListed(mark_).launches.at(0).state, LaunchState::kRunning);
+}
+
 TEST_F(ProcessEngineTest, UnknownStopSignalIsRefused) {
   StartEngine();
   RunUntil(Key("signal"), ProcessFixture::Shell("echo up; exec sleep 1000"), "up");

@@ -18,6 +18,7 @@
 #include "services/worker/engine/process/process_engine.h"
 #include "services/worker/engine/process/supervisor_handle.h"
 #include "test/support/engine/contract.h"
+#include "test/support/engine/processes.h"
 
 namespace cube::engine {
 
@@ -85,6 +86,17 @@ class ProcessFixture : public EngineFixture {
     spec.command = {"/nowhere/no-such-program"};
     return spec;
   }
+
+  Words ExecSays(const std::string& out, const std::string& err, int code) override {
+    return ExitsWith(code, out, err).command;
+  }
+  Words ExecCopies() override { return {"cat"}; }
+  // A shell that has started another process: both must end.
+  Words ExecRuns(const std::string& mark) override {
+    return Shell("sleep " + mark + "; true").command;
+  }
+  Words ExecPrintsEnv(const std::string& variable) override { return PrintsEnv(variable).command; }
+  bool ExecIsRunning(const std::string& mark) override { return SomeCommandHas(mark); }
 
   [[nodiscard]] std::filesystem::path LaunchesFolder() const {
     return state_dir_ / process::kLaunchesFolder;

@@ -117,6 +117,14 @@ class LogWriter {
   }
   void Decide(std::vector<DecisionItem> items) { Append(Next(std::move(items))); }
 
+  void Append(const DecisionBatch& batch) {
+    const std::uint64_t seq = ++decisions_;
+    FoldDecisions(view_, seq, batch);
+    Keep([this, batch, seq] {
+      if (IsNext(view_, batch)) FoldDecisions(view_, seq, batch);
+    });
+  }
+
   Status StatusOf(const std::string& id) {
     return cube::StatusOf(*view_.Find(TaskId::Trusted(id)));
   }
@@ -131,13 +139,6 @@ class LogWriter {
     const Position at{++facts_, Time(), 0};
     FoldFacts(view_, at, batch);
     Keep([this, at, batch] { FoldFacts(view_, at, batch); });
-  }
-  void Append(const DecisionBatch& batch) {
-    const std::uint64_t seq = ++decisions_;
-    FoldDecisions(view_, seq, batch);
-    Keep([this, batch, seq] {
-      if (IsNext(view_, batch)) FoldDecisions(view_, seq, batch);
-    });
   }
   void Keep(std::function<void()> fold) { kept_.push_back(std::move(fold)); }
 

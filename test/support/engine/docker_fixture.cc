@@ -139,6 +139,19 @@ TaskSpec DockerFixture::PrintsAndRuns(std::string out) {
   return Script(fmt::format(
       "trap 'exit 0' TERM; printf '%s' '{}'; while :; do sleep 1000 & wait $!; done", out));
 }
+EngineFixture::Words DockerFixture::ExecSays(const std::string& out, const std::string& err,
+                                             int code) {
+  return Script(fmt::format("printf '%s' '{}'; sleep 0.2; printf '%s' '{}' >&2; exit {}", out, err,
+                            code))
+      .command;
+}
+// A shell that has started another process: both must end.
+EngineFixture::Words DockerFixture::ExecRuns(const std::string& mark) {
+  return Script("sleep " + mark + "; true").command;
+}
+EngineFixture::Words DockerFixture::ExecPrintsEnv(const std::string& variable) {
+  return PrintsEnv(variable).command;
+}
 TaskSpec DockerFixture::FailsToStart() {
   TaskSpec spec = Script("");
   spec.command = {"/no/such/program"};

@@ -8,6 +8,7 @@
 
 #include "services/worker/engine/docker/docker_config.h"
 #include "test/support/engine/fixture.h"
+#include "test/support/engine/processes.h"
 
 namespace cube::engine {
 
@@ -50,6 +51,11 @@ class DockerFixture final : public EngineFixture {
   TaskSpec PrintsEnv(const std::string& variable) override;
   TaskSpec PrintsAndRuns(std::string out) override;
   TaskSpec FailsToStart() override;
+  Words ExecSays(const std::string& out, const std::string& err, int code) override;
+  Words ExecCopies() override { return {"cat"}; }
+  Words ExecRuns(const std::string& mark) override;
+  Words ExecPrintsEnv(const std::string& variable) override;
+  bool ExecIsRunning(const std::string& mark) override { return SomeCommandHas(mark); }
 
  private:
   docker::Endpoint endpoint_;

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "services/worker/engine/engine.h"
 
@@ -36,6 +37,21 @@ class EngineFixture {
   virtual TaskSpec PrintsAndRuns(std::string out) = 0;
   // Cannot be started (no such program).
   virtual TaskSpec FailsToStart() = 0;
+
+  // ---- commands inside a launch of LongRunning
+  using Words = std::vector<std::string>;
+  // Prints as ExitsWith does, and exits.
+  virtual Words ExecSays(const std::string& out, const std::string& err, int code) = 0;
+  // Copies its input to its output.
+  virtual Words ExecCopies() = 0;
+  // Runs until it is killed. Where the machine is real, `mark` can be found in the command line
+  // of the process, or of one that it has started and waits for.
+  virtual Words ExecRuns(const std::string& mark) = 0;
+  virtual Words ExecPrintsEnv(const std::string& variable) = 0;
+  // Whether a command of ExecRuns(mark) runs anywhere on the machine; always false where nothing
+  // really runs.
+  virtual bool ExecIsRunning(const std::string& mark) = 0;
+  [[nodiscard]] virtual bool MakesProcesses() const { return true; }
 };
 
 }  // namespace cube::engine

@@ -122,6 +122,32 @@ class Recorder {
   }
   [[nodiscard]] Output OutputOf(std::uint64_t stream) const { return OutputOf(All(), stream); }
 
+  // What a command of Exec has given so far.
+  struct Execution : Output {
+    std::int32_t exit_code = -1;
+    std::size_t took = 0;  // of its input
+    int ends = 0;
+  };
+  [[nodiscard]] static Execution ExecOf(const std::vector<Event>& events, std::uint64_t exec) {
+    Execution result;
+    for (const Event& event : events) {
+      if (const auto* o = std::get_if<ExecOutput>(&event); o != nullptr && o->exec == exec) {
+        (o->is_stderr ? result.err : result.out) += o->bytes;
+        result.bytes += o->bytes.size();
+      }
+      if (const auto* t = std::get_if<ExecTook>(&event); t != nullptr && t->exec == exec)
+        result.took += t->bytes;
+      if (const auto* e = std::get_if<ExecEnded>(&event); e != nullptr && e->exec == exec) {
+        result.ended = true;
+        ++result.ends;
+        result.error = e->error;
+        result.exit_code = e->exit_code;
+      }
+    }
+    return result;
+  }
+  [[nodiscard]] Execution ExecOf(std::uint64_t exec) const { return ExecOf(All(), exec); }
+
  private:
   mutable std::mutex mutex_;
   std::condition_variable changed_;

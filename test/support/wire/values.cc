@@ -123,7 +123,7 @@ NodeDescription RandomDescription(Random& random) {
 Fact RandomFact(Random& random) {
   Fact fact;
   fact.at = WallFromNanos(Signed(random));
-  switch (random.Below(5)) {
+  switch (random.Below(6)) {
     case 0:
       fact.what = NodeJoined{RandomDescription(random)};
       break;
@@ -136,11 +136,54 @@ Fact RandomFact(Random& random) {
     case 3:
       fact.what = NodeLeft{};
       break;
+    case 4:
+      fact.what = HealthFact{RandomLaunchFact(random).key, RandomStamp(random), Coin(random),
+                             RandomText(random)};
+      break;
     default:
       fact.what = RandomLaunchFact(random);
       break;
   }
   return fact;
+}
+
+ReschedulePolicy RandomReschedule(Random& random) {
+  using Mode = ReschedulePolicy::Mode;
+  switch (random.Below(3)) {
+    case 0:
+      return {Mode::kNever, 0};
+    case 1:
+      return {Mode::kOnFailure, 1 + static_cast<std::uint32_t>(random.Below(kMovesMax))};
+    default:
+      return {Mode::kOnLost, 0};
+  }
+}
+
+HealthCheck RandomHealth(Random& random, const std::vector<PortSpec>& ports) {
+  HealthCheck health;
+  health.kind = static_cast<HealthCheck::Kind>(random.Below(3));
+  if (health.kind == HealthCheck::Kind::kHttp) health.http_path = "/" + RandomToken(random, 20);
+  if (health.kind == HealthCheck::Kind::kCommand) {
+    health.command = {"test", RandomText(random)};
+  } else {
+    health.port = static_cast<std::uint16_t>(1 + random.Below(65535));
+    for (const PortSpec& port : ports) {
+      if (port.protocol != Protocol::kTcp || port.name.empty()) continue;
+      health.port = 0;
+      health.port_name = port.name;
+    }
+  }
+  const auto below = [&random](Duration most) {
+    return Duration(
+        static_cast<std::int64_t>(random.Below(static_cast<std::uint64_t>(most.count()))));
+  };
+  health.interval = kHealthIntervalMin + below(kHealthIntervalMax - kHealthIntervalMin);
+  health.timeout = kHealthTimeoutMin + below(kHealthTimeoutMax - kHealthTimeoutMin);
+  health.start_period = below(kHealthStartPeriodMax);
+  health.retries = 1 + static_cast<std::uint32_t>(random.Below(kHealthCountMax));
+  health.successes = 1 + static_cast<std::uint32_t>(random.Below(kHealthCountMax));
+  if (Coin(random)) health.on_failure = HealthCheck::OnFailure::kNone;
+  return health;
 }
 
 // A spec that was used before, an equal copy of it, or a new one.
@@ -248,7 +291,8 @@ TaskSpec RandomSpec(Random& random) {
   }
   spec.constraints = RandomConstraints(random);
   spec.pull = static_cast<PullPolicy>(random.Below(3));
-  spec.reschedule = Coin(random);
+  spec.reschedule = RandomReschedule(random);
+  if (Coin(random)) spec.health = RandomHealth(random, spec.ports);
   if (Coin(random)) spec.scheduler = kPolicies[random.Below(kPolicies.size())];
   spec.affinities = RandomAffinities(random);
   if (Coin(random)) spec.distinct = static_cast<std::uint32_t>(random.Below(kDistinctMax + 1));

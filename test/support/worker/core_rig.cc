@@ -17,6 +17,8 @@ std::string CauseName(const LaunchFact& fact) {
       return " vanished";
     case ExitCause::kStartFailed:
       return " start-failed";
+    case ExitCause::kUnhealthy:
+      return " unhealthy " + fact.detail;
   }
   return "?";
 }
@@ -31,6 +33,9 @@ std::string Text(const Fact& fact) {
   if (const auto* l = std::get_if<LaunchFact>(&fact.what)) {
     return Text(l->key) + " " + std::string(LaunchStateName(l->state)) + CauseName(*l) +
            (l->final ? " final" : "") + (l->stop_asked ? " stop-asked" : "");
+  }
+  if (const auto* h = std::get_if<HealthFact>(&fact.what)) {
+    return Text(h->key) + (h->healthy ? " healthy" : " unhealthy " + h->reason);
   }
   if (const auto* r = std::get_if<NodeReported>(&fact.what)) {
     return "reported " + std::to_string(r->up.cycle);
@@ -126,6 +131,10 @@ std::string CoreRig::Step() {
     text += std::to_string(fact.number) + " " + Text(fact.fact) + "\n";
   }
   for (const EngineCall& call : effects.calls) text += Text(call) + "\n";
+  for (const ProbeCall& probe : effects.probes) {
+    text += "probe " + probe.engine + " " + Text(probe.request.key) + " #" +
+            std::to_string(probe.request.id) + "\n";
+  }
   return text;
 }
 

@@ -137,7 +137,7 @@ TEST(Main, UsageErrorsAre64AndSayWhatToDo) {
 }
 
 TEST(Main, WhatLaterVersionsDoIsRefusedClearly) {
-  for (const char* flag : {"-v", "--health-cmd", "--replicas"}) {
+  for (const char* flag : {"-v", "--replicas"}) {
     const Outcome outcome = RunMain({"run", flag, "x", "nginx"});
     EXPECT_EQ(outcome.exit_code, kExitUsage) << flag;
     EXPECT_THAT(outcome.err, HasSubstr("is not supported by this version")) << flag;
@@ -200,6 +200,48 @@ Result<SubmitTask> Flags(std::vector<std::string> words) {
   words.insert(words.begin(), "run");
   CUBE_TRY(const auto invocation, Parse(root, words));
   return SpecFromFlags(invocation.args, Empty());
+}
+
+TEST(SpecFlags, Health) {
+  const auto http =
+      Flags({"-p", "80", "--health-http", "/health", "--health-port", "8080", "--health-interval",
+             "5s", "--health-timeout", "1", "--health-retries", "4", "--health-start-period", "1m",
+             "--health-successes", "2", "--health-on-failure", "none", "nginx"});
+  ASSERT_TRUE(http) << http.error().Text();
+  HealthCheck wanted;
+  wanted.kind = HealthCheck::Kind::kHttp;
+  wanted.http_path = "/health";
+  wanted.port = 8080;
+  wanted.interval = std::chrono::seconds(5);
+  wanted.timeout = std::chrono::seconds(1);
+  wanted.retries = 4;
+  wanted.start_period = std::chrono::minutes(1);
+  wanted.successes = 2;
+  wanted.on_failure = HealthCheck::OnFailure::kNone;
+  EXPECT_EQ(http->spec->health, wanted);
+  const auto tcp = Flags({"-p", "80", "--health-tcp", "nginx"});
+  ASSERT_TRUE(tcp) << tcp.error().Text();
+  EXPECT_EQ(tcp->spec->health->kind, HealthCheck::Kind::kTcp);
+  const auto command = Flags({"--health-cmd", "curl -f localhost || exit 1", "nginx"});
+  ASSERT_TRUE(command) << command.error().Text();
+  EXPECT_EQ(command->spec->health->command,
+            (std::vector<std::string>{"/bin/sh", "-c", "curl -f localhost || exit 1"}));
+  EXPECT_FALSE(Flags({"--no-healthcheck", "nginx"})->spec->health);
+}
+
+TEST(SpecFlags, HealthErrorsNameTheFlag) {
+  const auto error = [](std::vector<std::string> words) {
+    words.emplace_back("nginx");
+    const auto task = Flags(std::move(words));
+    return task ? "" : task.error().Text();
+  };
+  EXPECT_THAT(error({"--health-interval", "5s"}), HasSubstr("--health-interval needs a check"));
+  EXPECT_THAT(error({"--health-tcp", "--health-http", "/"}), HasSubstr("a task has one check"));
+  EXPECT_THAT(error({"--health-tcp", "--no-healthcheck"}), HasSubstr("exclude each other"));
+  EXPECT_THAT(error({"--health-http", "/"}), HasSubstr("health.port"));
+  EXPECT_THAT(error({"--health-http", "x", "-p", "80"}), HasSubstr("health.http"));
+  EXPECT_THAT(error({"--reschedule", "maybe"}), HasSubstr("--reschedule: 'maybe' is no"));
+  EXPECT_EQ(Flags({"--reschedule", "on-failure:2", "nginx"})->spec->reschedule.moves_max, 2U);
 }
 
 TEST(SpecFlags, AsDockersMean) {

@@ -102,7 +102,7 @@ TEST(FoldTest, ANodeThatGoesDownLosesItsTasksAndTheyAreFreeToBePlacedAgain) {
   log.Join("n2", {4000, 1 << 30, 0});
   log.Submit("web-1", test::Spec("web"));
   TaskSpec pinned = test::Spec("pin");
-  pinned.reschedule = false;
+  pinned.reschedule = {ReschedulePolicy::Mode::kNever, 0};
   log.Submit("pin-1", pinned);
   log.Decide({log.Start("web-1", "n1"), log.Start("pin-1", "n1")});
   log.Decide({NodeDown{NodeName::Trusted("n1"), "silent"}});
@@ -301,6 +301,125 @@ TEST(FoldTest, FinishedTasksAreForgottenByDecision) {
   EXPECT_TRUE(log.view().tasks.empty());
   EXPECT_TRUE(log.view().finished.empty());
   EXPECT_EQ(log.view().Find(TaskId::Trusted("web-1")), nullptr);
+}
+
+HealthFact HealthOfTask(LogWriter& log, const char* id, bool healthy, std::uint32_t launch = 0) {
+  const LaunchFact about = log.FactOf(id, LaunchState::kRunning, launch);
+  return {about.key, about.placement, healthy, healthy ? "" : "GET /: 500"};
+}
+
+// Task "web-1" runs on n1, with a check.
+void RunWeb(LogWriter& log, ReschedulePolicy reschedule = {}) {
+  TaskSpec spec = test::Spec("web");
+  spec.health.emplace();
+  spec.reschedule = reschedule;
+  log.Join("n1", {4000, 1 << 30, 0});
+  log.Submit("web-1", spec);
+  log.Decide({log.Start("web-1", "n1")});
+  log.Launch("web-1", LaunchState::kRunning);
+}
+
+const Task& Web(LogWriter& log) { return *log.view().Find(TaskId::Trusted("web-1")); }
+
+TEST(FoldHealth, ACheckedTaskIsHealthyWhenTheFactSaysSo) {
+  LogWriter log;
+  RunWeb(log);
+  EXPECT_EQ(log.StatusOf("web-1"), Status::kRunning);
+  EXPECT_FALSE(IsHealthy(Web(log)));
+  const std::size_t told = log.view().untold.size();
+  log.Fact("n1", HealthOfTask(log, "web-1", true));
+  EXPECT_EQ(log.StatusOf("web-1"), Status::kRunning);
+  EXPECT_TRUE(IsHealthy(Web(log)));
+  ASSERT_EQ(log.view().untold.size(), told + 1) << "the feed says it";
+  EXPECT_TRUE(log.view().untold.back().healthy);
+  log.Fact("n1", HealthOfTask(log, "web-1", false));
+  EXPECT_EQ(log.StatusOf("web-1"), Status::kUnhealthy);
+  EXPECT_FALSE(IsHealthy(Web(log)));
+  EXPECT_EQ(ReasonOf(Web(log)), "GET /: 500");
+  ASSERT_EQ(log.view().untold.size(), told + 2);
+  EXPECT_EQ(log.view().untold.back().status, "unhealthy");
+  log.Fact("n1", HealthOfTask(log, "web-1", false));
+  EXPECT_EQ(log.view().untold.size(), told + 2) << "said again";
+}
+
+TEST(FoldHealth, OnlyOfTheLaunchThatRuns) {
+  LogWriter log;
+  RunWeb(log);
+  log.Fact("n1", HealthOfTask(log, "web-1", true, 7));
+  HealthFact elsewhere = HealthOfTask(log, "web-1", true);
+  elsewhere.placement.cycle += 1;
+  log.Fact("n1", elsewhere);
+  EXPECT_FALSE(Web(log).health);
+  EXPECT_EQ(log.view().stale_facts, 2U);
+  log.Fact("n1", HealthOfTask(log, "web-1", true));
+  log.Exit("web-1", 1, /*final=*/false);
+  log.Launch("web-1", LaunchState::kRunning, 1);
+  EXPECT_FALSE(IsHealthy(Web(log))) << "the next launch was not checked yet";
+  EXPECT_EQ(log.StatusOf("web-1"), Status::kRunning);
+}
+
+TEST(FoldHealth, WithoutACheckRunningIsHealthy) {
+  LogWriter log;
+  log.Join("n1", {4000, 1 << 30, 0});
+  log.Submit("web-1", test::Spec("web"));
+  log.Decide({log.Start("web-1", "n1")});
+  log.Launch("web-1", LaunchState::kRunning);
+  EXPECT_TRUE(IsHealthy(Web(log)));
+}
+
+TEST(FoldHealth, ATaskThatMovesOnFailureWaitsForAPlaceAndKeepsItsReason) {
+  LogWriter log;
+  RunWeb(log, {ReschedulePolicy::Mode::kOnFailure, 2});
+  log.Exit("web-1", 3, /*final=*/true);
+  EXPECT_EQ(log.StatusOf("web-1"), Status::kPending);
+  EXPECT_EQ(ReasonOf(Web(log)), "failed on n1: exit code 3");
+  EXPECT_TRUE(log.view().nodes.at(NodeName::Trusted("n1")).attempts.empty()) << "its room is free";
+  log.Stop("web-1");
+  EXPECT_EQ(log.StatusOf("web-1"), Status::kStopping);
+  log.Decide({StopAttempt{TaskId::Trusted("web-1"), 0, {}, Duration(0)}});
+  EXPECT_EQ(log.StatusOf("web-1"), Status::kStopped);
+}
+
+TEST(FoldHealth, AStopThatMetAFailureStillEndsATaskThatMoves) {
+  LogWriter log;
+  RunWeb(log, {ReschedulePolicy::Mode::kOnFailure, 2});
+  log.Stop("web-1");
+  log.Decide({StopAttempt{TaskId::Trusted("web-1"), 1, NodeName::Trusted("n1"), Duration(0)}});
+  EXPECT_FALSE(NeedsStop(Web(log)));
+  log.Exit("web-1", 3, /*final=*/true);  // before the stop had reached the node
+  EXPECT_TRUE(NeedsStop(Web(log))) << "nobody else would end it";
+  log.Decide({StopAttempt{TaskId::Trusted("web-1"), 0, {}, Duration(0)}});
+  EXPECT_EQ(log.StatusOf("web-1"), Status::kStopped);
+}
+
+TEST(FoldHealth, ACleanEndIsTheEndOfATaskThatMoves) {
+  LogWriter log;
+  RunWeb(log, {ReschedulePolicy::Mode::kOnFailure, 2});
+  log.Exit("web-1", 0, /*final=*/true);
+  EXPECT_EQ(log.StatusOf("web-1"), Status::kCompleted);
+}
+
+TEST(FoldHealth, AMoveIsNotedAndForgottenAfterAnHour) {
+  LogWriter log;
+  RunWeb(log, {ReschedulePolicy::Mode::kOnFailure, 2});
+  EXPECT_TRUE(Web(log).moves.empty()) << "the first placement is none";
+  log.Exit("web-1", 3, /*final=*/true);
+  log.Join("n2", {4000, 1 << 30, 0});
+  log.Decide({log.Start("web-1", "n2")});
+  ASSERT_EQ(Web(log).moves.size(), 1U);
+  EXPECT_EQ(Web(log).moves[0].node.str(), "n1");
+  EXPECT_EQ(MovesAt(Web(log)), WallTime{}) << "it has not failed";
+  log.Exit("web-1", 3, /*final=*/true);
+  EXPECT_EQ(MovesAt(Web(log)), WallTime{}) << "one of two was used";
+  log.Decide({log.Start("web-1", "n1")});
+  log.Exit("web-1", 3, /*final=*/true);
+  const WallTime first = Web(log).moves[0].at;
+  EXPECT_EQ(MovesAt(Web(log)), first + kMovesWindow);
+  DecisionBatch late = log.Next({log.Start("web-1", "n2")});
+  late.decided_at = first + kMovesWindow;
+  log.Append(late);
+  ASSERT_EQ(Web(log).moves.size(), 2U) << "the oldest does not count any more";
+  EXPECT_EQ(Web(log).moves[0].node.str(), "n2");
 }
 
 }  // namespace

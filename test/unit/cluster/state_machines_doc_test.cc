@@ -53,20 +53,25 @@ std::vector<Row> Table(const Row& head) {
 }
 
 // The words of the table of the status function, and what they stand for in a record.
-enum class Lost : std::uint8_t { kMoves, kStays };
+using Moves = ReschedulePolicy::Mode;
 struct PlacedWord {
   std::string word;
   Placed placed;
-  Lost lost;
+  Moves moves;
 };
-const std::array<PlacedWord, 4> kPlaced{{{"never", Placed::kNever, Lost::kMoves},
-                                         {"there", Placed::kThere, Lost::kMoves},
-                                         {"lost, moves", Placed::kLost, Lost::kMoves},
-                                         {"lost, stays", Placed::kLost, Lost::kStays}}};
+const std::array<PlacedWord, 7> kPlaced{
+    {{"never", Placed::kNever, Moves::kOnLost},
+     {"there", Placed::kThere, Moves::kOnLost},
+     {"there", Placed::kThere, Moves::kNever},
+     {"there, moves on failure", Placed::kThere, Moves::kOnFailure},
+     {"lost, moves", Placed::kLost, Moves::kOnLost},
+     {"lost, moves", Placed::kLost, Moves::kOnFailure},
+     {"lost, stays", Placed::kLost, Moves::kNever}}};
 
 struct FactWord {
   std::string word;
   std::optional<LaunchFact> fact;
+  std::optional<bool> healthy{};  // a health fact about the same launch
 };
 
 LaunchFact InState(LaunchState state) {
@@ -89,6 +94,9 @@ std::vector<FactWord> Facts() {
           {"pulling", InState(LaunchState::kPulling)},
           {"starting", InState(LaunchState::kStarting)},
           {"running", InState(LaunchState::kRunning)},
+          {"running", InState(LaunchState::kRunning), true},
+          {"running, unhealthy", InState(LaunchState::kRunning), false},
+          {"exited", InState(LaunchState::kExited), false},
           {"exited", InState(LaunchState::kExited)},
           {"final, stop asked", Final(true, ExitCause::kExited, 0)},
           {"final, stop asked", Final(true, ExitCause::kSignaled, 143)},
@@ -97,6 +105,7 @@ std::vector<FactWord> Facts() {
           {"final, another end", Final(false, ExitCause::kSignaled, 137)},
           {"final, another end", Final(false, ExitCause::kOutOfMemory, 0)},
           {"final, another end", Final(false, ExitCause::kVanished, -1)},
+          {"final, another end", Final(false, ExitCause::kUnhealthy, -1)},
           {"final, another end", Final(false, ExitCause::kStartFailed, -1)}};
 }
 
@@ -136,11 +145,12 @@ std::vector<Case> AllCases() {
       if (placed.placed == Placed::kLost && fact.fact && fact.fact->final) continue;
       for (const int flags : {0, 1, 2, 3}) {
         TaskSpec spec;
-        spec.reschedule = placed.lost == Lost::kMoves;
+        spec.reschedule = {placed.moves, placed.moves == Moves::kOnFailure ? 3U : 0U};
         Task task;
         task.spec = std::make_shared<const TaskSpec>(spec);
         task.placed = placed.placed;
         task.observed = fact.fact;
+        if (fact.healthy) task.health = HealthFact{fact.fact->key, {}, *fact.healthy, "why"};
         task.over = (flags & 1) != 0;
         task.stop_wanted = (flags & 2) != 0;
         Row words{task.over ? "yes" : "no", placed.word, task.stop_wanted ? "yes" : "no",

@@ -237,13 +237,82 @@ TEST(ParsePolicy, KnowsTheBooksSpellingAndListsWhatThereIs) {
             "epvm, epvm-book, greedy");
 }
 
-TEST(Validate, KnowsWhatItCannotDoYet) {
-  TaskSpec spec = Good();
-  spec.health.emplace();
-  const auto result = Validate(spec);
-  ASSERT_FALSE(result);
-  EXPECT_EQ(result.error().code, Code::kUnsupported);
-  EXPECT_EQ(result.error().field, "health");
+TEST(Validate, Health) {
+  using Kind = HealthCheck::Kind;
+  // A tcp check of a published port, then changed.
+  const auto health = [](auto change) {
+    return [change](TaskSpec& s) {
+      s.ports = {{53, 0, Protocol::kUdp, "dns"}, {80, 0, Protocol::kTcp, "web"}};
+      s.health.emplace().kind = Kind::kTcp;
+      change(*s.health);
+    };
+  };
+  const auto http = [&health](std::string path) {
+    return health([path](HealthCheck& h) {
+      h.kind = Kind::kHttp;
+      h.http_path = path;
+    });
+  };
+  Check({
+      {"tcp", health([](HealthCheck&) {}), ""},
+      {"named", health([](HealthCheck& h) { h.port_name = "web"; }), ""},
+      {"another name", health([](HealthCheck& h) { h.port_name = "x"; }), "health.port"},
+      {"a udp port", health([](HealthCheck& h) { h.port_name = "dns"; }), "health.port"},
+      {"name and number", health([](HealthCheck& h) {
+         h.port_name = "web";
+         h.port = 80;
+       }),
+       "health.port"},
+      {"no port", [](TaskSpec& s) { s.health.emplace().kind = Kind::kTcp; }, "health.port"},
+      {"a number needs no publishing",
+       [](TaskSpec& s) {
+         s.health.emplace().kind = Kind::kTcp;
+         s.health->port = 9000;
+       },
+       ""},
+      {"http", http("/health?deep=1"), ""},
+      {"no path", http(""), "health.http"},
+      {"relative", http("health"), "health.http"},
+      {"blank", http("/a b"), "health.http"},
+      {"line", http("/a\r\nX: y"), "health.http"},
+      {"long", http("/" + std::string(kHealthPathLengthMax, 'x')), "health.http"},
+      {"two kinds", health([](HealthCheck& h) { h.http_path = "/"; }), "health.http"},
+      {"command", health([](HealthCheck& h) {
+         h.kind = Kind::kCommand;
+         h.command = {"true"};
+       }),
+       ""},
+      {"no command", health([](HealthCheck& h) { h.kind = Kind::kCommand; }), "health.command"},
+      {"a command has no port", health([](HealthCheck& h) {
+         h.kind = Kind::kCommand;
+         h.command = {"true"};
+         h.port = 80;
+       }),
+       "health.port"},
+      {"often", health([](HealthCheck& h) { h.interval = std::chrono::milliseconds(99); }),
+       "health.interval"},
+      {"no timeout", health([](HealthCheck& h) { h.timeout = Duration(0); }), "health.timeout"},
+      {"long timeout", health([](HealthCheck& h) { h.timeout = std::chrono::minutes(6); }),
+       "health.timeout"},
+      {"negative", health([](HealthCheck& h) { h.start_period = Duration(-1); }),
+       "health.start_period"},
+      {"no retries", health([](HealthCheck& h) { h.retries = 0; }), "health.retries"},
+      {"no successes", health([](HealthCheck& h) { h.successes = 0; }), "health.successes"},
+  });
+}
+
+TEST(Validate, Reschedule) {
+  using Mode = ReschedulePolicy::Mode;
+  const auto policy = [](Mode mode, std::uint32_t moves) {
+    return [mode, moves](TaskSpec& s) { s.reschedule = {mode, moves}; };
+  };
+  Check({
+      {"never", policy(Mode::kNever, 0), ""},
+      {"on failure", policy(Mode::kOnFailure, kMovesMax), ""},
+      {"no moves", policy(Mode::kOnFailure, 0), "reschedule"},
+      {"many", policy(Mode::kOnFailure, kMovesMax + 1), "reschedule"},
+      {"moves of what never moves", policy(Mode::kNever, 1), "reschedule"},
+  });
 }
 
 TEST(Validate, AcceptsWhatTheGeneratorMakes) {

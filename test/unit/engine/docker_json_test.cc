@@ -215,6 +215,7 @@ TEST(DockerCreate, CarriesTheWholeSpec) {
   EXPECT_EQ(body["User"], "1000:1000");
   EXPECT_EQ(body["WorkingDir"], "/srv");
   EXPECT_EQ(body["StopSignal"], "SIGINT");
+  EXPECT_EQ(body["Healthcheck"]["Test"], nlohmann::json::array({"NONE"}));
   const auto& host = body["HostConfig"];
   EXPECT_EQ(host["NanoCpus"], 1'500'000'000);
   EXPECT_EQ(host["Memory"], 64 << 20);
@@ -231,6 +232,33 @@ TEST(DockerCreate, CarriesTheWholeSpec) {
   ASSERT_TRUE(identity);
   EXPECT_EQ(identity->key, request.key);
   EXPECT_EQ(identity->placement, request.placement);
+}
+
+TEST(DockerExec, EncodesAndDecodes) {
+  ExecRequest request;
+  request.command = {"ls", "-l"};
+  request.env["A"] = "1";
+  request.workdir = "/tmp";
+  request.user = "nobody";
+  request.input = true;
+  const auto body = nlohmann::json::parse(EncodeExec(request, "MARK=2"));
+  EXPECT_EQ(body["Cmd"], nlohmann::json({"ls", "-l"}));
+  EXPECT_EQ(body["Env"], nlohmann::json({"A=1", "MARK=2"}));
+  EXPECT_EQ(body["WorkingDir"], "/tmp");
+  EXPECT_EQ(body["User"], "nobody");
+  EXPECT_EQ(body["AttachStdin"], true);
+  EXPECT_EQ(body["Tty"], false);
+
+  auto state = DecodeExec(R"({"Running":true,"ExitCode":null,"Pid":4711})");
+  ASSERT_TRUE(state);
+  EXPECT_TRUE(state->running);
+  EXPECT_FALSE(state->exit_code);
+  EXPECT_EQ(state->pid, 4711);
+  state = DecodeExec(R"({"Running":false,"ExitCode":3,"Pid":0})");
+  ASSERT_TRUE(state);
+  EXPECT_EQ(state->exit_code, 3);
+  EXPECT_FALSE(DecodeExec("{}"));
+  EXPECT_FALSE(DecodeExec("nonsense"));
 }
 
 TEST(DockerCreate, LeavesOutWhatIsNotGiven) {

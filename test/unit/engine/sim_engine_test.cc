@@ -8,6 +8,7 @@
 
 #include "services/worker/engine/sim/sim_driver.h"
 #include "test/support/engine/contract.h"
+#include "test/support/engine/contract_exec.h"
 
 namespace cube::engine {
 namespace {
@@ -46,6 +47,14 @@ class SimSpecs : public EngineFixture {
   }
   TaskSpec PrintsAndRuns(std::string out) override { return Labeled({{"sim.out", out}}); }
   TaskSpec FailsToStart() override { return Labeled({{"sim.fail", "no such program"}}); }
+  Words ExecSays(const std::string& out, const std::string& err, int code) override {
+    return {"say", out, err, std::to_string(code)};
+  }
+  Words ExecCopies() override { return {"cat"}; }
+  Words ExecRuns(const std::string& /*mark*/) override { return {"sleep"}; }
+  Words ExecPrintsEnv(const std::string& variable) override { return {"print-env", variable}; }
+  bool ExecIsRunning(const std::string& /*mark*/) override { return false; }
+  [[nodiscard]] bool MakesProcesses() const override { return false; }
 
  protected:
   std::shared_ptr<SimMachine> machine_ = std::make_shared<SimMachine>(SavingOptions());
@@ -82,6 +91,8 @@ class SimDriverFixture final : public SimSpecs {
 
 INSTANTIATE_TYPED_TEST_SUITE_P(Sim, EngineContract, SimFixture);
 INSTANTIATE_TYPED_TEST_SUITE_P(SimInRealTime, EngineContract, SimDriverFixture);
+INSTANTIATE_TYPED_TEST_SUITE_P(Sim, EngineExecContract, SimFixture);
+INSTANTIATE_TYPED_TEST_SUITE_P(SimInRealTime, EngineExecContract, SimDriverFixture);
 
 namespace {
 

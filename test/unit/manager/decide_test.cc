@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "shared/base/random.h"
+#include "shared/cluster/status.h"
 #include "test/support/cluster/log_writer.h"
 
 namespace cube::manager {
@@ -264,6 +265,105 @@ TEST(DecideTest, AnUnknownPolicyIsAnErrorThatNamesTheOnesThereAre) {
   const auto planner = Planner::Make(settings);
   ASSERT_FALSE(planner.has_value());
   EXPECT_EQ(planner.error().field, "scheduler");
+}
+
+// Tasks that have failed for good, with reschedule: on-failure.
+class Moves : public testing::Test {
+ protected:
+  void Begin(const std::vector<std::string>& nodes, std::uint32_t moves_max) {
+    for (const std::string& node : nodes) log_.Join(node, {1000, kGi, 0});
+    TaskSpec spec = test::Spec("t");
+    spec.reschedule = {ReschedulePolicy::Mode::kOnFailure, moves_max};
+    log_.Submit("t-1", spec);
+  }
+  // Decides now. -> the node that it was placed on, or nothing.
+  std::string Place(WallTime now = WallFromNanos(1)) {
+    const auto items = planner_.Decide(log_.view(), {}, now);
+    const auto placed = Placements(items);
+    const auto found = placed.find("t-1");
+    if (found == placed.end()) return {};
+    DecisionBatch batch = log_.Next(items);
+    if (now > batch.decided_at) batch.decided_at = now;
+    log_.Append(batch);
+    return found->second;
+  }
+  void Fail() { log_.Exit("t-1", 1, /*final=*/true); }
+
+  LogWriter log_;
+  Planner planner_ = MakePlanner();
+};
+
+TEST_F(Moves, AFailedTaskGoesWhereItHasNotFailed) {
+  Begin({"a", "b", "c"}, 10);
+  std::set<std::string> seen;
+  for (int i = 0; i < 3; ++i) {
+    seen.insert(Place());
+    Fail();
+  }
+  EXPECT_EQ(seen, (std::set<std::string>{"a", "b", "c"}));
+  // It has failed everywhere: anywhere but where it failed last.
+  std::string last = log_.view().Find(TaskId::Trusted("t-1"))->node.str();
+  for (int i = 0; i < 4; ++i) {
+    const std::string next = Place();
+    EXPECT_NE(next, "");
+    EXPECT_NE(next, last);
+    last = next;
+    Fail();
+  }
+}
+
+TEST_F(Moves, WhereNothingElseFitsItGoesBack) {
+  Begin({"a"}, 10);
+  EXPECT_EQ(Place(), "a");
+  Fail();
+  EXPECT_EQ(Place(), "a");
+}
+
+TEST_F(Moves, TheExplanationCountsTheNodesThatWereAvoided) {
+  Begin({"a", "b"}, 10);
+  const std::string first = Place();
+  Fail();
+  Place();
+  const Task& task = *log_.view().Find(TaskId::Trusted("t-1"));
+  ASSERT_TRUE(task.explanation);
+  ASSERT_LE(task.explanation->filtered.size(), 1U);
+  EXPECT_NE(task.node.str(), first);
+}
+
+TEST_F(Moves, TooManyWithinTheHourWait) {
+  Begin({"a", "b"}, 2);
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_NE(Place(), "") << i;
+    Fail();
+  }
+  EXPECT_EQ(Place(), "");
+  const Task& task = *log_.view().Find(TaskId::Trusted("t-1"));
+  EXPECT_EQ(StatusOf(task), Status::kPending);
+  const std::string why = planner_.WhyPending(log_.view(), task);
+  EXPECT_TRUE(why.starts_with("moved 2 times within the hour; the next move is due at ")) << why;
+  const WallTime due = MovesAt(task);
+  EXPECT_EQ(Place(due - Duration(1)), "");
+  EXPECT_NE(Place(due), "");
+}
+
+TEST_F(Moves, OneThatWaitsHoldsNobodyUp) {
+  Begin({"a"}, 1);
+  Place();
+  Fail();
+  Place();
+  Fail();
+  EXPECT_EQ(Place(), "");
+  log_.Submit("t-2", test::Spec("t"));
+  EXPECT_TRUE(Placements(planner_.Decide(log_.view(), {}, WallFromNanos(1))).contains("t-2"));
+}
+
+TEST_F(Moves, ByDefaultAFailureIsTheEnd) {
+  log_.Join("a", {1000, kGi, 0});
+  log_.Submit("t-1", test::Spec("t"));
+  Place();
+  Fail();
+  EXPECT_EQ(log_.StatusOf("t-1"), Status::kFailed);
+  EXPECT_EQ(Place(), "");
 }
 
 }  // namespace

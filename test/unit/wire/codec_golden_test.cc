@@ -52,6 +52,11 @@ TaskSpecPtr Spec() {
   spec.ports = {{80, 8080, Protocol::kTcp, "http"}, {53, 0, Protocol::kUdp, ""}};
   spec.resources = {500, 512 << 20, std::int64_t{10} << 30};
   spec.restart = {RestartMode::kAlways, 0};
+  spec.health.emplace();
+  spec.health->http_path = "/health";
+  spec.health->port_name = "http";
+  spec.health->interval = std::chrono::seconds(5);
+  spec.health->on_failure = HealthCheck::OnFailure::kNone;
   spec.stop_signal = "SIGQUIT";
   spec.stop_grace = std::chrono::seconds(30);
   spec.priority = -5;
@@ -60,7 +65,7 @@ TaskSpecPtr Spec() {
                       {"gpu", Constraint::Op::kExists, {}}};
   spec.engine = "docker";
   spec.pull = PullPolicy::kAlways;
-  spec.reschedule = false;
+  spec.reschedule = {ReschedulePolicy::Mode::kNever, 0};
   spec.scheduler = "binpack";
   spec.affinities = {{{"zone", Constraint::Op::kEquals, {"a"}}, -50}};
   spec.distinct = 2;
@@ -151,7 +156,9 @@ TEST(Golden, Facts) {
                  {kTime, running},
                  {kTime, exited},
                  {kTime, restarting},
-                 {kTime, NodeLeft{}}};
+                 {kTime, NodeLeft{}},
+                 {kTime, HealthFact{running.key, kStamp, true, ""}},
+                 {kTime, HealthFact{running.key, kStamp, false, "GET /health: 500"}}};
   ExpectGolden("facts", EncodeFacts(batch));
 }
 

@@ -310,7 +310,20 @@ TEST(Strict, Spec) {
        {[](M& m) { m.set_pull(static_cast<v1::PullPolicy>(9)); }, "pull"},
        {[](M& m) { m.add_constraints()->set_label("gpu"); }, "constraints[0].op"},
        {[](M& m) { m.mutable_health(); }, "health.kind"},
-       {[](M& m) { m.mutable_health()->set_kind(v1::HealthCheck::KIND_TCP); }, "health"},
+       {[](M& m) { m.mutable_health()->set_kind(v1::HealthCheck::KIND_TCP); }, "health.port"},
+       {[](M& m) {
+          m.mutable_health()->set_kind(v1::HealthCheck::KIND_TCP);
+          m.mutable_health()->set_port(65536);
+        },
+        "health.port"},
+       {[](M& m) {
+          m.mutable_health()->set_kind(v1::HealthCheck::KIND_TCP);
+          m.mutable_health()->set_on_failure(static_cast<v1::HealthCheck::OnFailure>(7));
+        },
+        "health.on_failure"},
+       {[](M& m) { m.mutable_reschedule()->set_mode(static_cast<v1::ReschedulePolicy::Mode>(7)); },
+        "reschedule"},
+       {[](M& m) { m.mutable_reschedule()->set_moves_max(2); }, "reschedule"},
        {[](M& m) { m.set_stop_grace_ns(-1); }, "stop_grace"},
        {[](M& m) { m.mutable_resources()->set_cpu_millis(-1); }, "cpus"},
        {[](M& m) { m.add_ports()->set_port(0); }, "ports[0].port"},
@@ -318,6 +331,30 @@ TEST(Strict, Spec) {
           for (std::size_t i = 0; i <= kPortsMax; ++i) m.add_ports()->set_port(80);
         },
         "ports"}});
+}
+
+TEST(Strict, WhatAPolicyLeavesOutIsItsDefault) {
+  v1::TaskSpec proto;
+  GoodSpec(proto);
+  proto.mutable_health()->set_kind(v1::HealthCheck::KIND_TCP);
+  proto.mutable_health()->set_port(80);
+  proto.mutable_reschedule()->set_mode(v1::ReschedulePolicy::MODE_ON_FAILURE);
+  const auto spec = FromProto(proto);
+  ASSERT_TRUE(spec) << spec.error().Text();
+  HealthCheck wanted;
+  wanted.kind = HealthCheck::Kind::kTcp;
+  wanted.port = 80;
+  EXPECT_EQ(spec->health, wanted);
+  EXPECT_EQ(spec->reschedule, (ReschedulePolicy{ReschedulePolicy::Mode::kOnFailure, 3}));
+}
+
+TEST(Strict, TheOlderFormOfNeverMovingIsRead) {
+  v1::TaskSpec proto;
+  GoodSpec(proto);
+  proto.set_reschedule_never(true);
+  const auto spec = FromProto(proto);
+  ASSERT_TRUE(spec);
+  EXPECT_EQ(spec->reschedule.mode, ReschedulePolicy::Mode::kNever);
 }
 
 TEST(Strict, SignalsGetOneName) {

@@ -57,7 +57,7 @@ TEST(TaskFromHuman, EveryField) {
                         {"gpu", Constraint::Op::kExists, {}}};
   wanted.engine = "docker";
   wanted.pull = PullPolicy::kAlways;
-  wanted.reschedule = false;
+  wanted.reschedule = {ReschedulePolicy::Mode::kNever, 0};
   wanted.scheduler = "round-robin";
   wanted.distinct = 1;
   wanted.affinities = {{{"disk", Constraint::Op::kEquals, {"ssd"}}, 50},
@@ -159,7 +159,7 @@ TEST(TaskFromHuman, Errors) {
       {R"({"engine":"podman"})", "engine", "docker, process and sim"},
       {R"({"pull":"sometimes"})", "pull", "missing, always or never"},
       {R"({"reschedule":false})", "reschedule", "must be a text"},
-      {R"({"reschedule":"no"})", "reschedule", "always or never"}};
+      {R"({"reschedule":"no"})", "reschedule", "no reschedule policy"}};
   ExpectErrors(cases);
 }
 
@@ -178,8 +178,91 @@ TEST(TaskFromHuman, ErrorsOfPlacement) {
        {R"({"affinities":[{"rule":"gpu","wieght":1}]})", "affinities[0].wieght", "weight"}});
 }
 
+HealthCheck Health(const std::string& health) {
+  const TaskSpec spec = Spec(R"({"ports":[{"port":80,"name":"web"}],"health":)" + health + "}");
+  EXPECT_TRUE(spec.health);
+  // What is printed reads as the same again.
+  const nlohmann::ordered_json printed = SpecToHuman(spec);
+  const auto again = TaskFromHuman(json::parse(printed.dump()));
+  EXPECT_TRUE(again) << printed.dump();
+  if (again) {
+    EXPECT_EQ(again->spec->health, spec.health) << printed.dump();
+  }
+  return spec.health.value_or(HealthCheck{});
+}
+
+TEST(HealthFromHuman, EveryField) {
+  HealthCheck wanted;
+  wanted.kind = HealthCheck::Kind::kHttp;
+  wanted.http_path = "/health";
+  EXPECT_EQ(Health(R"({"http":"/health"})"), wanted);
+  wanted.port_name = "web";
+  wanted.interval = std::chrono::seconds(5);
+  wanted.timeout = std::chrono::milliseconds(500);
+  wanted.start_period = std::chrono::minutes(1);
+  wanted.retries = 5;
+  wanted.successes = 2;
+  wanted.on_failure = HealthCheck::OnFailure::kNone;
+  EXPECT_EQ(Health(R"({"http":"/health","port":"web","interval":"5s","timeout":"500ms",
+                       "start_period":"1m","retries":5,"successes":2,"on_failure":"none"})"),
+            wanted);
+}
+
+TEST(HealthFromHuman, EveryKind) {
+  EXPECT_EQ(Health(R"({"tcp":true})").kind, HealthCheck::Kind::kTcp);
+  EXPECT_EQ(Health(R"({"tcp":9000})").port, 9000);
+  EXPECT_EQ(Health(R"({"tcp":"web"})").port_name, "web");
+  EXPECT_EQ(Health(R"({"tcp":true,"port":81})").port, 81);
+  EXPECT_EQ(Health(R"({"command":["test","-f","/ready"]})").command,
+            (std::vector<std::string>{"test", "-f", "/ready"}));
+}
+
+TEST(HealthFromHuman, Errors) {
+  struct {
+    std::string health, field, says;
+  } const cases[] = {
+      {R"("/health")", "health", "a map such as"},
+      {R"({})", "health", "one of http, tcp and command"},
+      {R"({"http":"/","tcp":true})", "health", "one of http, tcp and command"},
+      {R"({"http":7})", "health.http", "must be a text"},
+      {R"({"http":"health"})", "health.http", "begins with '/'"},
+      {R"({"tcp":false})", "health.tcp", "true, or the port"},
+      {R"({"command":"true"})", "health.command", "no shell runs it"},
+      {R"({"http":"/","port":"x"})", "health.port", "no tcp port of this task is named 'x'"},
+      {R"({"http":"/","port":0})", "health.port", "1 to 65535"},
+      {R"({"http":"/","interval":10})", "health.interval", "a duration such as"},
+      {R"({"http":"/","interval":"1ms"})", "health.interval", "100ms to 1d"},
+      {R"({"http":"/","retries":0})", "health.retries", "1 to 1000"},
+      {R"({"http":"/","on_failure":"stop"})", "health.on_failure", "restart or none"},
+      {R"({"http":"/","start":"1s"})", "health.start", "is no field"}};
+  for (const auto& c : cases) {
+    const auto task = With(R"({"ports":[80],"health":)" + c.health + "}");
+    ASSERT_FALSE(task) << c.health;
+    EXPECT_EQ(task.error().field, c.field) << c.health << ": " << task.error().Text();
+    EXPECT_NE(task.error().message.find(c.says), std::string::npos)
+        << c.health << ": " << task.error().Text();
+  }
+}
+
+TEST(TaskFromHuman, Reschedule) {
+  using Mode = ReschedulePolicy::Mode;
+  const auto policy = [](const std::string& text) {
+    const TaskSpec spec = Spec(R"({"reschedule":")" + text + "\"}");
+    EXPECT_EQ(*ParseReschedule(FormatReschedule(spec.reschedule)), spec.reschedule);
+    return spec.reschedule;
+  };
+  EXPECT_EQ(policy("never"), (ReschedulePolicy{Mode::kNever, 0}));
+  EXPECT_EQ(policy("on-lost"), ReschedulePolicy{});
+  EXPECT_EQ(policy("always"), ReschedulePolicy{}) << "its older name";
+  EXPECT_EQ(policy("on-failure"), (ReschedulePolicy{Mode::kOnFailure, 3}));
+  EXPECT_EQ(policy("on-failure:7"), (ReschedulePolicy{Mode::kOnFailure, 7}));
+  for (const char* bad : {"on-failure:0", "on-failure:x", "on-failure:61", "on-failure:", "yes"}) {
+    EXPECT_FALSE(With(R"({"reschedule":")" + std::string(bad) + "\"}")) << bad;
+  }
+}
+
 TEST(TaskFromHuman, WhatThisVersionDoesNotSupportIsNeverIgnored) {
-  for (const char* name : {"health", "volumes", "network", "type", "replicas", "task"}) {
+  for (const char* name : {"volumes", "network", "type", "replicas", "task"}) {
     const auto task = With("{\"" + std::string(name) + "\":null}");
     ASSERT_FALSE(task) << name;
     EXPECT_EQ(task.error().code, Code::kUnsupported) << name;

@@ -39,6 +39,8 @@ Core::~Core() {
   // Pulls and slots must outlive what holds places in them.
   streams_.clear();
   retired_streams_.clear();
+  execs_.clear();
+  retired_execs_.clear();
   entries_.clear();
   retired_launchings_.clear();
 }
@@ -73,6 +75,7 @@ void Core::OnDown(const std::string& reason) {
   std::vector<std::uint64_t> streams;
   for (const auto& [stream, object] : streams_) streams.push_back(stream);
   for (const std::uint64_t stream : streams) EndStream(stream, session_.NotUp());
+  EndExecs(session_.NotUp());
 }
 
 void Core::OnEvent(const ContainerEvent& event) {

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "services/worker/engine/docker/exec_stream.h"
 #include "services/worker/engine/docker/image_pulls.h"
 #include "services/worker/engine/docker/launching.h"
 #include "services/worker/engine/docker/log_stream.h"
@@ -49,6 +50,10 @@ class Core {
   void OpenLogs(std::uint64_t stream, const LaunchKey& key, const LogOptions& options);
   void LogCredit(std::uint64_t stream, std::size_t bytes);
   void CloseLogs(std::uint64_t stream);
+  void Exec(std::uint64_t exec, const LaunchKey& key, ExecRequest request);
+  void ExecCredit(std::uint64_t exec, std::size_t bytes);
+  void ExecInput(std::uint64_t exec, std::string_view bytes, bool last);
+  void CancelExec(std::uint64_t exec);
 
   // Streams that follow output hold a connection each.
   static constexpr std::size_t kLogStreamsMax = 256;
@@ -127,6 +132,13 @@ class Core {
   std::vector<std::unique_ptr<LogStream>> retired_streams_;
   void Retire(std::unique_ptr<Launching> launching);
   void EndStream(std::uint64_t stream, std::optional<Error> error);
+
+  // core_exec.cc
+  void EndExec(std::uint64_t exec, std::int32_t exit_code, std::optional<Error> error);
+  void EndExecs(const Error& error);
+  [[nodiscard]] ExecStream* FindExec(std::uint64_t exec) const;
+  std::map<std::uint64_t, std::unique_ptr<ExecStream>> execs_;
+  std::vector<std::unique_ptr<ExecStream>> retired_execs_;
 };
 
 }  // namespace cube::engine::docker

@@ -88,4 +88,24 @@ void DockerEngine::CloseLogs(std::uint64_t stream) {
   impl_->Post([stream](docker::Core& core) { core.CloseLogs(stream); });
 }
 
+void DockerEngine::Exec(std::uint64_t exec, LaunchKey key, ExecRequest request) {
+  impl_->Post([exec, key = std::move(key), request = std::move(request)](docker::Core& core) {
+    core.Exec(exec, key, request);
+  });
+}
+
+void DockerEngine::ExecCredit(std::uint64_t exec, std::size_t bytes) {
+  impl_->Post([exec, bytes](docker::Core& core) { core.ExecCredit(exec, bytes); });
+}
+
+void DockerEngine::ExecInput(std::uint64_t exec, std::string bytes, bool last) {
+  impl_->Post([exec, bytes = std::move(bytes), last](docker::Core& core) {
+    core.ExecInput(exec, bytes, last);
+  });
+}
+
+void DockerEngine::CancelExec(std::uint64_t exec) {
+  impl_->Post([exec](docker::Core& core) { core.CancelExec(exec); });
+}
+
 }  // namespace cube::engine

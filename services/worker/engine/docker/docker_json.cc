@@ -303,6 +303,33 @@ Result<std::string> DecodeCreated(std::string_view body) {
   return id;
 }
 
+std::string EncodeExec(const ExecRequest& request, const std::string& variable) {
+  json body = json::object();
+  body["AttachStdin"] = request.input;
+  body["AttachStdout"] = true;
+  body["AttachStderr"] = true;
+  body["Tty"] = false;
+  body["Cmd"] = request.command;
+  if (!request.user.empty()) body["User"] = request.user;
+  if (!request.workdir.empty()) body["WorkingDir"] = request.workdir;
+  json env = json::array();
+  for (const auto& [name, value] : request.env) env.push_back(name + "=" + value);
+  if (!variable.empty()) env.push_back(variable);
+  if (!env.empty()) body["Env"] = env;
+  return Dump(body);
+}
+
+Result<ExecState> DecodeExec(std::string_view body) {
+  const json document = Parse(body);
+  if (!At(document, "Running").is_boolean()) return Garbage("state of a command", body);
+  ExecState state;
+  state.running = Flag(At(document, "Running"));
+  state.pid = Integer(At(document, "Pid"));
+  if (const json& code = At(document, "ExitCode"); code.is_number_integer())
+    state.exit_code = static_cast<std::int32_t>(std::clamp<std::int64_t>(Integer(code), -1, 255));
+  return state;
+}
+
 std::string DecodeErrorText(std::string_view body) {
   const std::string message = Text(At(Parse(body), "message"));
   return Quoted(message.empty() ? body : std::string_view(message));
@@ -351,6 +378,8 @@ std::string EncodeCreate(const Owner& owner, const LaunchRequest& request) {
   if (!spec.user.empty()) body["User"] = spec.user;
   if (!spec.workdir.empty()) body["WorkingDir"] = spec.workdir;
   if (!spec.stop_signal.empty()) body["StopSignal"] = spec.stop_signal;
+  // Checks are the worker's: one that the image brings would be run for nobody.
+  body["Healthcheck"]["Test"] = json::array({"NONE"});
   json env = json::array();
   for (const auto& [name, value] : spec.env) env.push_back(name + "=" + value);
   if (!env.empty()) body["Env"] = env;

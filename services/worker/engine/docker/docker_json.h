@@ -109,6 +109,17 @@ struct ContainerRow {
 // The id from the answer to a create.
 [[nodiscard]] Result<std::string> DecodeCreated(std::string_view body);
 
+// The body of POST /containers/{id}/exec; `variable` ("NAME=value") is added to the environment.
+[[nodiscard]] std::string EncodeExec(const ExecRequest& request, const std::string& variable);
+
+// The answer to GET /exec/{id}/json.
+struct ExecState {
+  bool running = false;
+  std::optional<std::int32_t> exit_code;  // not there before it has ended
+  std::int64_t pid = 0;                   // on the engine's machine; 0 = has not started
+};
+[[nodiscard]] Result<ExecState> DecodeExec(std::string_view body);
+
 // The text of an error answer ({"message": ...}), or the body's beginning if it is not JSON.
 [[nodiscard]] std::string DecodeErrorText(std::string_view body);
 

@@ -1,10 +1,9 @@
-#include "services/worker/engine/docker/http_loop.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <utility>
 
+#include "services/worker/engine/docker/http_exchange.h"
 #include "shared/base/check.h"
 
 namespace cube::engine::docker {
@@ -47,37 +46,7 @@ Code CodeOf(CURLcode result) {
   }
 }
 
-struct SlistFree {
-  void operator()(curl_slist* list) const { curl_slist_free_all(list); }
-};
-struct EasyFree {
-  void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
-};
-
 }  // namespace
-
-struct HttpLoop::Exchange {
-  Id id = 0;
-  HttpRequest request;
-  HttpStream stream;
-  bool is_stream = false;
-  bool in_multi = false;
-
-  bool opened = false;  // on_open was called
-  bool paused = false;  // curl holds bytes back for us
-  bool too_large = false;
-  bool queued = false;  // is in ready_
-  std::string bytes;    // of a stream: received, not taken
-  HttpResponse response;
-  bool finished = false;
-  CURLcode result = CURLE_OK;
-  std::string error;
-  char error_text[CURL_ERROR_SIZE] = {};
-
-  HttpLoop* loop = nullptr;
-  std::unique_ptr<curl_slist, SlistFree> headers;
-  std::unique_ptr<CURL, EasyFree> easy;
-};
 
 HttpLoop::HttpLoop(Endpoint endpoint) : endpoint_(std::move(endpoint)) {
   GlobalInit();
@@ -177,6 +146,10 @@ void HttpLoop::Configure(Exchange& x) {
     headers = curl_slist_append(headers, header.c_str());
   x.headers.reset(headers);
   curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
+  if (x.raw) {
+    curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
+    return;
+  }
   if (request.method == "POST") {
     curl_easy_setopt(easy, CURLOPT_POST, 1L);
     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request.body.c_str());
@@ -220,6 +193,7 @@ void HttpLoop::Cancel(Id id) {
   const auto it = exchanges_.find(id);
   if (it == exchanges_.end()) return;
   if (it->second->in_multi) curl_multi_remove_handle(multi_, it->second->easy.get());
+  raw_.erase(id);
   exchanges_.erase(it);
 }
 
@@ -284,6 +258,10 @@ void HttpLoop::TakeFinished() {
     void* pointer = nullptr;
     curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &pointer);
     Exchange& x = *static_cast<Exchange*>(pointer);
+    if (x.raw && message->data.result == CURLE_OK) {
+      RawConnected(x);
+      continue;
+    }
     x.finished = true;
     x.result = message->data.result;
     long status = 0;
@@ -303,8 +281,8 @@ void HttpLoop::DeliverTo(Id id) {
   if (it == exchanges_.end()) return;
   Exchange& x = *it->second;
   x.queued = false;
-  long status = 0;
-  curl_easy_getinfo(x.easy.get(), CURLINFO_RESPONSE_CODE, &status);
+  long status = x.response.status;
+  if (!x.raw) curl_easy_getinfo(x.easy.get(), CURLINFO_RESPONSE_CODE, &status);
   if (x.is_stream && !x.opened && status >= kGoodStatusMin && status <= kGoodStatusMax) {
     x.opened = true;
     if (x.stream.on_open) x.stream.on_open();
@@ -323,6 +301,9 @@ void HttpLoop::DeliverTo(Id id) {
       x.paused = false;
       curl_easy_pause(x.easy.get(), CURLPAUSE_CONT);
     }
+    if (x.raw) PumpRaw(x);  // more may lie in a TLS buffer, which no poll would see
+    it = exchanges_.find(id);
+    if (it == exchanges_.end()) return;
   }
   if (!x.finished || !x.bytes.empty()) return;
   const auto exchange = std::move(it->second);
@@ -367,7 +348,7 @@ void HttpLoop::Run() {
     curl_multi_perform(multi_, &running);
     TakeFinished();
     Deliver();
-    curl_multi_poll(multi_, nullptr, 0, PollMillis(), nullptr);
+    Poll();
   }
 }
 

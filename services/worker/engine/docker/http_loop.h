@@ -14,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -48,6 +49,8 @@ struct HttpStream {
   std::function<void()> on_open;                   // a good status has come
   std::function<bool(std::string_view)> on_bytes;  // false: not now; given again after Resume
   HttpDone done;                                   // the end; all bytes were taken before
+  // Of Upgrade: so many bytes of those given to Write have been sent.
+  std::function<void(std::size_t)> on_written{};
 };
 
 class HttpLoop {
@@ -65,6 +68,12 @@ class HttpLoop {
 
   Id Send(HttpRequest request, HttpDone done);
   Id Open(HttpRequest request, HttpStream stream);
+  // Sends the request and asks for an upgrade to a raw connection ("Upgrade: tcp"): with a status
+  // of 101 or 200 what comes then are the stream's bytes, and Write sends into the other direction.
+  // CloseWrite ends that direction behind what was written; not over https, where it does nothing.
+  Id Upgrade(HttpRequest request, HttpStream stream);
+  void Write(Id id, std::string_view bytes);
+  void CloseWrite(Id id);
   // No callback of that exchange follows. Unknown ids are ignored.
   void Cancel(Id id);
   void Resume(Id id);
@@ -82,6 +91,7 @@ class HttpLoop {
 
  private:
   struct Exchange;
+  struct Raw;
   using Clock = std::chrono::steady_clock;
 
   static std::size_t OnWrite(char* data, std::size_t size, std::size_t count, void* self) noexcept;
@@ -95,11 +105,20 @@ class HttpLoop {
   void Deliver();
   void DeliverTo(Id id);
   [[nodiscard]] int PollMillis() const;
+  void Poll();
+
+  // http_raw.cc
+  void RawConnected(Exchange& exchange);
+  void PumpRaw(Exchange& exchange);
+  void SendRaw(Exchange& exchange);
+  void TakeRaw(Exchange& exchange, std::string_view bytes);
+  void EndRaw(Exchange& exchange, CURLcode result);
 
   Endpoint endpoint_;
   CURLM* multi_ = nullptr;
   Id next_id_ = 1;
   std::unordered_map<Id, std::unique_ptr<Exchange>> exchanges_;
+  std::set<Id> raw_;       // exchanges that have become raw connections
   std::vector<Id> ready_;  // exchanges with bytes or an end to deliver
   std::map<std::pair<Clock::time_point, Id>, std::function<void()>> timers_;
   std::unordered_map<Id, Clock::time_point> timer_times_;

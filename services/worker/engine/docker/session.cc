@@ -159,6 +159,17 @@ HttpLoop::Id Session::Stream(HttpRequest request, HttpStream stream) {
   return Track(*id);
 }
 
+HttpLoop::Id Session::Upgrade(HttpRequest request, HttpStream stream) {
+  request.target = Prefixed(request.target);
+  auto id = std::make_shared<HttpLoop::Id>(0);
+  stream.done = [this, id, done = std::move(stream.done)](auto answer) {
+    calls_.erase(*id);
+    done(std::move(answer));
+  };
+  *id = loop_.Upgrade(std::move(request), std::move(stream));
+  return Track(*id);
+}
+
 void Session::Cancel(HttpLoop::Id id) {
   calls_.erase(id);
   loop_.Cancel(id);

@@ -32,12 +32,14 @@ class Session {
   [[nodiscard]] Error NotUp() const;
   [[nodiscard]] const Endpoint& endpoint() const { return endpoint_; }
   [[nodiscard]] const Owner& owner() const { return owner_; }
+  [[nodiscard]] ApiVersion api() const { return api_; }  // that is spoken
 
   // One exchange; `target` begins after the version ("/containers/json?..."). Only while up.
   // Dropped without a callback when the engine goes down.
   HttpLoop::Id Call(std::string method, const std::string& target, std::string body,
                     Duration timeout, HttpDone done);
   HttpLoop::Id Stream(HttpRequest request, HttpStream stream);
+  HttpLoop::Id Upgrade(HttpRequest request, HttpStream stream);  // HttpLoop::Upgrade
   void Cancel(HttpLoop::Id id);
   // Gives the connection up and begins again: an answer shows that it is of no use.
   void Lose(const std::string& reason);

@@ -1,5 +1,6 @@
 #include "services/worker/engine/process/event_loop.h"
 
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -54,15 +55,15 @@ void EventLoop::Post(Task task) {
   [[maybe_unused]] const auto put = write(wake_.get(), &one, sizeof(one));
 }
 
-Result<std::uint64_t> EventLoop::Watch(int fd, Task readable) {
+Result<std::uint64_t> EventLoop::Watch(int fd, Task ready, For what) {
   const std::uint64_t id = next_id_++;
   epoll_event event{};
-  event.events = EPOLLIN;
+  event.events = what == For::kReading ? EPOLLIN : EPOLLOUT;
   event.data.u64 = id;
   if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
     return SystemFailure("watching a descriptor", errno);
   }
-  watched_[id] = {fd, std::make_shared<Task>(std::move(readable))};
+  watched_[id] = {fd, std::make_shared<Task>(std::move(ready))};
   return id;
 }
 
@@ -89,6 +90,10 @@ bool EventLoop::RunPosted() {
 }
 
 void EventLoop::Loop() {
+  // Signals belong to the main thread; a pipe that nobody reads is an error of its write.
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, nullptr);
   std::array<epoll_event, kEventsMax> events{};
   while (true) {
     const int count = epoll_wait(epoll_.get(), events.data(), kEventsMax, idle_());
@@ -101,9 +106,9 @@ void EventLoop::Loop() {
         continue;
       }
       const auto it = watched_.find(id);
-      if (it == watched_.end()) continue;         // unwatched by a callback of this very round
-      const auto readable = it->second.readable;  // lives on if it unwatches itself
-      (*readable)();
+      if (it == watched_.end()) continue;   // unwatched by a callback of this very round
+      const auto ready = it->second.ready;  // lives on if it unwatches itself
+      (*ready)();
     }
     if (posted && !RunPosted()) return;
   }

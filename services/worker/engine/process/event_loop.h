@@ -31,13 +31,14 @@ class EventLoop {
   void Post(Task task);
 
   // On the loop's thread only. The descriptor must stay open until Unwatch.
-  [[nodiscard]] Result<std::uint64_t> Watch(int fd, Task readable);
+  enum class For : std::uint8_t { kReading, kWriting };
+  [[nodiscard]] Result<std::uint64_t> Watch(int fd, Task ready, For what = For::kReading);
   void Unwatch(std::uint64_t id);
 
  private:
   struct Watched {
     int fd = -1;
-    std::shared_ptr<Task> readable;
+    std::shared_ptr<Task> ready;
   };
   void Loop();
   bool RunPosted();

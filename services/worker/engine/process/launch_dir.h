@@ -64,6 +64,17 @@ inline constexpr int kLockFd = 3;
 // that for escapes, and environment added by the engine.
 inline constexpr std::size_t kSmallFileBytesMax = 512u << 10;
 
+// ---- a command beside a launch ----------------------------------------------------------------
+// `cube-supervise --exec` runs one command, with its own standard streams as the command's. It has
+// no folder: the Command comes through a pipe, as 8 hex digits of length and its bytes; that pipe
+// stays open, and its end (the engine closes it, or the worker is gone) kills the command. What
+// became of it is written to another pipe as a StatusRecord, once nothing of it runs any more.
+inline constexpr char kExecArgument[] = "--exec";
+inline constexpr int kExecCommandFd = 3;
+inline constexpr int kExecStatusFd = 4;
+inline constexpr int kExecFdMax = 4;
+inline constexpr std::size_t kExecLengthDigits = 8;
+
 // Order is kept and keys may repeat. Values may hold any byte.
 using Fields = std::vector<std::pair<std::string, std::string>>;
 [[nodiscard]] std::string EncodeFields(const Fields& fields);

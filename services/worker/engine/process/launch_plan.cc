@@ -78,6 +78,29 @@ std::vector<std::string> Environment(const TaskSpec& spec, const LaunchKey& key,
   return environment;
 }
 
+Result<void> ApplyExec(const ExecRequest& request, Command& command) {
+  CUBE_TRY_VOID(CheckArguments(request.command, "command"));
+  if (request.command.empty() || request.command[0].empty())
+    return Fail(Code::kInvalid, "a command is needed", "command");
+  command.arguments = request.command;
+  if (!request.workdir.empty()) {
+    if (request.workdir[0] != '/' || HasNul(request.workdir))
+      return Fail(Code::kInvalid, "must be an absolute path", "workdir");
+    command.workdir = request.workdir;
+  }
+  for (const auto& [name, value] : request.env) {
+    if (name.empty() || HasNul(name) || HasNul(value) || name.find('=') != std::string::npos)
+      return Fail(Code::kInvalid, "not a variable", "env");
+    std::erase_if(command.environment,
+                  [&](const std::string& entry) { return entry.starts_with(name + '='); });
+    command.environment.push_back(name + '=' + value);
+  }
+  // Those of the launch: it is not to be killed, and has its own cause of death.
+  command.kill_file.clear();
+  command.oom_file.clear();
+  return {};
+}
+
 Result<int> SignalNumber(std::string_view text) {
   if (text.empty()) return SIGTERM;
   int number = 0;

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "services/worker/engine/engine.h"
+#include "services/worker/engine/process/launch_dir.h"
 #include "shared/base/error.h"
 
 namespace cube::engine::process {
@@ -33,6 +34,9 @@ inline constexpr std::string_view kDefaultPath =
                                                    const NodeName& node,
                                                    const std::vector<BoundPort>& ports,
                                                    const std::string& home);
+
+// Makes of a launch's command one that runs beside it.
+[[nodiscard]] Result<void> ApplyExec(const ExecRequest& request, Command& command);
 
 // "SIGTERM", "TERM", "15", any case; empty = SIGTERM.
 [[nodiscard]] Result<int> SignalNumber(std::string_view text);

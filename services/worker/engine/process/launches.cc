@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <climits>
@@ -244,8 +245,10 @@ int Launches::Idle() {
     if (entry.supervisor->Ended()) ended.push_back(key);
   }
   for (const auto& key : ended) SupervisorEnded(key);
+  const int exec_ms = execs_.Idle();
   if (!busy_streams_.empty()) return 0;
-  return look_again ? kLookAgainMs : -1;
+  if (!look_again) return exec_ms;
+  return exec_ms < 0 ? kLookAgainMs : std::min(exec_ms, kLookAgainMs);
 }
 
 }  // namespace cube::engine::process

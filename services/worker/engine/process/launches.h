@@ -11,6 +11,7 @@
 #include "services/worker/engine/engine.h"
 #include "services/worker/engine/process/control_groups.h"
 #include "services/worker/engine/process/event_loop.h"
+#include "services/worker/engine/process/execs.h"
 #include "services/worker/engine/process/host_ports.h"
 #include "services/worker/engine/process/launch_dir.h"
 #include "services/worker/engine/process/launch_record.h"
@@ -23,7 +24,7 @@ namespace cube::engine::process {
 class Launches {
  public:
   Launches(ProcessEngineOptions options, const Sink& sink, EventLoop& loop)
-      : options_(std::move(options)), sink_(sink), loop_(loop) {}
+      : options_(std::move(options)), sink_(sink), loop_(loop), execs_(sink, loop) {}
   Launches(const Launches&) = delete;
   Launches& operator=(const Launches&) = delete;
 
@@ -35,6 +36,14 @@ class Launches {
   void OpenLogs(std::uint64_t stream, const LaunchKey& key, LogOptions options);
   void LogCredit(std::uint64_t stream, std::size_t bytes);
   void CloseLogs(std::uint64_t stream);
+  void Exec(std::uint64_t exec, const LaunchKey& key, const ExecRequest& request);
+  void ExecCredit(std::uint64_t exec, std::size_t bytes) { execs_.Credit(exec, bytes); }
+  void ExecInput(std::uint64_t exec, std::string_view bytes, bool last) {
+    execs_.Input(exec, bytes, last);
+  }
+  void CancelExec(std::uint64_t exec) {
+    execs_.Kill(exec, Error{Code::kAborted, "the command was ended", {}});
+  }
 
   // What has to be done without an event; how long the next wait may be, in ms.
   int Idle();
@@ -94,6 +103,9 @@ class Launches {
   void Follow(const LaunchKey& key);
   Result<void> SaveOutput(const Entry& entry, const std::string& path, std::size_t bytes_max);
 
+  // launches_exec.cc
+  Result<void> TryExec(std::uint64_t exec, const LaunchKey& key, const ExecRequest& request);
+
   ProcessEngineOptions options_;
   const Sink& sink_;
   EventLoop& loop_;
@@ -109,6 +121,7 @@ class Launches {
   std::vector<LaunchRequest> waiting_;  // while the engine is down
   std::map<std::uint64_t, Stream> streams_;
   std::set<std::uint64_t> busy_streams_;  // more can be sent at once
+  Execs execs_;
 };
 
 }  // namespace cube::engine::process

@@ -136,6 +136,7 @@ void Launches::SupervisorEnded(const LaunchKey& key) {
   entry->watch = 0;
   const std::string how = entry->supervisor->Reap();
   entry->supervisor.reset();
+  execs_.KillOf(key);
   StatusChanged(*entry);  // whatever has run was seen running
   Conclude(*entry, how.empty() ? "ended" : how, /*seen=*/true);
   if (entry->status.cause != ExitCause::kStartFailed) {

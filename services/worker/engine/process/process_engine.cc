@@ -72,4 +72,24 @@ void ProcessEngine::CloseLogs(std::uint64_t stream) {
   thread_->Post([stream](process::Launches& l) { l.CloseLogs(stream); });
 }
 
+void ProcessEngine::Exec(std::uint64_t exec, LaunchKey key, ExecRequest request) {
+  thread_->Post([exec, key = std::move(key), request = std::move(request)](process::Launches& l) {
+    l.Exec(exec, key, request);
+  });
+}
+
+void ProcessEngine::ExecCredit(std::uint64_t exec, std::size_t bytes) {
+  thread_->Post([exec, bytes](process::Launches& l) { l.ExecCredit(exec, bytes); });
+}
+
+void ProcessEngine::ExecInput(std::uint64_t exec, std::string bytes, bool last) {
+  thread_->Post([exec, bytes = std::move(bytes), last](process::Launches& l) {
+    l.ExecInput(exec, bytes, last);
+  });
+}
+
+void ProcessEngine::CancelExec(std::uint64_t exec) {
+  thread_->Post([exec](process::Launches& l) { l.CancelExec(exec); });
+}
+
 }  // namespace cube::engine

@@ -46,6 +46,10 @@ class ProcessEngine : public Engine {
   void OpenLogs(std::uint64_t stream, LaunchKey key, LogOptions options) override;
   void LogCredit(std::uint64_t stream, std::size_t bytes) override;
   void CloseLogs(std::uint64_t stream) override;
+  void Exec(std::uint64_t exec, LaunchKey key, ExecRequest request) override;
+  void ExecCredit(std::uint64_t exec, std::size_t bytes) override;
+  void ExecInput(std::uint64_t exec, std::string bytes, bool last) override;
+  void CancelExec(std::uint64_t exec) override;
 
  private:
   class Thread;

@@ -115,6 +115,34 @@ Result<pid_t> SpawnSupervisor(const std::string& path, const std::string& folder
   return pid;
 }
 
+Result<pid_t> SpawnExec(const std::string& path, const ExecPipes& pipes) {
+  SpawnAttributes spawn;
+  sigset_t all;
+  sigfillset(&all);
+  posix_spawnattr_setsigmask(spawn.attributes(), &all);
+  posix_spawnattr_setflags(spawn.attributes(),
+                           static_cast<short>(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSID));
+  if (pipes.input < 0) {
+    posix_spawn_file_actions_addopen(spawn.actions(), STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  } else {
+    posix_spawn_file_actions_adddup2(spawn.actions(), pipes.input, STDIN_FILENO);
+  }
+  posix_spawn_file_actions_adddup2(spawn.actions(), pipes.output, STDOUT_FILENO);
+  posix_spawn_file_actions_adddup2(spawn.actions(), pipes.errors, STDERR_FILENO);
+  posix_spawn_file_actions_adddup2(spawn.actions(), pipes.command, kExecCommandFd);
+  posix_spawn_file_actions_adddup2(spawn.actions(), pipes.status, kExecStatusFd);
+  posix_spawn_file_actions_addclosefrom_np(spawn.actions(), kExecFdMax + 1);
+  std::string name = "cube-supervise";
+  std::string argument = kExecArgument;
+  char* arguments[] = {name.data(), argument.data(), nullptr};
+  char* environment[] = {nullptr};
+  pid_t pid = 0;
+  const int error =
+      posix_spawn(&pid, path.c_str(), spawn.actions(), spawn.attributes(), arguments, environment);
+  if (error != 0) return SystemFailure("starting " + path, error);
+  return pid;
+}
+
 std::optional<pid_t> FindSupervisor(const std::string& folder) {
   const std::string wanted = "cube-supervise" + std::string(1, '\0') + folder + '\0';
   std::optional<pid_t> found;

@@ -23,6 +23,17 @@ namespace cube::engine::process {
 [[nodiscard]] Result<pid_t> SpawnSupervisor(const std::string& path, const std::string& folder,
                                             const Fd& lock);
 
+// `<path> --exec`: runs a command beside a launch (launch_dir.h). These become its descriptors.
+struct ExecPipes {
+  int command = -1;
+  int input = -1;  // -1 = /dev/null
+  int output = -1;
+  int errors = -1;
+  int status = -1;
+};
+// Every descriptor in `pipes` is above kExecFdMax.
+[[nodiscard]] Result<pid_t> SpawnExec(const std::string& path, const ExecPipes& pipes);
+
 // The supervisor that runs on this folder, by its command line, if one does: the way back to one
 // whose pid file is not there yet or damaged.
 [[nodiscard]] std::optional<pid_t> FindSupervisor(const std::string& folder);

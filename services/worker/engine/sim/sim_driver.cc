@@ -51,6 +51,18 @@ class SimDriver::Driven final : public Engine {
   void CloseLogs(std::uint64_t stream) override {
     Call([&](SimEngine& e) { e.CloseLogs(stream); });
   }
+  void Exec(std::uint64_t exec, LaunchKey key, ExecRequest request) override {
+    Call([&](SimEngine& e) { e.Exec(exec, std::move(key), std::move(request)); });
+  }
+  void ExecCredit(std::uint64_t exec, std::size_t bytes) override {
+    Call([&](SimEngine& e) { e.ExecCredit(exec, bytes); });
+  }
+  void ExecInput(std::uint64_t exec, std::string bytes, bool last) override {
+    Call([&](SimEngine& e) { e.ExecInput(exec, std::move(bytes), last); });
+  }
+  void CancelExec(std::uint64_t exec) override {
+    Call([&](SimEngine& e) { e.CancelExec(exec); });
+  }
 
  private:
   template <class Task>
@@ -63,6 +75,29 @@ class SimDriver::Driven final : public Engine {
   SimDriver& driver_;
   const std::shared_ptr<SimMachine> machine_;
   std::unique_ptr<SimEngine> engine_;
+};
+
+class SimDriver::DrivenProber final : public Prober {
+ public:
+  DrivenProber(SimDriver& driver, std::shared_ptr<SimMachine> machine, ProbeSink sink)
+      : driver_(driver),
+        machine_(std::move(machine)),
+        prober_(std::make_unique<SimProber>(machine_, std::move(sink))) {}
+  ~DrivenProber() override {
+    const std::lock_guard lock(driver_.mutex_);
+    prober_.reset();
+  }
+  void Start(ProbeRequest request) override {
+    const std::lock_guard lock(driver_.mutex_);
+    machine_->Advance(RealNow());  // its delay begins now
+    prober_->Start(std::move(request));
+    driver_.Schedule(machine_);
+  }
+
+ private:
+  SimDriver& driver_;
+  const std::shared_ptr<SimMachine> machine_;
+  std::unique_ptr<SimProber> prober_;
 };
 
 SimDriver::SimDriver() : thread_([this] { Run(); }) {}
@@ -82,6 +117,14 @@ std::unique_ptr<Engine> SimDriver::MakeEngine(const std::shared_ptr<SimMachine>&
   machines_.emplace(machine.get(), machine);
   machine->Advance(RealNow());
   return std::make_unique<Driven>(*this, machine, std::move(sink));
+}
+
+std::unique_ptr<Prober> SimDriver::MakeProber(const std::shared_ptr<SimMachine>& machine,
+                                              ProbeSink sink) {
+  const std::lock_guard lock(mutex_);
+  machines_.emplace(machine.get(), machine);
+  machine->Advance(RealNow());
+  return std::make_unique<DrivenProber>(*this, machine, std::move(sink));
 }
 
 void SimDriver::With(const std::shared_ptr<SimMachine>& machine,

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "services/worker/engine/sim/sim_engine.h"
+#include "services/worker/engine/sim/sim_prober.h"
 
 namespace cube::engine {
 
@@ -26,12 +27,16 @@ class SimDriver {
   // An engine on a machine of this driver; the machine lives as long as the driver.
   [[nodiscard]] std::unique_ptr<Engine> MakeEngine(const std::shared_ptr<SimMachine>& machine,
                                                    Sink sink);
+  // A prober of its launches; ends before the driver.
+  [[nodiscard]] std::unique_ptr<Prober> MakeProber(const std::shared_ptr<SimMachine>& machine,
+                                                   ProbeSink sink);
   // For faults and looks at a machine: `task` runs alone with it.
   void With(const std::shared_ptr<SimMachine>& machine,
             const std::function<void(SimMachine&)>& task);
 
  private:
   class Driven;
+  class DrivenProber;
 
   void Run();
   void Schedule(const std::shared_ptr<SimMachine>& machine);  // with mutex_ held

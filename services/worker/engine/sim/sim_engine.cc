@@ -72,6 +72,8 @@ void SimEngine::GoDown() {
   sink_(Down{NotUp().message});
   const auto streams = std::exchange(streams_, {});
   for (const auto& [stream, state] : streams) sink_(LogEnd{stream, NotUp()});
+  const auto execs = execs_;
+  for (const auto& [exec, state] : execs) EndExec(exec, NotUp());
 }
 
 void SimEngine::List() {
@@ -186,11 +188,13 @@ void SimEngine::OnChanged(const SimMachine::Name& name, const LaunchStatus& stat
   for (const auto& [stream, state] : streams_)
     if (state.name == name) streams.push_back(stream);
   for (const std::uint64_t stream : streams) Flow(stream);
+  if (status.state == LaunchState::kExited) EndExecsOf(name);
 }
 
 void SimEngine::OnGone(const LaunchStatus& last) {
   if (!up_) return;
   told_.erase(last.key);
+  EndExecsOf(NameOf(last.key));
   if (last.state == LaunchState::kExited) return;
   LaunchStatus status = last;
   status.state = LaunchState::kExited;

@@ -30,13 +30,32 @@ struct SimBehaviour {
   std::optional<Duration> stop = Duration{0};     // obeys the stop signal after so long; or never
   std::optional<Error> start_failure;             // instead of running
   std::string out, err;                           // printed when it starts
+  // What its checks find, at times counted from its start.
+  std::optional<Duration> serves_from = Duration{0};  // nothing: never
+  std::optional<Duration> serves_until;               // nothing: as long as it runs
+  Duration answers_after{0};                          // a check takes so long
 };
 using SimScript = std::function<SimBehaviour(const LaunchRequest&)>;
+
+// What a command run inside a launch does: prints, reads input if it copies it, runs, ends.
+struct SimExec {
+  std::string out, err;
+  std::int32_t exit_code = 0;
+  std::optional<Duration> run = Duration{0};  // nothing: until it is killed
+  bool copies_input = false;                  // to its output, until its end; then it ends
+};
+using SimExecScript = std::function<SimExec(const TaskSpec&, const ExecRequest&)>;
+
+// Knows `say OUT [ERR [CODE]]`, `exit CODE`, `cat`, `sleep [DURATION]` (without one: until it is
+// killed) and `print-env NAME`; any other command is not found (127). The label sim.exec of the
+// launch, a number, is the exit code of whatever is run there, so that health can be scripted.
+[[nodiscard]] SimExec ExecFromCommand(const TaskSpec& spec, const ExecRequest& request);
 
 // Reads the labels sim.pull, sim.start, sim.run, sim.stop (durations; sim.stop may be "never"),
 // sim.exit (a number or "oom"), sim.fail (a text: the start fails with kInvalid),
 // sim.unavailable (a text: it fails with kUnavailable), sim.out, sim.err, and sim.print-env (the
-// name of a variable whose value it prints). What cannot be read is ignored.
+// name of a variable whose value it prints); for checks sim.serves-from (a duration or "never"),
+// sim.serves-until and sim.answers-after (durations). What cannot be read is ignored.
 [[nodiscard]] SimBehaviour BehaviourFromLabels(const LaunchRequest& request);
 
 class SimEngine;
@@ -49,6 +68,7 @@ class SimMachine {
     // Where the output of removed launches goes; nothing = it is dropped.
     std::function<Result<void>(const std::string& path, const std::string& bytes)> save{};
     std::uint16_t first_dynamic_port = 32768;
+    SimExecScript exec = ExecFromCommand;
   };
   SimMachine() : SimMachine(Options{}) {}
   explicit SimMachine(Options options) : options_(std::move(options)) {}
@@ -65,6 +85,16 @@ class SimMachine {
   // Somebody else removes the container, or kills it with an exit code.
   void Vanish(const LaunchKey& key);
   void Exit(const LaunchKey& key, ExitCause cause, std::int32_t exit_code);
+
+  // ---- for checks (sim_prober.h)
+  struct Answering {
+    bool serves = false;
+    std::string says;  // if it does not
+    Duration after{0};
+  };
+  [[nodiscard]] Answering AnswerOf(const LaunchKey& key) const;
+  // Runs `task` in an Advance after this time.
+  void Later(Duration delay, std::function<void()> task) { After(delay, std::move(task)); }
 
   // ---- for invariants: every container there is, whoever owns it
   struct Seen {
@@ -136,9 +166,20 @@ class SimEngine final : public Engine {
   void OpenLogs(std::uint64_t stream, LaunchKey key, LogOptions options) override;
   void LogCredit(std::uint64_t stream, std::size_t bytes) override;
   void CloseLogs(std::uint64_t stream) override;
+  void Exec(std::uint64_t exec, LaunchKey key, ExecRequest request) override;
+  void ExecCredit(std::uint64_t exec, std::size_t bytes) override;
+  void ExecInput(std::uint64_t exec, std::string bytes, bool last) override;
+  void CancelExec(std::uint64_t exec) override;
 
  private:
   friend class SimMachine;
+
+  struct Execution {
+    SimMachine::Name name;
+    SimExec what;  // `out` and `err`: what was not sent yet
+    std::size_t credit = 0;
+    bool over = false;  // only output is left
+  };
 
   struct Stream {
     SimMachine::Name name;
@@ -169,6 +210,11 @@ class SimEngine final : public Engine {
   void OnChanged(const SimMachine::Name& name, const LaunchStatus& status);
   void OnGone(const LaunchStatus& last);
   void Flow(std::uint64_t stream);
+  void DoExec(std::uint64_t exec, const LaunchKey& key, const ExecRequest& request);
+  void FlowExec(std::uint64_t exec);
+  void FinishExec(std::uint64_t exec);
+  void EndExec(std::uint64_t exec, std::optional<Error> error, std::int32_t exit_code = -1);
+  void EndExecsOf(const SimMachine::Name& name);
   [[nodiscard]] bool Owns(const Owner& owner) const;
   [[nodiscard]] LaunchStatus PullStatus(const Pulling& pulling) const;
   void FailLaunch(LaunchStatus status, const Error& error);
@@ -186,6 +232,7 @@ class SimEngine final : public Engine {
   std::map<LaunchKey, Pulling> pulling_;
   std::map<LaunchKey, LaunchStatus> told_;  // the newest of each container that was sent
   std::map<std::uint64_t, Stream> streams_;
+  std::map<std::uint64_t, Execution> execs_;
 };
 
 }  // namespace cube::engine

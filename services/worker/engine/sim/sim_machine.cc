@@ -40,6 +40,10 @@ SimBehaviour BehaviourFromLabels(const LaunchRequest& request) {
   if (const auto text = get("sim.fail")) behaviour.start_failure = Error{Code::kInvalid, *text, {}};
   if (const auto text = get("sim.unavailable"))
     behaviour.start_failure = Error{Code::kUnavailable, *text, {}};
+  if (const auto d = duration("sim.serves-from")) behaviour.serves_from = *d;
+  if (get("sim.serves-from") == kNever) behaviour.serves_from.reset();
+  behaviour.serves_until = duration("sim.serves-until");
+  if (const auto d = duration("sim.answers-after")) behaviour.answers_after = *d;
   behaviour.out = get("sim.out").value_or("");
   behaviour.err = get("sim.err").value_or("");
   if (const auto variable = get("sim.print-env")) {
@@ -126,6 +130,19 @@ std::vector<SimMachine::Seen> SimMachine::All() const {
   for (const auto& [name, container] : containers_)
     all.push_back({container.owner, container.status});
   return all;
+}
+
+SimMachine::Answering SimMachine::AnswerOf(const LaunchKey& key) const {
+  for (const auto& [name, container] : containers_) {
+    if (name.second != key) continue;
+    const SimBehaviour& b = container.behaviour;
+    if (container.status.state != LaunchState::kRunning) break;
+    const Duration age = now_.wall - container.status.started_at;
+    const bool serves =
+        b.serves_from && age >= *b.serves_from && (!b.serves_until || age < *b.serves_until);
+    return {serves, serves ? "" : "500", b.answers_after};
+  }
+  return {false, "connection refused", Duration{0}};
 }
 
 SimMachine::Container* SimMachine::Find(const Name& name) {
