@@ -139,6 +139,7 @@ TaskSpec DockerFixture::PrintsAndRuns(std::string out) {
   return Script(fmt::format(
       "trap 'exit 0' TERM; printf '%s' '{}'; while :; do sleep 1000 & wait $!; done", out));
 }
+TaskSpec DockerFixture::Busy() { return Script("while :; do :; done"); }
 TaskSpec DockerFixture::FailsToStart() {
   TaskSpec spec = Script("");
   spec.command = {"/no/such/program"};

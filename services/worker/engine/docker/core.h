@@ -14,6 +14,7 @@
 #include "services/worker/engine/docker/launching.h"
 #include "services/worker/engine/docker/log_stream.h"
 #include "services/worker/engine/docker/session.h"
+#include "services/worker/engine/docker/usage_reader.h"
 
 namespace cube::engine::docker {
 
@@ -49,6 +50,7 @@ class Core {
   void OpenLogs(std::uint64_t stream, const LaunchKey& key, const LogOptions& options);
   void LogCredit(std::uint64_t stream, std::size_t bytes);
   void CloseLogs(std::uint64_t stream);
+  void Usage();
 
   // Streams that follow output hold a connection each.
   static constexpr std::size_t kLogStreamsMax = 256;
@@ -57,6 +59,7 @@ class Core {
   // What is known of one launch.
   struct Entry {
     LaunchStatus status;
+    std::int32_t pid = 0;
     bool tty = false;
     std::string stop_signal;
     std::int64_t memory_bytes = 0;
@@ -118,6 +121,7 @@ class Core {
   Session session_;
   ImagePulls pulls_;
   StartSlots slots_;
+  UsageReader usage_;
   Entries entries_;
   std::optional<Listing> listing_;
   bool listed_ = false;  // since the last Up

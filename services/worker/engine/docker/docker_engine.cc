@@ -88,4 +88,8 @@ void DockerEngine::CloseLogs(std::uint64_t stream) {
   impl_->Post([stream](docker::Core& core) { core.CloseLogs(stream); });
 }
 
+void DockerEngine::Usage() {
+  impl_->Post([](docker::Core& core) { core.Usage(); });
+}
+
 }  // namespace cube::engine

@@ -35,6 +35,7 @@ class Launches {
   void OpenLogs(std::uint64_t stream, const LaunchKey& key, LogOptions options);
   void LogCredit(std::uint64_t stream, std::size_t bytes);
   void CloseLogs(std::uint64_t stream);
+  void Usage();  // launches_usage.cc
 
   // What has to be done without an event; how long the next wait may be, in ms.
   int Idle();

@@ -72,4 +72,8 @@ void ProcessEngine::CloseLogs(std::uint64_t stream) {
   thread_->Post([stream](process::Launches& l) { l.CloseLogs(stream); });
 }
 
+void ProcessEngine::Usage() {
+  thread_->Post([](process::Launches& l) { l.Usage(); });
+}
+
 }  // namespace cube::engine

@@ -46,6 +46,7 @@ class ProcessEngine : public Engine {
   void OpenLogs(std::uint64_t stream, LaunchKey key, LogOptions options) override;
   void LogCredit(std::uint64_t stream, std::size_t bytes) override;
   void CloseLogs(std::uint64_t stream) override;
+  void Usage() override;
 
  private:
   class Thread;

@@ -51,6 +51,9 @@ class SimDriver::Driven final : public Engine {
   void CloseLogs(std::uint64_t stream) override {
     Call([&](SimEngine& e) { e.CloseLogs(stream); });
   }
+  void Usage() override {
+    Call([](SimEngine& e) { e.Usage(); });
+  }
 
  private:
   template <class Task>

@@ -30,13 +30,17 @@ struct SimBehaviour {
   std::optional<Duration> stop = Duration{0};     // obeys the stop signal after so long; or never
   std::optional<Error> start_failure;             // instead of running
   std::string out, err;                           // printed when it starts
+  std::int64_t cpu_millis = 0;                    // used while it runs
+  std::int64_t memory_bytes = 0;                  // used while it runs
+  std::uint64_t network_bytes = 0;                // sent and received, each second
 };
 using SimScript = std::function<SimBehaviour(const LaunchRequest&)>;
 
 // Reads the labels sim.pull, sim.start, sim.run, sim.stop (durations; sim.stop may be "never"),
 // sim.exit (a number or "oom"), sim.fail (a text: the start fails with kInvalid),
-// sim.unavailable (a text: it fails with kUnavailable), sim.out, sim.err, and sim.print-env (the
-// name of a variable whose value it prints). What cannot be read is ignored.
+// sim.unavailable (a text: it fails with kUnavailable), sim.out, sim.err, sim.print-env (the
+// name of a variable whose value it prints), and what it uses: sim.cpu-millis, sim.memory-bytes,
+// sim.network-bytes (a second). What cannot be read is ignored.
 [[nodiscard]] SimBehaviour BehaviourFromLabels(const LaunchRequest& request);
 
 class SimEngine;
@@ -87,6 +91,7 @@ class SimMachine {
     SimBehaviour behaviour;
     TaskSpecPtr spec;
     std::vector<Line> output;
+    MonoTime running_since;
     std::uint64_t stop_timer = 0;  // 0 = no stop was asked for
     MonoTime kill_at;
   };
@@ -136,6 +141,7 @@ class SimEngine final : public Engine {
   void OpenLogs(std::uint64_t stream, LaunchKey key, LogOptions options) override;
   void LogCredit(std::uint64_t stream, std::size_t bytes) override;
   void CloseLogs(std::uint64_t stream) override;
+  void Usage() override;
 
  private:
   friend class SimMachine;
