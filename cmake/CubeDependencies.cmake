@@ -10,6 +10,7 @@ find_package(fmt REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(yaml-cpp REQUIRED)
+find_package(prometheus-cpp REQUIRED CONFIG)
 # Debian 12's cnats CMake package names a library it does not ship; LMDB has none.
 pkg_check_modules(NATS REQUIRED IMPORTED_TARGET libnats>=3.4.1)
 pkg_check_modules(LMDB REQUIRED IMPORTED_TARGET lmdb>=0.9.24)

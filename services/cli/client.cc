@@ -391,6 +391,31 @@ Result<void> Client::ReadRange(const std::string& stream, std::uint64_t first, s
   return {};
 }
 
+Result<MetricsByNode> Client::Metrics(const std::vector<std::string>& nodes) {
+  MetricsByNode metrics;
+  std::deque<bus::OpId> in_flight;
+  auto next = nodes.begin();
+  while (next != nodes.end() || !in_flight.empty()) {
+    while (next != nodes.end() && in_flight.size() < kGetsInFlight) {
+      in_flight.push_back(impl_->NewOp());
+      impl_->bus().GetLast(in_flight.back(), subjects_.MetricsStream(), subjects_.Metrics(*next++));
+    }
+    CUBE_TRY(const bus::Event event, impl_->Await(in_flight.front(), settings_.request_timeout));
+    in_flight.pop_front();
+    if (const auto* failed = std::get_if<bus::OpFailed>(&event)) {
+      if (failed->error.code == Code::kNotFound) continue;  // no stream yet: nobody has published
+      return std::unexpected(failed->error);
+    }
+    const auto* got = std::get_if<bus::Got>(&event);
+    v1::Metrics message;
+    if (got == nullptr || !got->message || !message.ParseFromString(got->message->payload)) {
+      continue;
+    }
+    metrics.emplace(message.node(), std::move(message));
+  }
+  return metrics;
+}
+
 std::string Client::ServerVersion() const {
   for (const auto& url : settings_.nats.urls) {
     const bus::ServerProbe probe = bus::ProbeServer(url, kProbeTimeout);

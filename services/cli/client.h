@@ -15,6 +15,7 @@
 
 #include "services/cli/feed.h"
 #include "services/cli/settings.h"
+#include "services/cli/usage.h"
 #include "shared/base/error.h"
 #include "shared/base/time.h"
 #include "shared/bus/bus.h"
@@ -80,6 +81,9 @@ class Client {
   [[nodiscard]] Result<void> ReadRange(const std::string& stream, std::uint64_t first,
                                        std::uint64_t last,
                                        const std::function<void(const bus::StreamMessage&)>& visit);
+
+  // The newest metrics of these nodes, of those that have published any.
+  [[nodiscard]] Result<MetricsByNode> Metrics(const std::vector<std::string>& nodes);
 
   [[nodiscard]] Now now() const;
   [[nodiscard]] MonoTime Mono() const { return now().mono; }

@@ -19,9 +19,9 @@ CommandSpec RootCommand() {
           .exit_codes = {kExitDone, kExitFailed, kExitNotConverged, kExitNotFound, kExitConflict,
                          kExitUsage, kExitUnreachable, kExitInterrupted},
           .children = {RunCommand(), StopCommand(), StatusCommand(), PsCommand(), NodeCommand(),
-                       EventsCommand(), LogsCommand(), WhyCommand(), TaskCommand(), WaitCommand(),
-                       DoctorCommand(), DevCommand(), ManagerCommand(), WorkerCommand(),
-                       CompletionCommand(), VersionCommand(), CompleteCommand()}};
+                       TopCommand(), EventsCommand(), LogsCommand(), WhyCommand(), TaskCommand(),
+                       WaitCommand(), DoctorCommand(), DevCommand(), ManagerCommand(),
+                       WorkerCommand(), CompletionCommand(), VersionCommand(), CompleteCommand()}};
 }
 
 int Main(std::vector<std::string> words, const Terminal& terminal, Environment environment) {

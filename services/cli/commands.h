@@ -16,6 +16,7 @@ namespace cube::cli {
 [[nodiscard]] CommandSpec WhyCommand();         // why.cc
 [[nodiscard]] CommandSpec DoctorCommand();      // doctor.cc
 [[nodiscard]] CommandSpec NodeCommand();        // node.cc
+[[nodiscard]] CommandSpec TopCommand();         // top.cc
 [[nodiscard]] CommandSpec EventsCommand();      // events.cc
 [[nodiscard]] CommandSpec LogsCommand();        // logs.cc
 [[nodiscard]] CommandSpec DevCommand();         // dev.cc

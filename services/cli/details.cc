@@ -62,6 +62,25 @@ void SpecLines(std::string& out, const TaskSpec& spec) {
   Line(out, "Labels", fmt::format("{}", fmt::join(labels, ", ")));
 }
 
+// What the machine uses; nothing if that is not known.
+void UsageLines(std::string& out, const v1::Metrics* metrics, WallTime now) {
+  const v1::MetricsSample* sample = Newest(metrics, now);
+  if (sample == nullptr) return;
+  constexpr double kMillis = 1000.0;
+  const auto& load = metrics->load();
+  Line(out, "Used",
+       TotalsText(SumOf({{metrics->node(), *metrics}}, now)) + ", " +
+           FormatAge(WallFromNanos(sample->at_ns()), now));
+  Line(out, "Load",
+       fmt::format("{:.2f} {:.2f} {:.2f}, {} of {} threads running",
+                   load.last1min_milli() / kMillis, load.last5min_milli() / kMillis,
+                   load.last15min_milli() / kMillis, load.process_running(), load.process_total()));
+  Line(out, "Running",
+       fmt::format("{} launches, using {} cpus and {} of memory", sample->tasks_running(),
+                   FormatCpus(sample->tasks_cpu_millis()),
+                   FormatSize(sample->tasks_memory_bytes())));
+}
+
 // What the log says last about a task or node.
 Result<void> ShowLastEvents(Session& session, Client& client, LogFilter filter) {
   CUBE_TRY(auto items, ReadTail(client, kDecisionsLookedAt));
@@ -109,6 +128,8 @@ Result<void> ShowNodeDetails(Session& session, Client& client, const v1::NodeVie
        ResourcesText(wire::FromProto(about.capacity())) +
            fmt::format(", {} tasks", about.tasks_max()));
   Line(out, "Promised", ResourcesText(wire::FromProto(node.allocated())));
+  CUBE_TRY(const auto metrics, client.Metrics({node.name()}));
+  UsageLines(out, MetricsOf(metrics, node.name()), now);
   Line(out, "Tasks", std::to_string(node.tasks()));
   for (const auto& engine : about.engines()) {
     // A version begins with the kind; an engine that has never answered has none.

@@ -14,7 +14,7 @@ namespace {
 Result<int> List(Session& session) {
   CUBE_TRY(Client * client, session.client());
   CUBE_TRY(const auto nodes, client->Nodes());
-  ShowNodes(session, nodes);
+  CUBE_TRY_VOID(ShowNodes(session, *client, nodes, /*detailed=*/false));
   return kExitDone;
 }
 
@@ -34,7 +34,7 @@ Result<int> Inspect(Session& session) {
       CUBE_TRY_VOID(ShowNodeDetails(session, *client, node));
     }
   } else {
-    ShowNodes(session, named);
+    CUBE_TRY_VOID(ShowNodes(session, *client, named, /*detailed=*/true));
   }
   return kExitDone;
 }
@@ -49,25 +49,25 @@ CommandSpec NodeCommand() {
       .summary = "Show the nodes of the cluster.",
       .examples = {{"all nodes", "cube node"}, {"one of them", "cube node inspect node-a"}},
       .exit_codes = exit_codes,
-      .children = {{.name = "ls",
-                    .summary = "List nodes with capacity, what is promised, tasks and age.",
-                    .flags = ReadFlags(),
-                    .examples = {{"all nodes", "cube node ls"},
-                                 {"their names and labels, for a program", "cube node ls -o json"}},
-                    .exit_codes = exit_codes,
-                    .run = List},
-                   {.name = "inspect",
-                    .summary = "Show all about nodes, with their last events.",
-                    .operands = "NODE...",
-                    .flags = ReadFlags(),
-                    .examples = {{"one node", "cube node inspect node-a"},
-                                 {"two nodes, for a program",
-                                  "cube node inspect -o yaml node-a node-b"}},
-                    .exit_codes = exit_codes,
-                    .operands_min = 1,
-                    .operands_max = kOperandsMany,
-                    .word = Word::kNode,
-                    .run = Inspect}},
+      .children =
+          {{.name = "ls",
+            .summary = "List nodes with capacity, what is promised and used, load, tasks and age.",
+            .flags = ReadFlags(),
+            .examples = {{"all nodes", "cube node ls"},
+                         {"their names and labels, for a program", "cube node ls -o json"}},
+            .exit_codes = exit_codes,
+            .run = List},
+           {.name = "inspect",
+            .summary = "Show all about nodes: use, load, last events; -o json with every counter.",
+            .operands = "NODE...",
+            .flags = ReadFlags(),
+            .examples = {{"one node", "cube node inspect node-a"},
+                         {"two nodes, for a program", "cube node inspect -o yaml node-a node-b"}},
+            .exit_codes = exit_codes,
+            .operands_min = 1,
+            .operands_max = kOperandsMany,
+            .word = Word::kNode,
+            .run = Inspect}},
       .default_child = "ls"};
 }
 

@@ -2,7 +2,6 @@
 
 #include "services/cli/render/format.h"
 #include "services/cli/resolve.h"
-#include "shared/runtime/clock.h"
 
 namespace cube::cli {
 
@@ -33,22 +32,31 @@ Result<void> ShowTasks(Session& session, Client& client, const std::vector<v1::T
   return {};
 }
 
-void ShowNodes(Session& session, const std::vector<v1::NodeView>& nodes) {
+Result<void> ShowNodes(Session& session, Client& client, const std::vector<v1::NodeView>& nodes,
+                       bool detailed) {
   const Terminal& terminal = session.terminal();
   const Format format = FormatOf(session.args());
   if (format == Format::kName) {
     for (const auto& node : nodes) terminal.out << node.name() << "\n";
-    return;
+    return {};
   }
+  std::vector<std::string> names;
+  for (const auto& node : nodes) names.push_back(node.name());
+  CUBE_TRY(MetricsByNode metrics, client.Metrics(names));
+  const WallTime now = client.Wall();
   if (format == Format::kJson || format == Format::kYaml) {
     Json all = Json::array();
-    for (const auto& node : nodes) all.push_back(NodeJson(node));
+    for (const auto& node : nodes) {
+      const v1::Metrics* known = MetricsOf(metrics, node.name());
+      all.push_back(detailed ? NodeDetailJson(node, known, now) : NodeJson(node, known, now));
+    }
     ShowJson(session, all);
-    return;
+    return {};
   }
   const ViewOptions options{
-      .now = SystemClock().now().wall, .wide = format == Format::kWide, .cluster = {}};
+      .now = now, .wide = format == Format::kWide, .metrics = std::move(metrics)};
   terminal.out << NodeTable(nodes, options).Render(LayoutOf(session.args(), terminal));
+  return {};
 }
 
 Result<std::string> FindNode(Client& client, const std::string& word) {

@@ -13,7 +13,9 @@ namespace cube::cli {
 // -o table, wide, json, yaml, name; a table asks the cluster for its name (part of containers').
 [[nodiscard]] Result<void> ShowTasks(Session& session, Client& client,
                                      const std::vector<v1::TaskView>& tasks);
-void ShowNodes(Session& session, const std::vector<v1::NodeView>& nodes);
+// With what they use; `detailed`: every single value, for programs.
+[[nodiscard]] Result<void> ShowNodes(Session& session, Client& client,
+                                     const std::vector<v1::NodeView>& nodes, bool detailed);
 // One value as JSON or YAML.
 void ShowJson(Session& session, const nlohmann::ordered_json& value);
 

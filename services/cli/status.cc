@@ -24,7 +24,17 @@ std::string Counts(const google::protobuf::Map<std::string, std::uint32_t>& coun
   return parts.empty() ? "none" : fmt::format("{}", fmt::join(parts, ", "));
 }
 
-void ShowCluster(Session& session, Client& client, const v1::QueryReply& reply) {
+// What all nodes' machines use together.
+Result<Totals> UsedTogether(Client& client) {
+  CUBE_TRY(const auto nodes, client.Nodes());
+  std::vector<std::string> names;
+  for (const auto& node : nodes) names.push_back(node.name());
+  CUBE_TRY(const auto metrics, client.Metrics(names));
+  return SumOf(metrics, client.Wall());
+}
+
+void ShowCluster(Session& session, Client& client, const v1::QueryReply& reply,
+                 const Totals& totals) {
   const auto& cluster = reply.cluster();
   const auto& all = cluster.capacity();
   const auto& used = cluster.allocated();
@@ -44,6 +54,7 @@ void ShowCluster(Session& session, Client& client, const v1::QueryReply& reply) 
                                FormatCpus(used.cpu_millis()), FormatCpus(all.cpu_millis()),
                                FormatSize(used.memory_bytes()), FormatSize(all.memory_bytes()),
                                FormatSize(used.disk_bytes()), FormatSize(all.disk_bytes())));
+  line("Used", TotalsText(totals));
   if (!reply.leading()) line("Answer", reply.manager() + ", which does not lead");
   if (cluster.foreign_messages() > 0) {
     line("Warning",
@@ -57,6 +68,13 @@ Result<int> ShowAll(Session& session, Client& client) {
   const Format format = FormatOf(session.args());
   if (format == Format::kJson || format == Format::kYaml) {
     Json json = ClusterJson(reply.cluster());
+    CUBE_TRY(const Totals totals, UsedTogether(client));
+    json["used"] = totals.nodes == 0
+                       ? Json(nullptr)
+                       : Json{{"cpus", static_cast<double>(totals.cpu_millis_used) / 1000.0},
+                              {"memory", totals.memory_bytes_used},
+                              {"disk", totals.disk_bytes_used},
+                              {"nodes", totals.nodes}};
     json["manager"] = reply.manager();
     json["leading"] = reply.leading();
     json["decision_seq"] = reply.decision_seq();
@@ -66,7 +84,8 @@ Result<int> ShowAll(Session& session, Client& client) {
   }
   CUBE_TRY(const auto tasks, client.Tasks({}));
   if (format != Format::kName) {
-    ShowCluster(session, client, reply);
+    CUBE_TRY(const Totals totals, UsedTogether(client));
+    ShowCluster(session, client, reply, totals);
     session.terminal().out << "\n";
   }
   CUBE_TRY_VOID(ShowTasks(session, client, tasks));
@@ -99,7 +118,8 @@ Result<int> ShowNamed(Session& session, Client& client, const std::string& word)
     } else if (format == Format::kName) {
       session.terminal().out << node->name() << "\n";
     } else {
-      ShowJson(session, NodeJson(*node));
+      CUBE_TRY(const auto metrics, client.Metrics({node->name()}));
+      ShowJson(session, NodeDetailJson(*node, MetricsOf(metrics, node->name()), client.Wall()));
     }
     return kExitDone;
   }

@@ -15,6 +15,7 @@ using Json = nlohmann::ordered_json;
 // Ids may be cut to this many columns, names and images a little less: still telling.
 constexpr std::size_t kIdWidthMin = 16;
 constexpr std::size_t kTextWidthMin = 10;
+constexpr double kPermille = 1000.0;
 
 Json TextOrNull(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
 
@@ -138,7 +139,7 @@ Json ResourcesJson(const v1::Resources& amount) {
           {"disk", amount.disk_bytes()}};
 }
 
-Json NodeJson(const v1::NodeView& node) {
+Json NodeJson(const v1::NodeView& node, const v1::Metrics* metrics, WallTime now) {
   const auto& about = node.description();
   Json engines = Json::array();
   for (const auto& engine : about.engines()) {
@@ -154,7 +155,8 @@ Json NodeJson(const v1::NodeView& node) {
           {"memory", about.capacity().memory_bytes()},
           {"disk", about.capacity().disk_bytes()},
           {"allocated", ResourcesJson(node.allocated())},
-          {"used", nullptr},
+          {"used", UsedJson(metrics, now)},
+          {"load", LoadJson(metrics, now)},
           {"tasks", node.tasks()},
           {"tasks_max", about.tasks_max()},
           {"labels", MapJson(about.labels())},
@@ -165,6 +167,12 @@ Json NodeJson(const v1::NodeView& node) {
           {"incarnation", node.incarnation()},
           {"joined_at", TimeJson(node.joined_at_ns())},
           {"reason", TextOrNull(node.reason())}};
+}
+
+Json NodeDetailJson(const v1::NodeView& node, const v1::Metrics* metrics, WallTime now) {
+  Json json = NodeJson(node, metrics, now);
+  json["metrics"] = metrics == nullptr ? Json(nullptr) : MetricsJson(*metrics);
+  return json;
 }
 
 Json ClusterJson(const v1::ClusterView& cluster) {
@@ -250,10 +258,18 @@ Table TaskTable(const std::vector<v1::TaskView>& tasks, const ViewOptions& optio
 Table NodeTable(const std::vector<v1::NodeView>& nodes, const ViewOptions& options) {
   const bool reasons =
       std::ranges::any_of(nodes, [](const auto& node) { return !node.reason().empty(); });
-  std::vector<Column> columns = {
-      {"NAME", false, kTextWidthMin},   {"STATUS"},           {"ROLE"},        {"CPUS", true},
-      {"MEMORY (MiB)", true},           {"DISK (GiB)", true}, {"TASKS", true}, {"AGE", true},
-      {"VERSION", false, kTextWidthMin}};
+  std::vector<Column> columns = {{"NAME", false, kTextWidthMin},
+                                 {"STATUS"},
+                                 {"ROLE"},
+                                 {"CPUS", true},
+                                 {"MEMORY (MiB)", true},
+                                 {"DISK (GiB)", true},
+                                 {"CPU%", true},
+                                 {"MEM%", true},
+                                 {"LOAD", true},
+                                 {"TASKS", true},
+                                 {"AGE", true},
+                                 {"VERSION", false, kTextWidthMin}};
   if (options.wide) {
     columns.insert(columns.end(), {{"ENGINES", false, kTextWidthMin},
                                    {"LABELS", false, kTextWidthMin},
@@ -271,6 +287,9 @@ Table NodeTable(const std::vector<v1::NodeView>& nodes, const ViewOptions& optio
     const std::string status =
         node.status() == "ready" && !node.eligible() ? "ready,cordoned" : node.status();
     const WallTime joined = WallFromNanos(node.joined_at_ns());
+    const v1::MetricsSample* newest = Newest(MetricsOf(options.metrics, node.name()), options.now);
+    const bool known = newest != nullptr;
+    const v1::MetricsSample sample = known ? *newest : v1::MetricsSample{};
     std::vector<Cell> cells = {
         {node.name()},
         {status, StatusColor(node.status())},
@@ -278,6 +297,10 @@ Table NodeTable(const std::vector<v1::NodeView>& nodes, const ViewOptions& optio
         {share(FormatCpus(used.cpu_millis()), FormatCpus(all.cpu_millis()))},
         {share(FormatMebibytes(used.memory_bytes()), FormatMebibytes(all.memory_bytes()))},
         {share(FormatGibibytes(used.disk_bytes()), FormatGibibytes(all.disk_bytes()))},
+        {PercentText(sample.cpu_used_permille(), known ? kPermille : 0)},
+        {PercentText(static_cast<double>(sample.memory_used_bytes()),
+                     static_cast<double>(sample.memory_total_bytes()))},
+        {known ? fmt::format("{:.2f}", sample.load1_milli() / kPermille) : "-"},
         {std::to_string(node.tasks())},
         {IsSet(joined) ? FormatSpan(options.now - joined) : "-"},
         {OrDash(node.description().version())}};

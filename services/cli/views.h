@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "services/cli/render/table.h"
+#include "services/cli/usage.h"
 #include "shared/base/time.h"
 
 namespace cube::cli {
@@ -20,18 +21,25 @@ namespace cube::cli {
 [[nodiscard]] nlohmann::ordered_json TaskJson(const v1::TaskView& task);
 // Those, the specification and where its ports are reached.
 [[nodiscard]] nlohmann::ordered_json TaskDetailJson(const v1::TaskView& task);
-[[nodiscard]] nlohmann::ordered_json NodeJson(const v1::NodeView& node);
+// `metrics` of the node, if it has published any.
+[[nodiscard]] nlohmann::ordered_json NodeJson(const v1::NodeView& node, const v1::Metrics* metrics,
+                                              WallTime now);
+// That and every single value of the metrics.
+[[nodiscard]] nlohmann::ordered_json NodeDetailJson(const v1::NodeView& node,
+                                                    const v1::Metrics* metrics, WallTime now);
 [[nodiscard]] nlohmann::ordered_json ClusterJson(const v1::ClusterView& cluster);
 [[nodiscard]] nlohmann::ordered_json ResourcesJson(const v1::Resources& amount);
 
 struct ViewOptions {
   WallTime now;
   bool wide = false;
-  std::string cluster;  // the cluster's random name: a part of containers' names
+  std::string cluster{};  // the cluster's random name: a part of containers' names
+  MetricsByNode metrics{};
 };
 // ID NAME NODE STATE CREATED CONTAINERNAME IMAGE PORTS, REASON if any task has one; wide: more.
 [[nodiscard]] Table TaskTable(const std::vector<v1::TaskView>& tasks, const ViewOptions& options);
-// NAME STATUS ROLE CPUS MEMORY (MiB) DISK (GiB) TASKS AGE VERSION; wide: more.
+// NAME STATUS ROLE CPUS MEMORY (MiB) DISK (GiB): promised of what there is; CPU% MEM% LOAD: used by
+// the whole machine; TASKS AGE VERSION; wide: more.
 [[nodiscard]] Table NodeTable(const std::vector<v1::NodeView>& nodes, const ViewOptions& options);
 
 // "0.0.0.0:8080->80/tcp"-like: "10.0.0.5:32768->80/tcp, 53/udp".

@@ -52,6 +52,7 @@ class LogReader {
 
   [[nodiscard]] bool HasIntents() const { return !intents_.messages.empty(); }
   [[nodiscard]] bool HasFacts() const { return !facts_.messages.empty(); }
+  [[nodiscard]] std::size_t IntentsWaiting() const { return intents_.messages.size(); }
   [[nodiscard]] std::size_t FactsWaiting() const { return facts_.messages.size(); }
   [[nodiscard]] bool HasDecisions() const { return !decisions_.messages.empty(); }
 

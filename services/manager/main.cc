@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "services/manager/exposition.h"
 #include "services/manager/manager_loop.h"
 #include "services/manager/view_store.h"
 #include "shared/base/base32.h"
@@ -19,6 +20,7 @@
 #include "shared/service/service_flags.h"
 #include "shared/store/lmdb_store.h"
 #include "shared/store/memory_store.h"
+#include "shared/telemetry/listener.h"
 #include "shared/wire/human.h"
 
 namespace cube::manager {
@@ -37,7 +39,9 @@ constexpr Duration kSyncEvery = std::chrono::seconds(5);
 struct Told {
   int signal = 0;
 };
-using Item = std::variant<bus::Event, Told>;
+// Somebody scrapes: a snapshot is wanted.
+struct Scrape {};
+using Item = std::variant<bus::Event, Told, Scrape>;
 
 struct Flags {
   service::ServiceFlags service;
@@ -62,6 +66,8 @@ class Process {
  private:
   Result<void> OpenStore();
   Result<std::string> Identity() const;
+  Result<void> Listen();
+  void PutSnapshot();
   bool Execute(std::vector<Operation> operations);
   void Write(const LogLine& line) const;
 
@@ -74,6 +80,10 @@ class Process {
   std::unique_ptr<ManagerLoop> loop_;
   std::unique_ptr<bus::NatsBus> bus_;
   std::unique_ptr<runtime::SignalWatch> signals_;
+  std::string name_;
+  std::optional<Meter> meter_;
+  std::shared_ptr<telemetry::Snapshot> snapshot_;
+  std::unique_ptr<telemetry::Listener> listener_;  // null = none
   bool unsynced_ = false;
   int exit_code_ = 0;
 };
@@ -141,7 +151,10 @@ Result<void> Process::Open() {
   options.settings = flags_.settings;
   CUBE_TRY(options.settings.scheduler, ParsePolicy(flags_.settings.scheduler, "--scheduler"));
   options.seed = runtime::RandomU64();
-  nats.name = "cube-manager " + options.name;
+  name_ = options.name;
+  meter_.emplace(options.subjects);
+  CUBE_TRY_VOID(Listen());
+  nats.name = "cube-manager " + name_;
   CUBE_TRY(loop_, ManagerLoop::Make(std::move(options), [this] { return LoadView(*store_); }));
   CUBE_TRY(signals_,
            runtime::SignalWatch::Start([this](int signal) { inbox_.PushAlways(Told{signal}); }));
@@ -157,6 +170,23 @@ Result<void> Process::Open() {
   return {};
 }
 
+Result<void> Process::Listen() {
+  if (flags_.service.metrics_listen.empty()) return {};
+  snapshot_ = std::make_shared<telemetry::Snapshot>([this] { inbox_.PushAlways(Scrape{}); });
+  CUBE_TRY(listener_, telemetry::Listener::Open(flags_.service.metrics_listen, snapshot_));
+  Log(Level::kInfo, "metrics for Prometheus",
+      {{"url", "http://" + listener_->address() + "/metrics"}});
+  return {};
+}
+
+void Process::PutSnapshot() {
+  Meter::Figures figures;
+  figures.store_bytes = service::FileBytes(dir_ + "/view/data.mdb");
+  figures.inbox_size = inbox_.size();
+  figures.inbox_dropped = inbox_.dropped();
+  snapshot_->Put(meter_->Expose(name_, *loop_, figures, clock_.now().mono));
+}
+
 void Process::Write(const LogLine& line) const {
   constexpr Level kLevels[] = {Level::kInfo, Level::kWarning, Level::kError};
   Log(kLevels[static_cast<std::size_t>(line.level)], line.text);
@@ -166,6 +196,7 @@ void Process::Write(const LogLine& line) const {
 bool Process::Execute(std::vector<Operation> operations) {
   for (Operation& operation : operations) {
     if (auto* call = std::get_if<bus::Operation>(&operation)) {
+      meter_->Sees(*call, clock_.now().mono);
       bus::Execute(*bus_, std::move(*call));
     } else if (const auto* commit = std::get_if<Commit>(&operation)) {
       if (Result<void> done = store_->Commit(commit->batch); !done) {
@@ -200,7 +231,10 @@ int Process::Run() {
     for (Item& item : items) {
       if (const auto* told = std::get_if<Told>(&item)) {
         signal = told->signal;
+      } else if (std::holds_alternative<Scrape>(item)) {
+        PutSnapshot();
       } else {
+        meter_->Sees(std::get<bus::Event>(item), clock_.now().mono);
         inputs.push_back({std::move(std::get<bus::Event>(item))});
       }
     }
@@ -210,6 +244,7 @@ int Process::Run() {
     if (!Execute(loop_->Step(inputs, now, more))) return exit_code_;
     if (signal != 0) {
       Log(Level::kInfo, "told to end");
+      if (snapshot_) snapshot_->Close();
       Execute(loop_->Shutdown());
       return 0;
     }

@@ -231,6 +231,8 @@ void ManagerLoop::OnAppended(const bus::Appended& done) {
   const InFlight sent = std::move(*in_flight_);
   in_flight_.reset();
   retry_after_ = kRetryAfter;
+  ++cycles_;
+  decisions_ += sent.batch.items.size();
   const Teller::Before before = Teller::Remember(view_, sent.batch);
   FoldDecisions(view_, done.seq, sent.batch);
   teller_.TellNodes(view_, done.seq, sent.batch, before, next_op_, out_);
@@ -318,6 +320,7 @@ void ManagerLoop::Beat() {
   beat.term = view_.term;
   beat.position = view_.valid_seq;
   beat.sent_at = now_.wall;
+  beat.nodes = static_cast<std::uint32_t>(view_.nodes.size());
   out_.Bus(
       bus::Publish{options_.subjects.Heartbeat(kLeaderHeartbeat), {}, wire::EncodeHeartbeat(beat)});
 }

@@ -63,6 +63,15 @@ struct Input {
   std::optional<bus::Event> event;
 };
 
+// Since this process started, for people who watch.
+struct LoopFigures {
+  std::uint64_t cycles = 0;     // that the log has acknowledged
+  std::uint64_t decisions = 0;  // items in them
+  std::size_t intents = 0;      // messages that wait to be folded
+  std::size_t facts = 0;
+  std::size_t queries = 0;
+};
+
 class ManagerLoop {
  public:
   // Reads the last committed view. After an append whose outcome is unknown the loop goes back to
@@ -82,6 +91,9 @@ class ManagerLoop {
 
   [[nodiscard]] const View& view() const { return view_; }
   [[nodiscard]] bool leading() const { return phase_ == Phase::kLeading; }
+  [[nodiscard]] LoopFigures figures() const {
+    return {cycles_, decisions_, reader_.IntentsWaiting(), reader_.FactsWaiting(), queries_.size()};
+  }
 
  private:
   enum class Phase : std::uint8_t {
@@ -193,6 +205,8 @@ class ManagerLoop {
   std::uint64_t beats_ = 0;
   std::uint64_t instance_ = 0;  // of this process, for its own heartbeats
   std::uint64_t foreign_logged_ = 0;
+  std::uint64_t cycles_ = 0;
+  std::uint64_t decisions_ = 0;
 };
 
 }  // namespace cube::manager

@@ -96,5 +96,6 @@ void Engines::Call(OpenLogs& call) {
 }
 void Engines::Call(const LogCredit& call) { Of(call.engine).LogCredit(call.stream, call.bytes); }
 void Engines::Call(const CloseLogs& call) { Of(call.engine).CloseLogs(call.stream); }
+void Engines::Call(const AskUsage& call) { Of(call.engine).Usage(); }
 
 }  // namespace cube::worker

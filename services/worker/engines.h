@@ -31,6 +31,7 @@ class Engines {
   void Call(OpenLogs& call);
   void Call(const LogCredit& call);
   void Call(const CloseLogs& call);
+  void Call(const AskUsage& call);
 
  private:
   Engines();

@@ -55,6 +55,10 @@ void AddFlags(CLI::App& app, Flags& flags) {
   app.add_option("--heartbeat", flags.heartbeat, "interval; at 1000 nodes and more: nodes/1000 s")
       ->envname("CUBE_HEARTBEAT")
       ->capture_default_str();
+  app.add_option("--metrics-interval", flags.metrics_interval,
+                 "time between metrics, 0 = none; from 7500 nodes on nodes/500 s if that is longer")
+      ->envname("CUBE_METRICS_INTERVAL")
+      ->capture_default_str();
 }
 
 Result<NodeDescription> DescriptionOf(const Flags& flags, const std::string& data_dir) {

@@ -24,6 +24,7 @@ struct Flags {
   std::vector<std::string> labels;  // "key=value"
   std::string address;
   std::string heartbeat = "1s";
+  std::string metrics_interval = "15s";
 };
 
 void AddFlags(CLI::App& app, Flags& flags);

@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "services/worker/capacity.h"
 #include "services/worker/core/worker_core.h"
 #include "services/worker/engine/engine.h"
 #include "services/worker/saved_output.h"
@@ -59,6 +60,10 @@ struct ReadOutput {
 };
 // One look at the machine -> Sampled.
 struct TakeSample {};
+// What launches use -> FromEngine with engine::Usages.
+struct AskUsage {
+  std::string engine;
+};
 struct LogLine {
   enum class Level : std::uint8_t { kDebug, kInfo, kWarning, kError };
   Level level = Level::kInfo;
@@ -74,7 +79,8 @@ struct Exit {
 
 using Operation =
     std::variant<bus::Operation, Commit, Beat, EngineCall, ProbeCall, OpenLogs, LogCredit,
-                 CloseLogs, ReadOutbox, ListOutput, ReadOutput, TakeSample, LogLine, Exit>;
+                 CloseLogs, ReadOutbox, ListOutput, ReadOutput, TakeSample, AskUsage, LogLine,
+                 Exit>;
 using Operations = std::vector<Operation>;
 
 // ---- inputs -----------------------------------------------------------------------------------
@@ -101,12 +107,10 @@ struct OutputRead {
 };
 struct Sample {
   std::int64_t at_ns = 0;
-  std::uint32_t cpu_used_permille = 0;
-  std::int64_t memory_total_bytes = 0;
-  std::int64_t memory_used_bytes = 0;
-  std::int64_t disk_total_bytes = 0;
-  std::int64_t disk_used_bytes = 0;
-  std::uint32_t load1_milli = 0;
+  std::uint32_t cpu_used_permille = 0;  // since the look before; 0 in the first
+  std::uint32_t cpus = 0;               // online
+  MachineMetrics machine;
+  DiskMetrics data_disk;  // of the file system with the worker's data
 };
 struct Sampled {
   Sample sample;

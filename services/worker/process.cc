@@ -24,7 +24,17 @@ constexpr Duration kPruneInterval = std::chrono::minutes(10);
 }  // namespace
 
 Process::Process(const Flags& flags, const NodeFolder& folder)
-    : flags_(flags), folder_(folder), inbox_(kInboxMessagesMax), output_(folder.dir + "/output") {}
+    : flags_(flags),
+      folder_(folder),
+      inbox_(kInboxMessagesMax),
+      output_(folder.dir + "/output"),
+      machine_(folder.dir) {}
+
+// Who scrapes must not wait for a loop that is no more.
+Process::~Process() {
+  if (snapshot_) snapshot_->Close();
+  listener_.reset();
+}
 
 Result<void> Process::OpenLmdb() {
   store::LmdbOptions options;
@@ -70,6 +80,14 @@ Result<LoopOptions> Process::OptionsOfLoop() const {
     return Fail(Code::kInvalid, "must be at least 100ms", "--heartbeat");
   }
   options.heartbeat = *heartbeat;
+  Result<Duration> interval = ParseDuration(flags_.metrics_interval);
+  if (!interval) {
+    return std::unexpected(Error{Code::kInvalid, interval.error().message, "--metrics-interval"});
+  }
+  if (*interval > Duration{0} && *interval < std::chrono::seconds(1)) {
+    return Fail(Code::kInvalid, "must be at least 1s, or 0 for none", "--metrics-interval");
+  }
+  options.metrics_interval = *interval;
   options.seed = runtime::RandomU64();
   return options;
 }
@@ -104,8 +122,41 @@ Result<void> Process::Open() {
                                 }));
   engines_ = std::make_unique<Engines>(std::move(engines));
   loop_ = std::make_unique<WorkerLoop>(std::move(options), std::move(state), clock_.now());
+  CUBE_TRY_VOID(Listen());
   OpenBuses(std::move(nats));
   return {};
+}
+
+Result<void> Process::Listen() {
+  if (flags_.service.metrics_listen.empty()) return {};
+  snapshot_ = std::make_shared<telemetry::Snapshot>([this] { inbox_.PushAlways(Scrape{}); });
+  CUBE_TRY(listener_, telemetry::Listener::Open(flags_.service.metrics_listen, snapshot_));
+  Log(Level::kInfo, "metrics for Prometheus",
+      {{"url", "http://" + listener_->address() + "/metrics"}});
+  return {};
+}
+
+void Process::PutSnapshot() {
+  figures_.facts_waiting = store_->Count(kOutboxTable).value_or(0);
+  figures_.store_bytes = service::FileBytes(folder_.dir + "/view/data.mdb");
+  figures_.inbox_size = inbox_.size();
+  figures_.inbox_dropped = inbox_.dropped();
+  snapshot_->Put(Expose(folder_.name, *loop_, figures_));
+}
+
+void Process::TakeOut(std::vector<Queued>& queued) {
+  for (Queued& item : queued) {
+    if (std::holds_alternative<Scrape>(item)) {
+      PutSnapshot();
+      continue;
+    }
+    Input& input = std::get<Input>(item);
+    const auto* bus_event = std::get_if<FromBus>(&input);
+    if (bus_event != nullptr && std::holds_alternative<bus::Connected>(bus_event->event)) {
+      ++figures_.connects;
+    }
+    inputs_.push_back(std::move(input));
+  }
 }
 
 void Process::Write(const LogLine& line) const {
@@ -135,6 +186,7 @@ bool Process::ExecuteOne(Operation& operation) {
     const Result<void> done = store_->Commit(commit->batch);
     if (!done) return Fails("the store cannot be written", done.error());
   } else if (auto* beat = std::get_if<Beat>(&operation)) {
+    ++figures_.heartbeats;
     beats_->Publish(std::move(beat->subject), {}, std::move(beat->payload));
   } else if (auto* engine_call = std::get_if<EngineCall>(&operation)) {
     engines_->Call(*engine_call, output_);
@@ -157,6 +209,8 @@ bool Process::ExecuteOne(Operation& operation) {
   } else if (std::holds_alternative<TakeSample>(operation)) {
     // A machine without /proc has no metrics; the node works all the same.
     if (auto sample = machine_.Look(clock_.now().wall)) inputs_.emplace_back(Sampled{*sample});
+  } else if (const auto* usage = std::get_if<AskUsage>(&operation)) {
+    engines_->Call(*usage);
   } else if (const auto* line = std::get_if<LogLine>(&operation)) {
     Write(*line);
   } else if (const auto* exit = std::get_if<Exit>(&operation)) {
@@ -188,7 +242,9 @@ Process::End Process::Run() {
     // What the last step asked of the disk is an input already.
     const MonoTime deadline =
         inputs_.empty() ? std::min(loop_->NextDeadline(), prune_at_) : MonoTime{};
-    inbox_.TakeUntil(inputs_, kInputsPerStep, deadline);
+    std::vector<Queued> queued;
+    inbox_.TakeUntil(queued, kInputsPerStep, deadline);
+    TakeOut(queued);
     std::vector<Input> inputs = std::exchange(inputs_, {});
     Operations operations = loop_->Step(inputs, clock_.now());
     if (!Execute(operations)) return end_;

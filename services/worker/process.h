@@ -3,9 +3,11 @@
 
 #include <memory>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "services/worker/engines.h"
+#include "services/worker/exposition.h"
 #include "services/worker/flags.h"
 #include "services/worker/machine.h"
 #include "services/worker/node_folder.h"
@@ -15,6 +17,7 @@
 #include "shared/runtime/clock.h"
 #include "shared/runtime/inbox.h"
 #include "shared/runtime/signals.h"
+#include "shared/telemetry/listener.h"
 
 namespace cube::worker {
 
@@ -28,10 +31,15 @@ class Process {
     int code = 0;
     bool again = false;  // begin anew with what the store holds now
   };
+  ~Process();
   // Until a signal or the loop ends it.
   [[nodiscard]] End Run();
 
  private:
+  // Somebody scrapes: a snapshot is wanted.
+  struct Scrape {};
+  using Queued = std::variant<Input, Scrape>;
+
   [[nodiscard]] Result<StoredState> OpenStore();
   [[nodiscard]] Result<void> OpenLmdb();
   [[nodiscard]] Result<LoopOptions> OptionsOfLoop() const;
@@ -42,11 +50,15 @@ class Process {
   [[nodiscard]] bool Fails(std::string_view what, const Error& error);
   void Write(const LogLine& line) const;
   void PruneIfDue();
+  [[nodiscard]] Result<void> Listen();
+  // Answers scrapes, counts what the figures need; leaves the loop's own inputs.
+  void TakeOut(std::vector<Queued>& queued);
+  void PutSnapshot();
 
   const Flags& flags_;
   const NodeFolder& folder_;
   SystemClock clock_;
-  Inbox<Input> inbox_;
+  Inbox<Queued> inbox_;
   OutputFiles output_;
   Machine machine_;
   std::unique_ptr<store::Store> store_;
@@ -56,6 +68,9 @@ class Process {
   std::unique_ptr<bus::NatsBus> beats_;  // heartbeats only
   std::unique_ptr<runtime::SignalWatch> signals_;
   std::vector<Input> inputs_;
+  ShellFigures figures_;
+  std::shared_ptr<telemetry::Snapshot> snapshot_;
+  std::unique_ptr<telemetry::Listener> listener_;  // null = none
   MonoTime prune_at_{};
   End end_;
 };

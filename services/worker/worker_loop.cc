@@ -1,7 +1,5 @@
 #include "services/worker/worker_loop.h"
 
-#include <cube/v1/metrics.pb.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -27,10 +25,12 @@ WorkerLoop::WorkerLoop(LoopOptions options, StoredState stored, Now now)
       core_({options_.node, options_.engines}, stored, now),
       catch_up_(options_.node, options_.subjects),
       outbox_(stored.acked, stored.meta.last_fact),
+      metrics_({options_.node, options_.subjects,
+                options_.metrics ? options_.metrics_interval : Duration{0}},
+               now.mono),
       random_(options_.seed),
       put_meta_(stored.meta.incarnation == 0),
-      described_by_(now.mono + kDescribeWait),
-      sample_at_(now.mono) {}
+      described_by_(now.mono + kDescribeWait) {}
 
 Operations WorkerLoop::Step(std::span<Input> inputs, Now now) {
   if (ended_) return {};
@@ -48,10 +48,7 @@ Operations WorkerLoop::Step(std::span<Input> inputs, Now now) {
   SendJoined(now);
   SendFacts(now);
   SendBeat(now);
-  if (options_.metrics && now.mono >= sample_at_) {
-    sample_at_ = now.mono + kMetricsInterval;
-    after_.emplace_back(TakeSample{});
-  }
+  metrics_.Advance(core_, connected_, now, next_op_, after_);
   EndIfDone(now);
   Operations operations;
   operations.reserve(after_.size() + 1);
@@ -77,6 +74,8 @@ void WorkerLoop::Take(Input& input, Now now) {
                      logs_.OnChunk(*chunk, after_);
                    } else if (const auto* end = std::get_if<engine::LogEnd>(&in.event)) {
                      logs_.OnEnd(*end, core_, after_);
+                   } else if (auto* usages = std::get_if<engine::Usages>(&in.event)) {
+                     metrics_.OnUsages(in.engine, std::move(*usages));
                    } else {
                      if (const auto* down = std::get_if<engine::Down>(&in.event)) {
                        Log(LogLine::Level::kWarning, in.engine + ": " + down->reason);
@@ -89,8 +88,8 @@ void WorkerLoop::Take(Input& input, Now now) {
                  [&](OutboxRead& in) { outbox_.Filled(std::move(in.facts)); },
                  [&](OutputListed& in) { logs_.OnListed(in, core_, after_); },
                  [&](OutputRead& in) { logs_.OnRead(in, core_, after_); },
-                 [&](Sampled& in) { SendMetrics(in); },
                  [&](Probed& in) { core_.Probed(in.result, now); },
+                 [&](Sampled& in) { metrics_.OnSampled(in.sample); },
                  [&](BeatsConnected&) {
                    beat_at_ = now.mono;
                    if (hello_) hello_at_ = now.mono;
@@ -119,6 +118,7 @@ void WorkerLoop::OnBus(bus::Event& event, Now now) {
                  [&](bus::Got& e) { OnGot(e, now); },
                  [&](bus::OpFailed& e) {
                    if (term_op_ == e.op) term_op_.reset();
+                   metrics_.OnFailed(e);
                    catch_up_.OnFailed(e);
                  },
                  [](auto&) {},
@@ -246,6 +246,7 @@ void WorkerLoop::LookAtTerm(Now now) {
 }
 
 void WorkerLoop::OnGot(const bus::Got& got, Now now) {
+  if (metrics_.OnGot(got)) return;
   if (catch_up_.OnGot(got, core_, now, random_, next_op_, after_)) return NoteWelcome(now);
   if (term_op_ != got.op) return;
   term_op_.reset();
@@ -397,27 +398,6 @@ void WorkerLoop::SendBeat(Now now) {
       Beat{options_.subjects.Heartbeat(options_.node.str()), wire::EncodeHeartbeat(beat)});
 }
 
-void WorkerLoop::SendMetrics(const Sampled& sampled) {
-  samples_.push_back(sampled.sample);
-  if (samples_.size() > kMetricsSamplesMax) samples_.pop_front();
-  if (!connected_) return;
-  v1::Metrics metrics;
-  metrics.set_node(options_.node.str());
-  for (const Sample& s : samples_) {
-    v1::MetricsSample& to = *metrics.add_samples();
-    to.set_at_ns(s.at_ns);
-    to.set_cpu_used_permille(s.cpu_used_permille);
-    to.set_memory_total_bytes(s.memory_total_bytes);
-    to.set_memory_used_bytes(s.memory_used_bytes);
-    to.set_disk_total_bytes(s.disk_total_bytes);
-    to.set_disk_used_bytes(s.disk_used_bytes);
-    to.set_load1_milli(s.load1_milli);
-    to.set_tasks_running(static_cast<std::uint32_t>(core_.RunningCount()));
-  }
-  Bus(bus::Publish{
-      options_.subjects.Metrics(options_.node.str()), {}, metrics.SerializeAsString()});
-}
-
 void WorkerLoop::OnShutdown(Now now) {
   if (std::exchange(ending_, true)) return;
   core_.Retire();
@@ -434,7 +414,7 @@ void WorkerLoop::EndIfDone(Now now) {
 MonoTime WorkerLoop::NextDeadline() const {
   MonoTime next = std::min(core_.NextDeadline(), end_at_);
   if (!started_) return MonoTime{};
-  if (options_.metrics) next = std::min(next, sample_at_);
+  next = std::min(next, metrics_.NextDeadline());
   if (core_.meta().incarnation != 0) {
     if (!described_) next = std::min(next, std::max(described_by_, describe_at_));
     if (described_ && describe_at_ > MonoTime{} && described_ != Describe()) {

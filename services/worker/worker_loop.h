@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <optional>
 #include <span>
@@ -14,6 +13,7 @@
 #include "services/worker/catch_up.h"
 #include "services/worker/core/worker_core.h"
 #include "services/worker/log_service.h"
+#include "services/worker/metrics_service.h"
 #include "services/worker/operation.h"
 #include "services/worker/outbox.h"
 #include "shared/base/random.h"
@@ -45,8 +45,6 @@ inline constexpr Duration kDescribeWait = std::chrono::seconds(5);
 // Not more than one description in this time: an engine that comes and goes must not fill the log.
 inline constexpr Duration kDescribeInterval = std::chrono::seconds(1);
 static_assert(kLeftOutBefore > kDescribeInterval);
-inline constexpr Duration kMetricsInterval = std::chrono::seconds(15);
-inline constexpr std::size_t kMetricsSamplesMax = 60;
 // What is left of the outbox gets so long at the end.
 inline constexpr Duration kFlushMax = std::chrono::seconds(2);
 
@@ -57,7 +55,8 @@ struct LoopOptions {
   NodeDescription description;       // without engines
   Duration heartbeat = kHeartbeatDefault;
   bool metrics = true;
-  std::uint64_t seed = 0;  // of jitter and back-off; different on each node
+  Duration metrics_interval = kMetricsInterval;  // at least; 0 = none
+  std::uint64_t seed = 0;                        // of jitter and back-off; different on each node
 };
 
 class WorkerLoop {
@@ -71,6 +70,7 @@ class WorkerLoop {
 
   [[nodiscard]] const WorkerCore& core() const { return core_; }
   [[nodiscard]] bool connected() const { return connected_; }
+  [[nodiscard]] const v1::Metrics& metrics() const { return metrics_.newest(); }
 
  private:
   void Start();
@@ -93,7 +93,6 @@ class WorkerLoop {
   void SendBeat(Now now);
   void SendJoined(Now now);
   void SendFacts(Now now);
-  void SendMetrics(const Sampled& sampled);
   void LookAtTerm(Now now);
   // Turns the core's effects into one commit and what follows it.
   void Flush();
@@ -113,6 +112,7 @@ class WorkerLoop {
   CatchUp catch_up_;
   Outbox outbox_;
   LogService logs_;
+  MetricsService metrics_;
   Random random_;
   Operations after_;  // of this step, behind its commit
   store::WriteBatch batch_;
@@ -149,8 +149,6 @@ class WorkerLoop {
   std::optional<NodeDescription> described_;
   MonoTime describe_at_{};   // not before
   MonoTime described_by_{};  // engines that have not answered by then are described as down
-  MonoTime sample_at_{};
-  std::deque<Sample> samples_;
 };
 
 }  // namespace cube::worker

@@ -75,6 +75,7 @@ struct Heartbeat {
   Term term;
   bool hello = false;
   WallTime sent_at;
+  std::uint32_t nodes = 0;  // the leader's only: of the cluster
 };
 // No node can have this name: tokens do not begin with '-'.
 inline constexpr std::string_view kLeaderHeartbeat = "-leader";

@@ -1,6 +1,7 @@
 #include "shared/service/service_flags.h"
 
 #include <cstdlib>
+#include <filesystem>
 
 #include "shared/base/version.h"
 #include "shared/bus/nats_bus.h"
@@ -52,6 +53,9 @@ void AddServiceFlags(CLI::App& app, ServiceFlags& flags, const std::string& defa
   app.add_option("--log-level", flags.log_level, "trace, debug, info, warn or error")
       ->envname("CUBE_LOG_LEVEL")
       ->capture_default_str();
+  app.add_option("--metrics-listen", flags.metrics_listen,
+                 "HOST:PORT where Prometheus may scrape /metrics (default: no listener)")
+      ->envname("CUBE_METRICS_LISTEN");
 }
 
 Result<void> ConfigureLogging(const ServiceFlags& flags) {
@@ -100,6 +104,12 @@ Result<std::string> StateDirOf(const ServiceFlags& flags) {
   }
   CUBE_TRY_VOID(runtime::MakeDirectories(dir));
   return dir;
+}
+
+std::uint64_t FileBytes(const std::string& path) {
+  std::error_code error;
+  const auto bytes = std::filesystem::file_size(path, error);
+  return error ? 0 : static_cast<std::uint64_t>(bytes);
 }
 
 }  // namespace cube::service

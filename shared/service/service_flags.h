@@ -20,6 +20,7 @@ struct ServiceFlags {
   std::string store = "lmdb";
   std::string log_format = "text";
   std::string log_level = "info";
+  std::string metrics_listen;  // HOST:PORT; empty = no listener
 };
 
 // Adds them to `app`, with --config (default `default_config`, if it is there) and --version.
@@ -33,5 +34,7 @@ void AddServiceFlags(CLI::App& app, ServiceFlags& flags, const std::string& defa
 [[nodiscard]] Result<wire::Subjects> SubjectsOf(const ServiceFlags& flags);
 // --state-dir or the default; created if missing.
 [[nodiscard]] Result<std::string> StateDirOf(const ServiceFlags& flags);
+// The size of a file, for people who watch; 0 if there is none.
+[[nodiscard]] std::uint64_t FileBytes(const std::string& path);
 
 }  // namespace cube::service

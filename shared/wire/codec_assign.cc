@@ -248,6 +248,7 @@ std::string EncodeHeartbeat(const Heartbeat& beat) {
   if (beat.term != Term{}) ToProto(beat.term, *message.mutable_term());
   message.set_hello(beat.hello);
   message.set_sent_at_ns(ToNanos(beat.sent_at));
+  message.set_nodes(beat.nodes);
   return internal::Serialize(message);
 }
 
@@ -267,6 +268,7 @@ Result<Heartbeat> DecodeHeartbeat(std::string_view payload) {
   beat.term = FromProto(message.term());
   beat.hello = message.hello();
   beat.sent_at = WallFromNanos(message.sent_at_ns());
+  beat.nodes = message.nodes();
   return beat;
 }
 

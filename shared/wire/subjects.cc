@@ -69,6 +69,7 @@ std::string Subjects::Heartbeat(std::string_view node) const {
   return Join({root_, "heartbeats", node});
 }
 std::string Subjects::HeartbeatAll() const { return Join({root_, "heartbeats", "*"}); }
+std::string Subjects::MetricsAll() const { return Join({root_, "metrics", "*"}); }
 std::string Subjects::Metrics(std::string_view node) const {
   return Join({root_, "metrics", node});
 }

@@ -43,6 +43,7 @@ class Subjects {
   [[nodiscard]] std::string Heartbeat(std::string_view node) const;
   [[nodiscard]] std::string HeartbeatAll() const;  // cube.heartbeats.*
   [[nodiscard]] std::string Metrics(std::string_view node) const;
+  [[nodiscard]] std::string MetricsAll() const;  // cube.metrics.*
   [[nodiscard]] std::string Assign(std::string_view node) const;
   // cube.events.<name>.<task>.<status>
   [[nodiscard]] std::string Event(std::string_view name, std::string_view task,

@@ -19,6 +19,7 @@ LAYERS = {
     "shared/logging": ["shared/base", "shared/runtime"],
     "shared/bus": ["shared/base", "shared/domain", "shared/runtime", "shared/logging"],
     "shared/store": ["shared/base", "shared/domain", "shared/runtime", "shared/logging"],
+    "shared/telemetry": ["shared/base", "shared/runtime"],
     "shared/service": ["shared"],
     # The supervisor and the driver that starts it share one folder's layout.
     "services/supervise": ["shared/base", "services/worker/engine/process",
@@ -50,6 +51,7 @@ LIBRARIES = {
     # Beside the codecs: what the shells keep in their stores, ask and answer.
     r"google/protobuf/|cube/v1/": ["shared/wire", "services"],
     r"yaml-cpp/": ["shared/wire", "services/cli"],
+    r"prometheus/": ["shared/telemetry"],
     r"CLI/": ["services", "shared/service"],
 }
 

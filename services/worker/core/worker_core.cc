@@ -85,6 +85,14 @@ std::size_t WorkerCore::RunningCount() const {
       }));
 }
 
+std::map<LaunchState, std::size_t> WorkerCore::LaunchCounts() const {
+  std::map<LaunchState, std::size_t> counts;
+  for (const auto& [key, container] : containers_) {
+    if (container.seen) ++counts[container.status.state];
+  }
+  return counts;
+}
+
 std::optional<std::string> WorkerCore::EngineWith(const LaunchKey& key) const {
   const auto found = containers_.find(key);
   if (found == containers_.end() || !found->second.seen) return std::nullopt;

@@ -167,6 +167,8 @@ class WorkerCore {
   [[nodiscard]] const std::map<AttemptKey, Attempt>& attempts() const { return attempts_; }
   [[nodiscard]] const std::map<std::string, EngineState>& engines() const { return engines_; }
   [[nodiscard]] std::size_t RunningCount() const;
+  // Launches that engines have, by state.
+  [[nodiscard]] std::map<LaunchState, std::size_t> LaunchCounts() const;
   // The engine that has this launch now, if one has.
   [[nodiscard]] std::optional<std::string> EngineWith(const LaunchKey& key) const;
   // Launches of an attempt that an engine has now, in order.

@@ -127,8 +127,27 @@ struct ExecEnded {
   std::optional<Error> error;
 };
 
+// What a running launch has used so far and uses now, with all its processes.
+struct LaunchUsage {
+  // Bytes through its network, its own loopback not counted.
+  struct Traffic {
+    std::uint64_t rx_bytes = 0;
+    std::uint64_t tx_bytes = 0;
+    friend bool operator==(const Traffic&, const Traffic&) = default;
+  };
+  LaunchKey key;
+  MonoTime at;                     // when it was looked at
+  std::uint64_t cpu_nanos = 0;     // cpu time since its start; two looks make a rate
+  std::int64_t memory_bytes = 0;   // now; page cache that can be given back is not counted
+  std::optional<Traffic> network;  // since its start; nothing = it has no network of its own
+};
+// Every running launch that could be looked at, by key.
+struct Usages {
+  std::vector<LaunchUsage> launches;
+};
+
 using Event = std::variant<Up, Down, Listed, Changed, Removed, OpFailed, LogChunk, LogEnd,
-                           ExecOutput, ExecTook, ExecEnded>;
+                           ExecOutput, ExecTook, ExecEnded, Usages>;
 using Sink = std::function<void(Event)>;
 
 inline constexpr std::size_t kLogChunkBytesMax = 64u << 10;
@@ -202,6 +221,12 @@ class Engine {
   virtual void ExecInput(std::uint64_t exec, std::string bytes, bool last) = 0;
   // Kills the command. -> ExecEnded (kAborted), unless it had ended before.
   virtual void CancelExec(std::uint64_t exec) = 0;
+
+  // Looks at what the running launches use. -> Usages, one for each call; a call that comes while
+  // a look is under way is answered by that one. A launch that ends meanwhile, or cannot be looked
+  // at, is left out; while the engine is down none is there. A lost answer is a missing point on
+  // a curve: ask again at the next interval.
+  virtual void Usage() = 0;
 };
 
 }  // namespace cube::engine

@@ -162,9 +162,9 @@ class Cluster:
         wait_for("nats-server", ready, UP_SECONDS)
         self.environment["CUBE_SERVER"] = f"nats://127.0.0.1:{self.port}"
 
-    def start_manager(self, name="manager"):
+    def start_manager(self, name="manager", *flags):
         self._spawn(name, [os.path.join(bin_dir(), "cube-manager"), "--name", name, "--state-dir",
-                           self.path("state", name)])
+                           self.path("state", name), *flags])
 
     def start_worker(self, letter, *flags):
         engine = [] if "--engine" in flags else ["--engine", self.engine]

@@ -53,6 +53,63 @@ TEST_F(DockerEngineTest, SaysWhatItIs) {
   EXPECT_THAT(up->version, ::testing::MatchesRegex("docker .+ \\(API 1\\.[0-9]+\\)"));
 }
 
+// The same container through the kernel's files and through the engine: one counter, read in turn.
+TEST_F(DockerEngineTest, UsageOfABusyContainer) {
+  StartEngine();
+  const LaunchKey key = Launch("busy", Script("while :; do :; done"));
+  WaitRunning(key);
+  const auto look = [&] {
+    const std::size_t mark = recorder_.Count();
+    engine_->Usage();
+    const auto usages = recorder_.WaitFor<Usages>(mark);
+    EXPECT_TRUE(usages && usages->launches.size() == 1);
+    return usages && !usages->launches.empty() ? usages->launches[0] : LaunchUsage{};
+  };
+  const LaunchUsage first = look();
+  LaunchUsage busy = first;
+  // A good part of a second of real work, however busy this machine is.
+  constexpr std::uint64_t kWork = 300'000'000;
+  const auto deadline = std::chrono::steady_clock::now() + kWaitMax;
+  while (busy.cpu_nanos < first.cpu_nanos + kWork && std::chrono::steady_clock::now() < deadline) {
+    busy = look();
+  }
+  const double cpus = static_cast<double>(busy.cpu_nanos - first.cpu_nanos) /
+                      static_cast<double>((busy.at - first.at).count());
+  EXPECT_GT(cpus, 0.01);
+  EXPECT_LT(cpus, 1.2) << "one thread cannot use more than a cpu";
+  EXPECT_GT(busy.memory_bytes, 0);
+  ASSERT_TRUE(busy.network);
+
+  docker::Endpoint asked = real_;
+  asked.same_machine = false;
+  StartEngine(asked);
+  const LaunchUsage told = look();
+  EXPECT_GE(told.cpu_nanos, busy.cpu_nanos);
+  EXPECT_LT(told.memory_bytes, 4 * busy.memory_bytes + (1 << 20));
+  EXPECT_GT(told.memory_bytes, busy.memory_bytes / 4);
+  ASSERT_TRUE(told.network);
+  EXPECT_GE(told.network->rx_bytes, busy.network->rx_bytes);
+  StartEngine();
+  EXPECT_GE(look().cpu_nanos, told.cpu_nanos);
+}
+
+TEST_F(DockerEngineTest, UsageOfManyContainersIsAskedForInTurns) {
+  docker::Endpoint asked = real_;
+  asked.same_machine = false;
+  StartEngine(asked);
+  constexpr int kContainers = 12;  // more than are asked for at once
+  for (int i = 0; i < kContainers; ++i) Launch("u" + std::to_string(i), LongRunning());
+  for (int i = 0; i < kContainers; ++i) WaitRunning(Key("u" + std::to_string(i)));
+  const std::size_t mark = recorder_.Count();
+  engine_->Usage();
+  engine_->Usage();  // answered by the same look
+  const auto usages = recorder_.WaitFor<Usages>(mark);
+  ASSERT_TRUE(usages);
+  EXPECT_EQ(usages->launches.size(), static_cast<std::size_t>(kContainers));
+  EXPECT_TRUE(std::is_sorted(usages->launches.begin(), usages->launches.end(),
+                             [](const auto& a, const auto& b) { return a.key < b.key; }));
+}
+
 TEST_F(DockerEngineTest, SetsLimitsLabelsAndPolicies) {
   StartEngine();
   TaskSpec spec = Script("exec sleep 1000");

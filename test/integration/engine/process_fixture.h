@@ -81,6 +81,7 @@ class ProcessFixture : public EngineFixture {
   TaskSpec PrintsAndRuns(std::string out) override {
     return Shell("printf %s '" + out + "'; exec sleep 1000");
   }
+  TaskSpec Busy() override { return Shell("while :; do :; done"); }
   TaskSpec FailsToStart() override {
     TaskSpec spec;
     spec.command = {"/nowhere/no-such-program"};

@@ -523,6 +523,39 @@ TYPED_TEST_P(EngineContract, ClosedLogsEndOnce) {
   EXPECT_EQ(ends, 1u);
 }
 
+TYPED_TEST_P(EngineContract, TellsWhatRunningLaunchesUse) {
+  Engine& engine = this->StartEngine();
+  const auto look = [&] {
+    const std::size_t mark = this->recorder_.Count();
+    engine.Usage();
+    const auto usages = this->recorder_.template WaitFor<Usages>(mark);
+    EXPECT_TRUE(usages) << "no answer to Usage";
+    return usages.value_or(Usages{});
+  };
+  EXPECT_TRUE(look().launches.empty());
+  const LaunchKey busy = this->Key("busy");
+  const LaunchKey ended = this->Key("ended");
+  engine.Launch(this->Request(ended, this->fixture_.ExitsWith(0, "", "")));
+  this->WaitExit(ended);
+  this->Run(busy, this->fixture_.Busy());
+  const auto only = [](const Usages& usages) {
+    EXPECT_EQ(usages.launches.size(), 1u);
+    return usages.launches.empty() ? LaunchUsage{} : usages.launches.front();
+  };
+  const LaunchUsage first = only(look());
+  EXPECT_EQ(first.key, busy);
+  // It computes all the time, so its counter moves; a tick of the coarsest one is 10 ms.
+  LaunchUsage later = first;
+  const auto deadline = std::chrono::steady_clock::now() + kWaitMax;
+  while (later.cpu_nanos <= first.cpu_nanos && std::chrono::steady_clock::now() < deadline) {
+    later = only(look());
+  }
+  EXPECT_GT(later.cpu_nanos, first.cpu_nanos) << "what it computes does not show";
+  EXPECT_GT(later.at, first.at);
+  EXPECT_GT(later.memory_bytes, 0);
+  EXPECT_LT(later.memory_bytes, std::int64_t{1} << 30);
+}
+
 REGISTER_TYPED_TEST_SUITE_P(EngineContract, ComesUpAndListsNothing, ReportsStartAndExitCode,
                             PassesEnvironment, FailedStartLeavesNothingBehind, StopsBySignal,
                             KillsAfterGrace, SecondStopMayShortenTheGrace,
@@ -532,6 +565,6 @@ REGISTER_TYPED_TEST_SUITE_P(EngineContract, ComesUpAndListsNothing, ReportsStart
                             AnotherEngineAdopts, ExitWhileNobodyWatchesIsKept,
                             LeavesLaunchesOfOthersAlone, StartsTenAtOnce, ReportsDynamicPorts,
                             LogsOfAnExitedLaunch, LogsOfUnknownAreNotFound, LogsKeepToTheCredit,
-                            LogsFollowUntilTheEnd, ClosedLogsEndOnce);
+                            LogsFollowUntilTheEnd, ClosedLogsEndOnce, TellsWhatRunningLaunchesUse);
 
 }  // namespace cube::engine

@@ -152,6 +152,7 @@ EngineFixture::Words DockerFixture::ExecRuns(const std::string& mark) {
 EngineFixture::Words DockerFixture::ExecPrintsEnv(const std::string& variable) {
   return PrintsEnv(variable).command;
 }
+TaskSpec DockerFixture::Busy() { return Script("while :; do :; done"); }
 TaskSpec DockerFixture::FailsToStart() {
   TaskSpec spec = Script("");
   spec.command = {"/no/such/program"};

@@ -50,6 +50,7 @@ class DockerFixture final : public EngineFixture {
   TaskSpec ExitsAfter(Duration run_time, int code) override;
   TaskSpec PrintsEnv(const std::string& variable) override;
   TaskSpec PrintsAndRuns(std::string out) override;
+  TaskSpec Busy() override;
   TaskSpec FailsToStart() override;
   Words ExecSays(const std::string& out, const std::string& err, int code) override;
   Words ExecCopies() override { return {"cat"}; }

@@ -35,6 +35,8 @@ class EngineFixture {
   virtual TaskSpec PrintsEnv(const std::string& variable) = 0;
   // Prints `out`, then runs until stopped (as LongRunning).
   virtual TaskSpec PrintsAndRuns(std::string out) = 0;
+  // Computes until stopped (as LongRunning).
+  virtual TaskSpec Busy() = 0;
   // Cannot be started (no such program).
   virtual TaskSpec FailsToStart() = 0;
 

@@ -94,7 +94,7 @@ bool Equal(const DesiredPage& a, const DesiredPage& b) {
 bool Equal(const Heartbeat& a, const Heartbeat& b) {
   const auto parts = [](const Heartbeat& x) {
     return std::tie(x.node, x.instance, x.incarnation, x.number, x.position, x.term, x.hello,
-                    x.sent_at);
+                    x.sent_at, x.nodes);
   };
   return parts(a) == parts(b);
 }

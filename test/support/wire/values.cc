@@ -475,6 +475,7 @@ Heartbeat RandomHeartbeat(Random& random) {
   if (Coin(random)) beat.term = RandomTerm(random);
   beat.hello = Coin(random);
   beat.sent_at = WallFromNanos(Signed(random));
+  beat.nodes = Number32(random);
   return beat;
 }
 

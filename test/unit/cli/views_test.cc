@@ -130,11 +130,13 @@ v1::NodeView Node() {
 TEST(Views, NodeTableAndJson) {
   const ViewOptions options{.now = WallFromNanos(kNoon + 7'200 * kSecond), .cluster = {}};
   EXPECT_EQ(NodeTable({Node()}, options).Render({}),
-            "NAME     STATUS   ROLE      CPUS   MEMORY (MiB)   DISK (GiB)   TASKS   AGE   VERSION\n"
-            "node-a   ready    worker   0.5/4      1024/8192        0/100       2    2h   0.1.0\n");
-  const auto json = NodeJson(Node());
+            "NAME     STATUS   ROLE      CPUS   MEMORY (MiB)   DISK (GiB)   CPU%   MEM%   LOAD   "
+            "TASKS   AGE   VERSION\n"
+            "node-a   ready    worker   0.5/4      1024/8192        0/100      -      -      -   "
+            "    2    2h   0.1.0\n");
+  const auto json = NodeJson(Node(), nullptr, options.now);
   for (const char* key : {"name", "status", "eligible", "cpus", "memory", "disk", "allocated",
-                          "used", "tasks", "labels", "engines", "version"}) {
+                          "used", "load", "tasks", "labels", "engines", "version"}) {
     EXPECT_TRUE(json.contains(key)) << key;
   }
   EXPECT_EQ(json["cpus"], 4.0);

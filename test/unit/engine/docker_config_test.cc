@@ -19,6 +19,7 @@ TEST(DockerEndpoint, FromTheEnvironment) {
   auto endpoint = From({{"HOME", "/home/u"}});
   ASSERT_TRUE(endpoint);
   EXPECT_EQ(endpoint->unix_socket, "/var/run/docker.sock");
+  EXPECT_TRUE(endpoint->same_machine);
   EXPECT_EQ(endpoint->config_file, "/home/u/.docker/config.json");
 
   endpoint = From({{"DOCKER_HOST", "unix:///run/user/1/docker.sock"}, {"DOCKER_CONFIG", "/c"}});

@@ -133,16 +133,6 @@ TEST(HostPortsTest, StaticPortOfAnotherTaskIsAConflict) {
   EXPECT_EQ(ChoosePorts(twice, {}).error().code, Code::kConflict);
 }
 
-TEST(ControlGroupsTest, OwnGroups) {
-  const auto groups = ParseOwnGroups("4:memory:/a/b\n1:cpu,cpuacct:/c:d\n0::/e\ngarbage\n7:x\n");
-  EXPECT_EQ(groups.size(), 4u);
-  EXPECT_EQ(groups.at("memory"), "/a/b");
-  EXPECT_EQ(groups.at("cpu"), "/c:d");
-  EXPECT_EQ(groups.at("cpuacct"), "/c:d");
-  EXPECT_EQ(groups.at(""), "/e");
-  EXPECT_TRUE(ParseOwnGroups("").empty());
-}
-
 TEST(ControlGroupsTest, CpuQuota) {
   EXPECT_EQ(CpuQuotaUs(1000), kCpuPeriodUs);
   EXPECT_EQ(CpuQuotaUs(500), kCpuPeriodUs / 2);

@@ -46,6 +46,9 @@ class SimSpecs : public EngineFixture {
     return Labeled({{"sim.print-env", variable}, {"sim.exit", "0"}});
   }
   TaskSpec PrintsAndRuns(std::string out) override { return Labeled({{"sim.out", out}}); }
+  TaskSpec Busy() override {
+    return Labeled({{"sim.cpu-millis", "1000"}, {"sim.memory-bytes", "1048576"}});
+  }
   TaskSpec FailsToStart() override { return Labeled({{"sim.fail", "no such program"}}); }
   Words ExecSays(const std::string& out, const std::string& err, int code) override {
     return {"say", out, err, std::to_string(code)};
@@ -123,6 +126,36 @@ class SimEngineTest : public ::testing::Test {
   std::shared_ptr<SimMachine> machine_ = std::make_shared<SimMachine>();
   std::unique_ptr<SimEngine> engine_;
 };
+
+TEST_F(SimEngineTest, UsesWhatItsLabelsSay) {
+  Launch(
+      "a",
+      {{"sim.cpu-millis", "250"}, {"sim.memory-bytes", "5000000"}, {"sim.network-bytes", "1000"}});
+  Advance(std::chrono::milliseconds(1));
+  Advance(std::chrono::seconds(4));
+  engine_->Usage();
+  Advance(Duration{0});
+  const auto usages = recorder_.WaitFor<Usages>();
+  ASSERT_TRUE(usages);
+  ASSERT_EQ(usages->launches.size(), 1u);
+  const LaunchUsage& usage = usages->launches[0];
+  EXPECT_EQ(usage.at, now_.mono);
+  EXPECT_EQ(usage.cpu_nanos, 1'000'000'000u);
+  EXPECT_EQ(usage.memory_bytes, 5'000'000);
+  EXPECT_EQ(usage.network, (LaunchUsage::Traffic{4000, 4000}));
+}
+
+TEST_F(SimEngineTest, UsageOfAnEngineThatIsDownIsEmpty) {
+  Launch("a", {});
+  Advance(std::chrono::seconds(1));
+  machine_->SetReachable(false);
+  Advance(Duration{0});
+  engine_->Usage();
+  Advance(Duration{0});
+  const auto usages = recorder_.WaitFor<Usages>();
+  ASSERT_TRUE(usages);
+  EXPECT_TRUE(usages->launches.empty());
+}
 
 TEST_F(SimEngineTest, EachPhaseTakesItsTime) {
   Launch("a", {{"sim.pull", "5s"}, {"sim.start", "1s"}, {"sim.run", "10s"}, {"sim.exit", "4"}});

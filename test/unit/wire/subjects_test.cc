@@ -18,6 +18,7 @@ TEST(Subjects, Names) {
   EXPECT_EQ(s.Heartbeat("n1"), "cube.heartbeats.n1");
   EXPECT_EQ(s.HeartbeatAll(), "cube.heartbeats.*");
   EXPECT_EQ(s.Metrics("n1"), "cube.metrics.n1");
+  EXPECT_EQ(s.MetricsAll(), "cube.metrics.*");
   EXPECT_EQ(s.Assign("n1"), "cube.assign.n1");
   EXPECT_EQ(s.Event("web", "web-1", "running"), "cube.events.web.web-1.running");
   EXPECT_EQ(s.EventsOfTask("web-1"), "cube.events.*.web-1.*");

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <ctime>
 #include <set>
 
 #include "shared/base/random.h"
@@ -143,6 +145,32 @@ TEST(CapacityTest, OfThisMachine) {
   EXPECT_GT(used, 0u);
   EXPECT_LE(used, 1000u);
   EXPECT_TRUE(HostNodeName());
+}
+
+double ThisThreadsCpuSeconds() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
+}
+
+// One of N cpus pegged is a share of 1/N, whatever happened since boot. On a machine that others
+// use too the pegging thread gets less, and the share is more: so both bounds are what is sure.
+TEST(CapacityTest, OneOfAllCpusPegged) {
+  const auto cpus = static_cast<double>(sysconf(_SC_NPROCESSORS_ONLN));
+  const auto before = ReadMachineMetrics();
+  const double cpu_before = ThisThreadsCpuSeconds();
+  const auto begin = std::chrono::steady_clock::now();
+  while (ThisThreadsCpuSeconds() < cpu_before + 0.5) continue;
+  const auto after = ReadMachineMetrics();
+  const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - begin;
+  ASSERT_TRUE(before && after);
+  const double share = CpuUsedPermille(before->cpu, after->cpu) / 1000.0;
+  EXPECT_GT(share, 0.7 * 0.5 / wall.count() / cpus);
+  EXPECT_LE(share, 1.0);
+  // What was idle all the time cannot have been used.
+  const double idle = static_cast<double>(after->cpu.IdleTicks() - before->cpu.IdleTicks()) /
+                      static_cast<double>(after->cpu.TotalTicks() - before->cpu.TotalTicks());
+  EXPECT_NEAR(share, 1 - idle, 0.01);
 }
 
 }  // namespace

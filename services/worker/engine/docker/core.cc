@@ -33,7 +33,8 @@ Core::Core(HttpLoop& loop, Endpoint endpoint, Owner owner, Sink sink)
                {.on_up = [this](const Up& up) { OnUp(up); },
                 .on_down = [this](const std::string& reason) { OnDown(reason); },
                 .on_event = [this](const ContainerEvent& event) { OnEvent(event); }}),
-      pulls_(session_) {}
+      pulls_(session_),
+      usage_(session_, [this](Usages usages) { Emit(std::move(usages)); }) {}
 
 Core::~Core() {
   // Pulls and slots must outlive what holds places in them.
@@ -57,6 +58,7 @@ void Core::OnDown(const std::string& reason) {
   listed_ = false;
   pulls_.Forget();
   slots_.Clear();
+  usage_.EngineDown();
   std::vector<LaunchKey> unfinished;
   for (auto& [key, entry] : entries_) {
     if (entry.launching) {
@@ -192,6 +194,20 @@ void Core::FinishListing() {
   if (listing.again) BeginListing();
 }
 
+// ---- usage --------------------------------------------------------------------------------
+
+void Core::Usage() {
+  std::vector<UsageReader::Target> targets;
+  for (const auto& [key, entry] : entries_) {
+    if (entry.launching || entry.status.state != LaunchState::kRunning) continue;
+    targets.push_back({.key = key,
+                       .container_id = entry.status.container_id,
+                       .pid = entry.pid,
+                       .own_network = !entry.status.address.empty()});
+  }
+  usage_.Look(std::move(targets));
+}
+
 // ---- the table ----------------------------------------------------------------------------
 
 Core::Entry* Core::Find(const LaunchKey& key) {
@@ -200,6 +216,7 @@ Core::Entry* Core::Find(const LaunchKey& key) {
 }
 
 void Core::Adopt(Entry& entry, const Container& container) {
+  entry.pid = container.pid;
   entry.tty = container.tty;
   entry.stop_signal = container.stop_signal;
   entry.memory_bytes = container.memory_bytes;

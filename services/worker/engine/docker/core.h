@@ -15,6 +15,7 @@
 #include "services/worker/engine/docker/launching.h"
 #include "services/worker/engine/docker/log_stream.h"
 #include "services/worker/engine/docker/session.h"
+#include "services/worker/engine/docker/usage_reader.h"
 
 namespace cube::engine::docker {
 
@@ -54,6 +55,7 @@ class Core {
   void ExecCredit(std::uint64_t exec, std::size_t bytes);
   void ExecInput(std::uint64_t exec, std::string_view bytes, bool last);
   void CancelExec(std::uint64_t exec);
+  void Usage();
 
   // Streams that follow output hold a connection each.
   static constexpr std::size_t kLogStreamsMax = 256;
@@ -62,6 +64,7 @@ class Core {
   // What is known of one launch.
   struct Entry {
     LaunchStatus status;
+    std::int32_t pid = 0;
     bool tty = false;
     std::string stop_signal;
     std::int64_t memory_bytes = 0;
@@ -123,6 +126,7 @@ class Core {
   Session session_;
   ImagePulls pulls_;
   StartSlots slots_;
+  UsageReader usage_;
   Entries entries_;
   std::optional<Listing> listing_;
   bool listed_ = false;  // since the last Up

@@ -76,6 +76,7 @@ Result<Endpoint> EndpointFrom(const Environment& environment) {
   const std::string_view view = host;
   if (view.starts_with("unix://")) {
     endpoint.unix_socket = view.substr(7);
+    endpoint.same_machine = true;
     endpoint.base_url = "http://localhost";
     if (!endpoint.unix_socket.starts_with('/'))
       return Fail(Code::kInvalid, fmt::format("\"{}\" names no absolute path", host),

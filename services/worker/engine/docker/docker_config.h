@@ -14,6 +14,7 @@ namespace cube::engine::docker {
 // Which engine to speak to, and how.
 struct Endpoint {
   std::string unix_socket;                   // path; empty: TCP
+  bool same_machine = false;                 // its containers are processes of this machine
   std::string base_url;                      // "http://localhost", "https://10.0.0.7:2376"
   std::string ca_file, cert_file, key_file;  // for https
   std::string api_version;                   // asked for by the user; empty = negotiate

@@ -108,4 +108,8 @@ void DockerEngine::CancelExec(std::uint64_t exec) {
   impl_->Post([exec](docker::Core& core) { core.CancelExec(exec); });
 }
 
+void DockerEngine::Usage() {
+  impl_->Post([](docker::Core& core) { core.Usage(); });
+}
+
 }  // namespace cube::engine

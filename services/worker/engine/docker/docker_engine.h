@@ -30,6 +30,7 @@ class DockerEngine final : public Engine {
   void ExecCredit(std::uint64_t exec, std::size_t bytes) override;
   void ExecInput(std::uint64_t exec, std::string bytes, bool last) override;
   void CancelExec(std::uint64_t exec) override;
+  void Usage() override;
 
  private:
   class Impl;

@@ -234,6 +234,8 @@ Result<Container> DecodeContainer(std::string_view body) {
   result.error = Quoted(Text(At(state, "Error")));
   result.started_at = TimeOf(At(state, "StartedAt"));
   result.finished_at = TimeOf(At(state, "FinishedAt"));
+  result.pid =
+      static_cast<std::int32_t>(std::clamp<std::int64_t>(Integer(At(state, "Pid")), 0, INT32_MAX));
   result.tty = Flag(At(config, "Tty"));
   result.stop_signal = Text(At(config, "StopSignal"));
   result.memory_bytes = Integer(At(At(document, "HostConfig"), "Memory"));

@@ -86,6 +86,7 @@ struct Container {
   bool oom_killed = false;
   std::string error;  // of the last start
   WallTime started_at, finished_at;
+  std::int32_t pid = 0;  // of its first process, as the engine's host counts; 0 = does not run
   bool tty = false;
   std::string stop_signal;
   std::int64_t memory_bytes = 0;  // the limit; 0 = none

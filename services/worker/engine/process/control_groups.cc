@@ -12,6 +12,7 @@
 #include <memory>
 
 #include "services/worker/engine/process/posix_files.h"
+#include "services/worker/engine/usage_files.h"
 
 namespace cube::engine::process {
 namespace {
@@ -80,28 +81,6 @@ std::vector<pid_t> Members(const std::string& folder) {
 
 }  // namespace
 
-std::map<std::string, std::string> ParseOwnGroups(std::string_view bytes) {
-  std::map<std::string, std::string> groups;
-  while (!bytes.empty()) {
-    const auto line = bytes.substr(0, bytes.find('\n'));
-    bytes.remove_prefix(std::min(bytes.size(), line.size() + 1));
-    // "4:cpu,cpuacct:/path"; the path may contain colons.
-    const auto first = line.find(':');
-    if (first == std::string_view::npos) continue;
-    const auto second = line.find(':', first + 1);
-    if (second == std::string_view::npos) continue;
-    auto names = line.substr(first + 1, second - first - 1);
-    const std::string path(line.substr(second + 1));
-    while (true) {
-      const auto name = names.substr(0, names.find(','));
-      groups[std::string(name)] = path;
-      if (name.size() == names.size()) break;
-      names.remove_prefix(name.size() + 1);
-    }
-  }
-  return groups;
-}
-
 std::int64_t CpuQuotaUs(std::int64_t cpu_millis) {
   return std::max(kCpuQuotaUsMin, cpu_millis * (kCpuPeriodUs / 1000));
 }
@@ -140,7 +119,7 @@ std::optional<ControlGroups> ControlGroups::TryOpen(const std::string& root,
     groups.memory_ = folder;
     return groups;
   }
-  const auto own = ParseOwnGroups(ReadFile("/proc/self/cgroup", 64u << 10).value_or(""));
+  const auto own = ParseGroups(ReadFile("/proc/self/cgroup", 64u << 10).value_or(""));
   const auto path = [&](const char* controller) {
     const auto it = own.find(controller);
     return it == own.end() ? std::string("/") : it->second;

@@ -6,7 +6,6 @@
 // limits, and the node says so.
 #pragma once
 
-#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -18,9 +17,6 @@
 namespace cube::engine::process {
 
 // ---- pure -----------------------------------------------------------------------------------
-
-// Controller -> path of /proc/self/cgroup; the version 2 tree has the name "".
-[[nodiscard]] std::map<std::string, std::string> ParseOwnGroups(std::string_view bytes);
 
 // Microseconds of cpu per kCpuPeriodUs; the kernel takes no quota under 1 ms.
 inline constexpr std::int64_t kCpuPeriodUs = 100'000;

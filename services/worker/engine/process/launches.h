@@ -44,6 +44,7 @@ class Launches {
   void CancelExec(std::uint64_t exec) {
     execs_.Kill(exec, Error{Code::kAborted, "the command was ended", {}});
   }
+  void Usage();  // launches_usage.cc
 
   // What has to be done without an event; how long the next wait may be, in ms.
   int Idle();

@@ -92,4 +92,8 @@ void ProcessEngine::CancelExec(std::uint64_t exec) {
   thread_->Post([exec](process::Launches& l) { l.CancelExec(exec); });
 }
 
+void ProcessEngine::Usage() {
+  thread_->Post([](process::Launches& l) { l.Usage(); });
+}
+
 }  // namespace cube::engine

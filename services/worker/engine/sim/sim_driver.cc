@@ -63,6 +63,9 @@ class SimDriver::Driven final : public Engine {
   void CancelExec(std::uint64_t exec) override {
     Call([&](SimEngine& e) { e.CancelExec(exec); });
   }
+  void Usage() override {
+    Call([](SimEngine& e) { e.Usage(); });
+  }
 
  private:
   template <class Task>

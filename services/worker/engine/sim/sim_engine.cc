@@ -283,6 +283,30 @@ void SimEngine::DoRemove(const LaunchKey& key, const std::string& path, std::siz
   sink_(Removed{key});
 }
 
+// ---- usage --------------------------------------------------------------------------------
+
+void SimEngine::Usage() {
+  Soon([this] {
+    Usages usages;
+    for (const auto& [name, container] : machine_->containers_) {
+      if (!up_ || !Owns(container.owner)) continue;
+      if (container.status.state != LaunchState::kRunning) continue;
+      const Duration run = machine_->now_.mono - container.running_since;
+      const auto nanos = static_cast<std::uint64_t>(run.count());
+      const SimBehaviour& does = container.behaviour;
+      LaunchUsage usage;
+      usage.key = container.status.key;
+      usage.at = machine_->now_.mono;
+      usage.cpu_nanos = nanos / 1000 * static_cast<std::uint64_t>(does.cpu_millis);
+      usage.memory_bytes = does.memory_bytes;
+      const std::uint64_t bytes = nanos / 1'000'000'000 * does.network_bytes;
+      usage.network = {.rx_bytes = bytes, .tx_bytes = bytes};
+      usages.launches.push_back(std::move(usage));
+    }
+    sink_(std::move(usages));
+  });
+}
+
 // ---- output -------------------------------------------------------------------------------
 
 void SimEngine::OpenLogs(std::uint64_t stream, LaunchKey key, LogOptions options) {

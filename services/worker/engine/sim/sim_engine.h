@@ -34,6 +34,9 @@ struct SimBehaviour {
   std::optional<Duration> serves_from = Duration{0};  // nothing: never
   std::optional<Duration> serves_until;               // nothing: as long as it runs
   Duration answers_after{0};                          // a check takes so long
+  std::int64_t cpu_millis = 0;                    // used while it runs
+  std::int64_t memory_bytes = 0;                  // used while it runs
+  std::uint64_t network_bytes = 0;                // sent and received, each second
 };
 using SimScript = std::function<SimBehaviour(const LaunchRequest&)>;
 
@@ -55,7 +58,8 @@ using SimExecScript = std::function<SimExec(const TaskSpec&, const ExecRequest&)
 // sim.exit (a number or "oom"), sim.fail (a text: the start fails with kInvalid),
 // sim.unavailable (a text: it fails with kUnavailable), sim.out, sim.err, and sim.print-env (the
 // name of a variable whose value it prints); for checks sim.serves-from (a duration or "never"),
-// sim.serves-until and sim.answers-after (durations). What cannot be read is ignored.
+// sim.serves-until and sim.answers-after (durations); and what it uses: sim.cpu-millis,
+// sim.memory-bytes, sim.network-bytes (a second). What cannot be read is ignored.
 [[nodiscard]] SimBehaviour BehaviourFromLabels(const LaunchRequest& request);
 
 class SimEngine;
@@ -117,6 +121,7 @@ class SimMachine {
     SimBehaviour behaviour;
     TaskSpecPtr spec;
     std::vector<Line> output;
+    MonoTime running_since;
     std::uint64_t stop_timer = 0;  // 0 = no stop was asked for
     MonoTime kill_at;
   };
@@ -170,6 +175,7 @@ class SimEngine final : public Engine {
   void ExecCredit(std::uint64_t exec, std::size_t bytes) override;
   void ExecInput(std::uint64_t exec, std::string bytes, bool last) override;
   void CancelExec(std::uint64_t exec) override;
+  void Usage() override;
 
  private:
   friend class SimMachine;

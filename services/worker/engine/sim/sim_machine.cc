@@ -50,6 +50,13 @@ SimBehaviour BehaviourFromLabels(const LaunchRequest& request) {
     const auto it = request.spec->env.find(*variable);
     behaviour.out += (it == request.spec->env.end() ? std::string() : it->second) + "\n";
   }
+  const auto number = [&](const char* name, auto& value) {
+    if (const auto text = get(name))
+      std::from_chars(text->data(), text->data() + text->size(), value);
+  };
+  number("sim.cpu-millis", behaviour.cpu_millis);
+  number("sim.memory-bytes", behaviour.memory_bytes);
+  number("sim.network-bytes", behaviour.network_bytes);
   return behaviour;
 }
 
@@ -163,6 +170,7 @@ void SimMachine::StartRunning(const Name& name) {
   Container& container = *Find(name);
   container.status.state = LaunchState::kRunning;
   container.status.started_at = now_.wall;
+  container.running_since = now_.mono;
   BindPorts(container);
   Print(container, false, container.behaviour.out);
   Print(container, true, container.behaviour.err);
