@@ -400,7 +400,8 @@ Result<MetricsByNode> Client::Metrics(const std::vector<std::string>& nodes) {
       in_flight.push_back(impl_->NewOp());
       impl_->bus().GetLast(in_flight.back(), subjects_.MetricsStream(), subjects_.Metrics(*next++));
     }
-    CUBE_TRY(const bus::Event event, impl_->Await(in_flight.front(), settings_.request_timeout));
+    CUBE_TRY(const bus::Event event,
+             impl_->Await(in_flight.front(), settings_.nats.request_timeout));
     in_flight.pop_front();
     if (const auto* failed = std::get_if<bus::OpFailed>(&event)) {
       if (failed->error.code == Code::kNotFound) continue;  // no stream yet: nobody has published
