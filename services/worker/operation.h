@@ -77,10 +77,9 @@ struct Exit {
   bool again = false;
 };
 
-using Operation =
-    std::variant<bus::Operation, Commit, Beat, EngineCall, ProbeCall, OpenLogs, LogCredit,
-                 CloseLogs, ReadOutbox, ListOutput, ReadOutput, TakeSample, AskUsage, LogLine,
-                 Exit>;
+using Operation = std::variant<bus::Operation, Commit, Beat, EngineCall, ProbeCall, OpenLogs,
+                               LogCredit, CloseLogs, ReadOutbox, ListOutput, ReadOutput, TakeSample,
+                               AskUsage, LogLine, Exit>;
 using Operations = std::vector<Operation>;
 
 // ---- inputs -----------------------------------------------------------------------------------

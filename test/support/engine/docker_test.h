@@ -75,7 +75,7 @@ class DockerTest : public ::testing::Test {
     return static_cast<std::size_t>(std::count(listed.output.begin(), listed.output.end(), '\n'));
   }
   [[nodiscard]] std::string Name(const LaunchKey& key) const {
-    return docker::ContainerName(owner_, key);
+    return ContainerName(owner_.cluster, key);
   }
   static TaskSpec LongRunning() {
     return Script("trap 'exit 0' TERM; while :; do sleep 1000 & wait $!; done");

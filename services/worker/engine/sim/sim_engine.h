@@ -34,9 +34,9 @@ struct SimBehaviour {
   std::optional<Duration> serves_from = Duration{0};  // nothing: never
   std::optional<Duration> serves_until;               // nothing: as long as it runs
   Duration answers_after{0};                          // a check takes so long
-  std::int64_t cpu_millis = 0;                    // used while it runs
-  std::int64_t memory_bytes = 0;                  // used while it runs
-  std::uint64_t network_bytes = 0;                // sent and received, each second
+  std::int64_t cpu_millis = 0;                        // used while it runs
+  std::int64_t memory_bytes = 0;                      // used while it runs
+  std::uint64_t network_bytes = 0;                    // sent and received, each second
 };
 using SimScript = std::function<SimBehaviour(const LaunchRequest&)>;
 
