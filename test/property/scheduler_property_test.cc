@@ -3,7 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdlib>
+#include <tuple>
+#include <utility>
 
 #include "services/manager/core/decide.h"
 #include "services/manager/core/policies.h"
@@ -32,8 +33,8 @@ class Naive {
     for (const auto& [number, task] : view_.tasks) {
       if (IsPending(task)) waiting.push_back(&task);
     }
-    std::stable_sort(waiting.begin(), waiting.end(), [](const Task* a, const Task* b) {
-      return a->spec->priority > b->spec->priority;
+    std::sort(waiting.begin(), waiting.end(), [](const Task* a, const Task* b) {
+      return std::pair(-a->spec->priority, a->number) < std::pair(-b->spec->priority, b->number);
     });
     NodeName last = view_.last_node;
     std::vector<StartAttempt> starts;
@@ -53,7 +54,7 @@ class Naive {
     why.scheduler = spec.scheduler.empty() ? settings_.scheduler : spec.scheduler;
     why.nodes = static_cast<std::uint32_t>(view_.nodes.size());
     std::vector<std::pair<Rank, const Node*>> fitting;  // in the order of names
-    std::vector<std::string> order = FilterOrder(spec);
+    const std::vector<std::string> order = FilterOrder(spec);
     std::map<std::string, std::uint32_t> counts;
     for (const auto& [name, node] : view_.nodes) {
       const std::string filter = RuledOutBy(node, spec);
@@ -63,16 +64,20 @@ class Naive {
         ++counts[filter];
       }
     }
-    for (const std::string& filter : order) {
-      if (counts[filter] > 0) why.filtered.push_back({filter, counts[filter]});
-      counts.erase(filter);
+    // Most nodes first, then in the order of filters.
+    std::map<std::pair<std::int64_t, std::size_t>, std::string> sorted;
+    for (std::size_t i = 0; i < order.size(); ++i) {
+      if (counts[order[i]] == 0) continue;
+      sorted[{-static_cast<std::int64_t>(std::exchange(counts[order[i]], 0)), i}] = order[i];
     }
-    std::stable_sort(why.filtered.begin(), why.filtered.end(),
-                     [](const auto& a, const auto& b) { return a.nodes > b.nodes; });
+    for (const auto& [key, filter] : sorted) {
+      why.filtered.push_back({filter, static_cast<std::uint32_t>(-key.first)});
+    }
     why.feasible = static_cast<std::uint32_t>(fitting.size());
     if (fitting.empty()) return nullptr;
-    std::stable_sort(fitting.begin(), fitting.end(),
-                     [](const auto& a, const auto& b) { return a.first < b.first; });
+    std::sort(fitting.begin(), fitting.end(), [](const auto& a, const auto& b) {
+      return std::tie(a.first, a.second->name) < std::tie(b.first, b.second->name);
+    });
     why.score = fitting[0].first.score;
     if (why.scheduler == "round-robin") return Next(fitting, last);
     if (fitting.size() > 1) {

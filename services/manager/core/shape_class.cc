@@ -92,18 +92,23 @@ void ShapeClass::Return() {
 }
 
 std::vector<FilterCount> ShapeClass::Counted() const {
-  std::vector<FilterCount> counted;
+  std::vector<std::size_t> filters;
   for (std::size_t i = 0; i < counts_.size(); ++i) {
-    if (counts_[i] > 0) counted.push_back({filters_.names()[i], counts_[i]});
+    if (counts_[i] > 0) filters.push_back(i);
   }
-  std::stable_sort(counted.begin(), counted.end(),
-                   [](const auto& a, const auto& b) { return a.nodes > b.nodes; });
-  if (counted.size() <= kExplanationFiltersMax) return counted;
+  // Most nodes first, then in the order in which filters are asked.
+  std::sort(filters.begin(), filters.end(), [this](std::size_t a, std::size_t b) {
+    return counts_[a] != counts_[b] ? counts_[a] > counts_[b] : a < b;
+  });
+  const bool too_many = filters.size() > kExplanationFiltersMax;
+  const std::size_t named = too_many ? kExplanationFiltersMax - 1 : filters.size();
+  std::vector<FilterCount> counted;
+  for (std::size_t i = 0; i < named; ++i) {
+    counted.push_back({filters_.names()[filters[i]], counts_[filters[i]]});
+  }
+  if (!too_many) return counted;
   FilterCount other{"other", 0};
-  for (std::size_t i = kExplanationFiltersMax - 1; i < counted.size(); ++i) {
-    other.nodes += counted[i].nodes;
-  }
-  counted.resize(kExplanationFiltersMax - 1);
+  for (std::size_t i = named; i < filters.size(); ++i) other.nodes += counts_[filters[i]];
   counted.push_back(std::move(other));
   return counted;
 }

@@ -132,13 +132,13 @@ TEST(FiltersTest, DistinctCountsTasksOfTheNameOnANode) {
 TEST(FiltersTest, AnExplanationIsBoundedInNamesAndTheirLength) {
   LogWriter log;
   TaskSpec spec = test::Spec("t");
-  for (int i = 0; i < 30; ++i) {
+  for (std::size_t i = 0; i < 30; ++i) {
     const std::string label = "l" + std::to_string(i) + std::string(100, 'x');
     spec.constraints.push_back({label, Constraint::Op::kEquals, {"y"}});
     const std::string name = "n" + std::to_string(i);
     log.Join(name, {1000, kGi, 0});
     NodeDescription description = log.view().nodes.at(NodeName::Trusted(name)).description;
-    for (int j = 0; j < i; ++j) description.labels[spec.constraints[j].label] = "y";
+    for (std::size_t j = 0; j < i; ++j) description.labels[spec.constraints[j].label] = "y";
     log.Fact(name, NodeDescribed{description});
   }
   Scheduler scheduler = std::move(*Scheduler::Make("spread"));
