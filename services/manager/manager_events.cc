@@ -10,6 +10,7 @@ namespace {
 
 constexpr bus::SubId kHeartbeatSub = 1'000'001;  // readers count from 1
 constexpr bus::SubId kQuerySub = 1'000'002;
+constexpr bus::SubId kMetricsSub = 1'000'003;
 constexpr std::string_view kQueryGroup = "managers";
 // Heartbeats in a row that show an old position before the set is told again: one may have crossed
 // the live copy.
@@ -116,12 +117,20 @@ void ManagerLoop::Subscribe() {
   if (subscribed_) return;  // subscriptions survive reconnects
   subscribed_ = true;
   out_.Bus(bus::Subscribe{kHeartbeatSub, options_.subjects.HeartbeatAll(), ""});
+  out_.Bus(bus::Subscribe{kMetricsSub, options_.subjects.MetricsAll(), ""});
   out_.Bus(bus::Subscribe{kQuerySub, options_.subjects.QueryAll(), std::string(kQueryGroup)});
 }
 
 void ManagerLoop::OnMessage(const bus::Message& message) {
   if (message.subscription == kHeartbeatSub) {
     if (leading()) OnHeartbeat(message);
+    return;
+  }
+  if (message.subscription == kMetricsSub) {
+    if (leading()) {
+      loads_.OnMetrics(view_, wire::Subjects::LastToken(message.subject), message.payload,
+                       now_.mono);
+    }
     return;
   }
   if (message.subscription != kQuerySub || !bus::SafeReplySubject(message.reply_to)) return;

@@ -87,6 +87,7 @@ MonoTime ManagerLoop::NextDeadline() const {
   if (phase_ == Phase::kFollowing && follow_left_) return now_.mono;
   if (phase_ == Phase::kLeading) {
     next = std::min(next, next_beat_);
+    if (!in_flight_) next = std::min(next, loads_.NextDeadline());
     if (facts_since_ != MonoTime{} && !in_flight_) {
       next = std::min(next, facts_since_ + kFactsGatherMax);
     }
@@ -148,6 +149,7 @@ void ManagerLoop::MaybeTakeOver() {
   planner_.ForgetView();
   teller_.ForgetFeed();
   liveness_.Reset();
+  loads_.Reset();
   lagging_.clear();
   displaced_.clear();
   next_beat_ = now_.mono;
@@ -197,7 +199,9 @@ bool ManagerLoop::RunCycle() {
     facts_since_ = {};
   }
   const bool folded = intents_folded || view_.facts != facts_before;
-  std::vector<DecisionItem> items = planner_.Decide(view_, liveness_.Judge(view_), ClusterNow());
+  Verdicts verdicts = liveness_.Judge(view_);
+  verdicts.loads = loads_.Due(view_, now_.mono);
+  std::vector<DecisionItem> items = planner_.Decide(view_, verdicts, ClusterNow());
   if (!folded && items.empty() && !term_start_) return false;
   SendCycle(std::move(intents), std::move(items));
   return true;

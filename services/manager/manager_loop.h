@@ -17,6 +17,7 @@
 #include "services/manager/core/decide.h"
 #include "services/manager/lease.h"
 #include "services/manager/liveness.h"
+#include "services/manager/load_meter.h"
 #include "services/manager/log_reader.h"
 #include "services/manager/operation.h"
 #include "services/manager/query_service.h"
@@ -179,6 +180,7 @@ class ManagerLoop {
   LogReader reader_;
   Lease lease_;
   Liveness liveness_;
+  LoadMeter loads_;
   Teller teller_;
 
   bool follow_left_ = false;               // decisions lie here that the last step did not reach
