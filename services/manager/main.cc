@@ -93,7 +93,7 @@ Result<void> Process::OpenStore() {
     Log(Level::kWarning, "the view is rebuilt from the log",
         {{"reason", opened.opening.reason}, {"set_aside", opened.opening.set_aside}});
   }
-  Result<View> view = LoadView(*store_);
+  Result<View> view = ViewRecords().Load(*store_);
   if (view || view.error().code != Code::kDataLoss) return {};
   store_.reset();
   CUBE_TRY(const std::string aside, store::LmdbStore::SetAside(view_dir));
@@ -141,7 +141,9 @@ Result<void> Process::Open() {
   CUBE_TRY(options.settings.scheduler, ParsePolicy(flags_.settings.scheduler, "--scheduler"));
   options.seed = runtime::RandomU64();
   const std::string client_name = "cube-manager " + options.name;
-  CUBE_TRY(loop_, ManagerLoop::Make(std::move(options), [this] { return LoadView(*store_); }));
+  CUBE_TRY(loop_, ManagerLoop::Make(std::move(options), [this](ViewRecords& records) {
+             return records.Load(*store_);
+           }));
   CUBE_TRY(signals_,
            runtime::SignalWatch::Start([this](int signal) { inbox_.PushAlways(Told{signal}); }));
   bus_ = std::make_unique<bus::NatsBus>(service::BusOptions(flags_.service, client_name),
