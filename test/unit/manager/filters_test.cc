@@ -138,7 +138,8 @@ TEST(FiltersTest, AnExplanationIsBoundedInNamesAndTheirLength) {
     const std::string name = "n" + std::to_string(i);
     log.Join(name, {1000, kGi, 0});
     NodeDescription description = log.view().nodes.at(NodeName::Trusted(name)).description;
-    for (int j = 0; j < i; ++j) description.labels[spec.constraints[j].label] = "y";
+    for (std::size_t j = 0; j < static_cast<std::size_t>(i); ++j)
+      description.labels[spec.constraints[j].label] = "y";
     log.Fact(name, NodeDescribed{description});
   }
   Scheduler scheduler = std::move(*Scheduler::Make("spread"));
