@@ -19,7 +19,8 @@ EpvmCost EpvmScore(const Node& node, std::int64_t task_memory) {
   const auto memory = static_cast<double>(node.memory);
   const auto taken = static_cast<double>(node.memory_used + node.memory_allocated);
   const double before = taken / memory;
-  const double after = (taken + static_cast<double>(task_memory / kBytesPerKb)) / memory;
+  const auto task_kb = task_memory / kBytesPerKb;
+  const double after = (taken + static_cast<double>(task_kb)) / memory;
   EpvmCost cost;
   cost.memory = std::pow(kLieb, after) + count_cost - std::pow(kLieb, before);
   cost.cpu = std::pow(kLieb, load) + count_cost - std::pow(kLieb, load);
