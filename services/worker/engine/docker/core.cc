@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "services/worker/engine/docker/oom_log.h"
+
 namespace cube::engine::docker {
 namespace {
 
@@ -237,8 +239,12 @@ void Core::Apply(Entry& entry, const Container& container) {
 
 void Core::ApplyExit(Entry& entry, LaunchStatus status) {
   if (entry.oom_seen && status.exit_code != 0) status.cause = ExitCause::kOutOfMemory;
-  const bool maybe_oom = status.exit_code == kExitKilled && entry.memory_bytes > 0 &&
-                         status.cause != ExitCause::kOutOfMemory && !entry.stopping;
+  bool maybe_oom = status.exit_code == kExitKilled && entry.memory_bytes > 0 &&
+                   status.cause != ExitCause::kOutOfMemory && !entry.stopping;
+  if (maybe_oom && KernelKilledForMemory(status.container_id)) {
+    status.cause = ExitCause::kOutOfMemory;
+    maybe_oom = false;
+  }
   if (maybe_oom && entry.oom_wait != Entry::OomWait::kDone) {
     if (std::exchange(entry.oom_wait, Entry::OomWait::kWaiting) == Entry::OomWait::kWaiting) return;
     loop_.After(kOomWait, [this, key = entry.status.key] {
