@@ -114,12 +114,11 @@ Result<void> Process::Open() {
   CUBE_TRY(signals_, runtime::SignalWatch::Start([this](int) { inbox_.PushAlways(Shutdown{}); }));
   CUBE_TRY(LoopOptions options, OptionsOfLoop());
   CUBE_TRY(StoredState state, OpenStore());
-  CUBE_TRY(Engines engines, Engines::Make(
-                                flags_.engines, folder_.dir,
-                                [this](FromEngine event) { inbox_.PushAlways(std::move(event)); },
-                                [this](engine::ProbeResult result) {
-                                  inbox_.PushAlways(Probed{std::move(result)});
-                                }));
+  CUBE_TRY(
+      Engines engines,
+      Engines::Make(
+          flags_, folder_.dir, [this](FromEngine event) { inbox_.PushAlways(std::move(event)); },
+          [this](engine::ProbeResult result) { inbox_.PushAlways(Probed{std::move(result)}); }));
   engines_ = std::make_unique<Engines>(std::move(engines));
   loop_ = std::make_unique<WorkerLoop>(std::move(options), std::move(state), clock_.now());
   CUBE_TRY_VOID(Listen());

@@ -28,8 +28,9 @@ WallTime WallNow() {
 
 }  // namespace
 
-Core::Core(HttpLoop& loop, Endpoint endpoint, Owner owner, Sink sink)
+Core::Core(HttpLoop& loop, Endpoint endpoint, Allowances allowances, Owner owner, Sink sink)
     : loop_(loop),
+      allowances_(std::move(allowances)),
       sink_(std::move(sink)),
       session_(loop, std::move(endpoint), std::move(owner),
                {.on_up = [this](const Up& up) { OnUp(up); },
@@ -370,8 +371,9 @@ void Core::StartLaunching(Entry& entry, LaunchRequest request, bool look_first) 
   handlers.on_failed = [this, key](const Error& error, std::int32_t exit_code) {
     OnStartFailed(key, error, exit_code);
   };
-  entry.launching = std::make_unique<Launching>(Launching::Parts{loop_, session_, pulls_, slots_},
-                                                std::move(request), std::move(handlers));
+  entry.launching =
+      std::make_unique<Launching>(Launching::Parts{loop_, session_, pulls_, slots_, allowances_},
+                                  std::move(request), std::move(handlers));
   // Before the first list nobody knows what exists; the list begins it.
   if (session_.up() && listed_) entry.launching->Begin(look_first);
 }
