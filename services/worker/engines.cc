@@ -101,4 +101,16 @@ void Engines::Call(const LogCredit& call) { Of(call.engine).LogCredit(call.strea
 void Engines::Call(const CloseLogs& call) { Of(call.engine).CloseLogs(call.stream); }
 void Engines::Call(const AskUsage& call) { Of(call.engine).Usage(); }
 
+void Engines::Call(ExecCall& call) {
+  if (auto* run = std::get_if<RunExec>(&call)) {
+    Of(run->engine).Exec(run->exec, std::move(run->key), std::move(run->request));
+  } else if (const auto* credit = std::get_if<CreditExec>(&call)) {
+    Of(credit->engine).ExecCredit(credit->exec, credit->bytes);
+  } else if (auto* input = std::get_if<InputExec>(&call)) {
+    Of(input->engine).ExecInput(input->exec, std::move(input->bytes), input->last);
+  } else if (const auto* cancel = std::get_if<CancelExec>(&call)) {
+    Of(cancel->engine).CancelExec(cancel->exec);
+  }
+}
+
 }  // namespace cube::worker

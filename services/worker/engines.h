@@ -32,6 +32,7 @@ class Engines {
   void Call(const LogCredit& call);
   void Call(const CloseLogs& call);
   void Call(const AskUsage& call);
+  void Call(ExecCall& call);
 
  private:
   Engines();

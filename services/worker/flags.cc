@@ -67,6 +67,8 @@ void AddFlags(CLI::App& app, Flags& flags) {
   app.add_flag("--allow-host-network", flags.allow_host_network,
                "tasks may use this machine's own network")
       ->envname("CUBE_ALLOW_HOST_NETWORK");
+  app.add_flag("--no-exec", flags.no_exec, "refuse to run commands in tasks for 'cube exec'")
+      ->envname("CUBE_NO_EXEC");
   app.add_option("--heartbeat", flags.heartbeat, "interval; at 1000 nodes and more: nodes/1000 s")
       ->envname("CUBE_HEARTBEAT")
       ->capture_default_str();

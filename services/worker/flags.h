@@ -28,6 +28,7 @@ struct Flags {
   // What tasks in containers may have of this machine.
   std::vector<std::string> allow_mounts, allow_volumes, allow_capabilities;
   bool allow_host_network = false;
+  bool no_exec = false;
 };
 
 void AddFlags(CLI::App& app, Flags& flags);

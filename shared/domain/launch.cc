@@ -1,8 +1,7 @@
 #include "shared/domain/launch.h"
 
-#include "shared/domain/signals.h"
-
 #include "shared/base/base32.h"
+#include "shared/domain/signals.h"
 
 namespace cube {
 namespace {
