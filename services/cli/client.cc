@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <atomic>
 #include <variant>
 
 #include "services/cli/interrupt.h"
@@ -124,11 +125,17 @@ class Client::Impl {
     while (messages_.empty()) {
       if (closed_) return std::unexpected(*closed_);
       if (Interrupted()) return InterruptedError();
+      if (woken_.exchange(false)) return std::nullopt;
       if (!Pump(deadline) && now().mono >= deadline) return std::nullopt;
     }
     bus::Message message = std::move(messages_.front());
     messages_.pop_front();
     return message;
+  }
+
+  void Wake() {
+    woken_.store(true);
+    inbox_.Wake();
   }
 
   // Up, refused for good, or not reachable; the deadline is short after the first failure.
@@ -174,6 +181,7 @@ class Client::Impl {
   std::map<bus::OpId, bus::Event> done_;
   std::set<bus::SubId> listening_;
   std::deque<bus::Message> messages_;
+  std::atomic<bool> woken_ = false;
   bool connected_ = false;  // at least once
   std::string down_reason_;
   std::optional<Error> closed_;
@@ -319,6 +327,8 @@ void Client::StopListening(bus::SubId id) { impl_->StopListening(id); }
 Result<std::optional<bus::Message>> Client::Next(MonoTime deadline) {
   return impl_->Next(deadline);
 }
+
+void Client::Wake() { impl_->Wake(); }
 
 void Client::Send(const std::string& subject, const std::string& reply_to, std::string payload) {
   if (reply_to.empty()) {

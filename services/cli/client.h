@@ -60,9 +60,11 @@ class Client {
   // From now on messages on the subject come to Next.
   bus::SubId Listen(const std::string& subject);
   void StopListening(bus::SubId id);
-  // Waits for the next message on any of them; nullopt when the time is over. kUnavailable: the
-  // connection is gone for good.
+  // Waits for the next message on any of them; nullopt when the time is over, or by Wake.
+  // kUnavailable: the connection is gone for good.
   [[nodiscard]] Result<std::optional<bus::Message>> Next(MonoTime deadline);
+  // Ends the current or the next wait of Next without a message. Any thread.
+  void Wake();
   // Publishes with a subject of our own for answers.
   void Send(const std::string& subject, const std::string& reply_to, std::string payload);
   [[nodiscard]] static std::string NewInbox();

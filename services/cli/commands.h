@@ -19,6 +19,7 @@ namespace cube::cli {
 [[nodiscard]] CommandSpec TopCommand();         // top.cc
 [[nodiscard]] CommandSpec EventsCommand();      // events.cc
 [[nodiscard]] CommandSpec LogsCommand();        // logs.cc
+[[nodiscard]] CommandSpec ExecCommand();        // exec.cc
 [[nodiscard]] CommandSpec DevCommand();         // dev.cc
 [[nodiscard]] CommandSpec ManagerCommand();     // services.cc
 [[nodiscard]] CommandSpec WorkerCommand();      // services.cc

@@ -19,15 +19,15 @@ std::string_view DescribeExitCode(int code) {
     case kExitUnreachable:
       return "cluster unreachable";
     case kExitNotStarted:
-      return "--attach: the task could not be started";
+      return "the task or command could not be started";
     case kExitNotExecutable:
-      return "--attach: its command cannot be executed";
+      return "its program cannot be executed";
     case kExitNoSuchCommand:
-      return "--attach: its command was not found";
+      return "its program was not found";
     case kExitInterrupted:
       return "interrupted by Ctrl-C; the work goes on";
     default:
-      return "the task's own exit code";
+      return "the exit code of the task or command itself";
   }
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "services/cli/health_flags.h"
+#include "shared/domain/isolation.h"
 #include "shared/domain/rules.h"
 #include "shared/domain/validate.h"
 #include "shared/wire/human.h"
@@ -14,31 +15,12 @@ namespace {
 
 // `docker run` knows it; Cube will, but not in this version.
 const std::vector<std::string>& LaterFlags() {
-  static const std::vector<std::string> kFlags = {"volume", "replicas"};
+  static const std::vector<std::string> kFlags = {"replicas"};
   return kFlags;
 }
 
 std::unexpected<Error> BadFlag(std::string_view flag, const Error& error) {
   return Fail(Code::kInvalid, fmt::format("--{}: {}", flag, error.message));
-}
-
-// "NAME=value", or "NAME" alone: as it is in the environment of this process, if it is.
-Result<void> AddVariable(std::string_view flag, const std::string& text,
-                         const Environment& environment, std::map<std::string, std::string>& env) {
-  const std::size_t equals = text.find('=');
-  const std::string name = text.substr(0, equals);
-  if (name.empty()) {
-    return Fail(Code::kInvalid,
-                fmt::format("--{} cannot be '{}': write NAME=value, or NAME to take it from the "
-                            "environment",
-                            flag, text));
-  }
-  if (equals != std::string::npos) {
-    env[name] = text.substr(equals + 1);
-  } else if (const auto value = environment.variable(name)) {
-    env[name] = *value;
-  }
-  return {};
 }
 
 // As `docker run --env-file`: one a line, '#' begins a comment line.
@@ -118,6 +100,26 @@ Result<void> ReadPlacement(const Args& args, TaskSpec& spec) {
   return {};
 }
 
+Result<void> ReadIsolation(const Args& args, TaskSpec& spec) {
+  for (const auto& text : args.All("volume")) {
+    const auto volume = wire::ParseVolume(text);
+    if (!volume) return BadFlag("volume", volume.error());
+    spec.volumes.push_back(*volume);
+  }
+  spec.network = args.Text("network");
+  spec.read_only_root = args.Has("read-only");
+  const auto read = [&](const char* flag, std::vector<std::string>& names) -> Result<void> {
+    for (const auto& text : args.All(flag)) {
+      const auto name = CapabilityName(text, {});
+      if (!name) return BadFlag(flag, name.error());
+      names.push_back(*name);
+    }
+    return {};
+  };
+  CUBE_TRY_VOID(read("cap-add", spec.cap_add));
+  return read("cap-drop", spec.cap_drop);
+}
+
 Result<void> ReadPolicies(const Args& args, TaskSpec& spec) {
   if (const auto text = args.Get("restart")) {
     const auto restart = wire::ParseRestart(*text);
@@ -190,6 +192,48 @@ std::vector<FlagSpec> PlacementFlags() {
 
 }  // namespace
 
+Result<void> AddVariable(std::string_view flag, const std::string& text,
+                         const Environment& environment, std::map<std::string, std::string>& env) {
+  const std::size_t equals = text.find('=');
+  const std::string name = text.substr(0, equals);
+  if (name.empty()) {
+    return Fail(Code::kInvalid,
+                fmt::format("--{} cannot be '{}': write NAME=value, or NAME to take it from the "
+                            "environment",
+                            flag, text));
+  }
+  if (equals != std::string::npos) {
+    env[name] = text.substr(equals + 1);
+  } else if (const auto value = environment.variable(name)) {
+    env[name] = *value;
+  }
+  return {};
+}
+
+namespace {
+
+std::vector<FlagSpec> IsolationFlags() {
+  return {{.name = "volume",
+           .letter = 'v',
+           .value = "[SOURCE:]PATH[:ro]",
+           .help = "mount a volume, or a folder of the node that its worker allows",
+           .repeated = true},
+          {.name = "network",
+           .value = "NETWORK",
+           .help = "bridge, none, host (where the worker allows it) or a network of the node"},
+          {.name = "cap-add",
+           .value = "CAP",
+           .help = "a capability beyond Docker's default set, where the worker allows it",
+           .repeated = true},
+          {.name = "cap-drop",
+           .value = "CAP",
+           .help = "a capability less; ALL for every one",
+           .repeated = true},
+          {.name = "read-only", .help = "the container's own file system cannot be written"}};
+}
+
+}  // namespace
+
 std::vector<FlagSpec> SpecFlags() {
   std::vector<FlagSpec> flags = {
       {.name = "name", .value = "NAME", .help = "what people call it (default: from the image)"},
@@ -242,15 +286,9 @@ std::vector<FlagSpec> SpecFlags() {
   const std::vector<FlagSpec> health = HealthFlags();
   flags.insert(flags.end(), health.begin(), health.end());
   const std::vector<FlagSpec> later = {
-      {.name = "volume",
-       .letter = 'v',
-       .value = "VOLUME",
-       .help = "not supported by this version",
-       .repeated = true},
       {.name = "replicas", .value = "N", .help = "not supported by this version"}};
-  const std::vector<FlagSpec> placement = PlacementFlags();
-  flags.insert(flags.end(), placement.begin(), placement.end());
-  flags.insert(flags.end(), later.begin(), later.end());
+  for (const auto& more : {IsolationFlags(), PlacementFlags(), later})
+    flags.insert(flags.end(), more.begin(), more.end());
   return flags;
 }
 
@@ -277,6 +315,7 @@ Result<SubmitTask> SpecFromFlags(const Args& args, const Environment& environmen
   CUBE_TRY_VOID(ReadResources(args, *spec));
   CUBE_TRY_VOID(ReadPolicies(args, *spec));
   CUBE_TRY_VOID(ReadHealthFlags(args, *spec));
+  CUBE_TRY_VOID(ReadIsolation(args, *spec));
   CUBE_TRY_VOID(Validate(*spec));
   SubmitTask task;
   if (const auto id = args.Get("id")) {

@@ -1,6 +1,7 @@
 // The task that `cube run IMAGE [COMMAND...]` with docker's flags means.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,12 @@ namespace cube::cli {
 // kInvalid names the flag; kUnsupported: this version cannot do that yet. The id stays empty unless
 // --id gives it. Variables for `-e NAME` come from the environment, --env-file is read there too.
 [[nodiscard]] Result<SubmitTask> SpecFromFlags(const Args& args, const Environment& environment);
+
+// `-e NAME=value`, or `-e NAME`: as it is in the environment of this process, if it is. kInvalid
+// names the flag.
+[[nodiscard]] Result<void> AddVariable(std::string_view flag, const std::string& text,
+                                       const Environment& environment,
+                                       std::map<std::string, std::string>& env);
 
 // A name for a task of this image ("nginx" for "docker.io/library/nginx:1.25") or program.
 [[nodiscard]] std::string NameFor(std::string_view image_or_program);

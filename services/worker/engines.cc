@@ -22,12 +22,12 @@ Engines::Engines(Engines&&) noexcept = default;
 Engines& Engines::operator=(Engines&&) noexcept = default;
 Engines::~Engines() = default;
 
-Result<Engines> Engines::Make(const std::vector<std::string>& kinds, const std::string& node_dir,
+Result<Engines> Engines::Make(const Flags& flags, const std::string& node_dir,
                               const std::function<void(FromEngine)>& sink,
                               const engine::ProbeSink& probed) {
   Engines engines;
   CUBE_TRY(engines.sockets_, engine::SocketProber::Make(probed));
-  for (const std::string& kind : kinds) {
+  for (const std::string& kind : flags.engines) {
     const auto commands = std::make_shared<engine::ExecProber>(probed);
     engine::Sink to = [sink, kind, commands](engine::Event event) {
       if (!commands->Take(event)) sink({kind, std::move(event)});
@@ -37,8 +37,11 @@ Result<Engines> Engines::Make(const std::vector<std::string>& kinds, const std::
                  const char* value = std::getenv(name.c_str());
                  return std::string(value != nullptr ? value : "");
                }));
-      engines.engines_[kind] =
-          std::make_unique<engine::DockerEngine>(std::move(endpoint), std::move(to));
+      CUBE_TRY(auto allowances,
+               engine::docker::MakeAllowances(flags.allow_mounts, flags.allow_volumes,
+                                              flags.allow_capabilities, flags.allow_host_network));
+      engines.engines_[kind] = std::make_unique<engine::DockerEngine>(
+          std::move(endpoint), std::move(allowances), std::move(to));
     } else if (kind == "process") {
       engine::ProcessEngineOptions options;
       options.state_dir = node_dir + "/process";
@@ -97,5 +100,17 @@ void Engines::Call(OpenLogs& call) {
 void Engines::Call(const LogCredit& call) { Of(call.engine).LogCredit(call.stream, call.bytes); }
 void Engines::Call(const CloseLogs& call) { Of(call.engine).CloseLogs(call.stream); }
 void Engines::Call(const AskUsage& call) { Of(call.engine).Usage(); }
+
+void Engines::Call(ExecCall& call) {
+  if (auto* run = std::get_if<RunExec>(&call)) {
+    Of(run->engine).Exec(run->exec, std::move(run->key), std::move(run->request));
+  } else if (const auto* credit = std::get_if<CreditExec>(&call)) {
+    Of(credit->engine).ExecCredit(credit->exec, credit->bytes);
+  } else if (auto* input = std::get_if<InputExec>(&call)) {
+    Of(input->engine).ExecInput(input->exec, std::move(input->bytes), input->last);
+  } else if (const auto* cancel = std::get_if<CancelExec>(&call)) {
+    Of(cancel->engine).CancelExec(cancel->exec);
+  }
+}
 
 }  // namespace cube::worker

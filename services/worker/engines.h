@@ -9,6 +9,7 @@
 
 #include "services/worker/engine/probe/exec_prober.h"
 #include "services/worker/engine/prober.h"
+#include "services/worker/flags.h"
 #include "services/worker/operation.h"
 #include "services/worker/output_files.h"
 
@@ -17,9 +18,8 @@ namespace cube::worker {
 class Engines {
  public:
   // The sinks are called from the engines' and probers' own threads. kUnsupported: this build has
-  // no such kind.
-  [[nodiscard]] static Result<Engines> Make(const std::vector<std::string>& kinds,
-                                            const std::string& node_dir,
+  // no such kind. kInvalid names the flag.
+  [[nodiscard]] static Result<Engines> Make(const Flags& flags, const std::string& node_dir,
                                             const std::function<void(FromEngine)>& sink,
                                             const engine::ProbeSink& probed);
   Engines(Engines&&) noexcept;
@@ -32,6 +32,7 @@ class Engines {
   void Call(const LogCredit& call);
   void Call(const CloseLogs& call);
   void Call(const AskUsage& call);
+  void Call(ExecCall& call);
 
  private:
   Engines();

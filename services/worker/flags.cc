@@ -52,6 +52,23 @@ void AddFlags(CLI::App& app, Flags& flags) {
       ->delimiter(',');
   app.add_option("--address", flags.address, "where published ports are reached, for people")
       ->envname("CUBE_ADDRESS");
+  app.add_option("--allow-mount", flags.allow_mounts,
+                 "folder of this machine that tasks may mount, with all below it; repeat it")
+      ->envname("CUBE_ALLOW_MOUNT")
+      ->delimiter(',');
+  app.add_option("--allow-volume", flags.allow_volumes,
+                 "volume that others have made and tasks may mount; repeat it")
+      ->envname("CUBE_ALLOW_VOLUME")
+      ->delimiter(',');
+  app.add_option("--allow-cap", flags.allow_capabilities,
+                 "capability that tasks may add, e.g. NET_ADMIN, or ALL; repeat it")
+      ->envname("CUBE_ALLOW_CAP")
+      ->delimiter(',');
+  app.add_flag("--allow-host-network", flags.allow_host_network,
+               "tasks may use this machine's own network")
+      ->envname("CUBE_ALLOW_HOST_NETWORK");
+  app.add_flag("--no-exec", flags.no_exec, "refuse to run commands in tasks for 'cube exec'")
+      ->envname("CUBE_NO_EXEC");
   app.add_option("--heartbeat", flags.heartbeat, "interval; at 1000 nodes and more: nodes/1000 s")
       ->envname("CUBE_HEARTBEAT")
       ->capture_default_str();

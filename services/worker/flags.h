@@ -25,6 +25,10 @@ struct Flags {
   std::string address;
   std::string heartbeat = "1s";
   std::string metrics_interval = "15s";
+  // What tasks in containers may have of this machine.
+  std::vector<std::string> allow_mounts, allow_volumes, allow_capabilities;
+  bool allow_host_network = false;
+  bool no_exec = false;
 };
 
 void AddFlags(CLI::App& app, Flags& flags);

@@ -42,6 +42,29 @@ struct CloseLogs {
   std::string engine;
   std::uint64_t stream = 0;
 };
+// ---- commands inside launches: Engine::Exec and what belongs to it
+struct RunExec {
+  std::string engine;
+  std::uint64_t exec = 0;
+  LaunchKey key;
+  engine::ExecRequest request;
+};
+struct CreditExec {
+  std::string engine;
+  std::uint64_t exec = 0;
+  std::size_t bytes = 0;
+};
+struct InputExec {
+  std::string engine;
+  std::uint64_t exec = 0;
+  std::string bytes;
+  bool last = false;
+};
+struct CancelExec {
+  std::string engine;
+  std::uint64_t exec = 0;
+};
+using ExecCall = std::variant<RunExec, CreditExec, InputExec, CancelExec>;
 // Facts of the outbox from this number on -> OutboxRead.
 struct ReadOutbox {
   std::uint64_t from = 0;
@@ -78,8 +101,8 @@ struct Exit {
 };
 
 using Operation = std::variant<bus::Operation, Commit, Beat, EngineCall, ProbeCall, OpenLogs,
-                               LogCredit, CloseLogs, ReadOutbox, ListOutput, ReadOutput, TakeSample,
-                               AskUsage, LogLine, Exit>;
+                               LogCredit, CloseLogs, ExecCall, ReadOutbox, ListOutput, ReadOutput,
+                               TakeSample, AskUsage, LogLine, Exit>;
 using Operations = std::vector<Operation>;
 
 // ---- inputs -----------------------------------------------------------------------------------

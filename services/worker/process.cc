@@ -88,6 +88,7 @@ Result<LoopOptions> Process::OptionsOfLoop() const {
     return Fail(Code::kInvalid, "must be at least 1s, or 0 for none", "--metrics-interval");
   }
   options.metrics_interval = *interval;
+  options.exec = !flags_.no_exec;
   options.seed = runtime::RandomU64();
   return options;
 }
@@ -114,12 +115,11 @@ Result<void> Process::Open() {
   CUBE_TRY(signals_, runtime::SignalWatch::Start([this](int) { inbox_.PushAlways(Shutdown{}); }));
   CUBE_TRY(LoopOptions options, OptionsOfLoop());
   CUBE_TRY(StoredState state, OpenStore());
-  CUBE_TRY(Engines engines, Engines::Make(
-                                flags_.engines, folder_.dir,
-                                [this](FromEngine event) { inbox_.PushAlways(std::move(event)); },
-                                [this](engine::ProbeResult result) {
-                                  inbox_.PushAlways(Probed{std::move(result)});
-                                }));
+  CUBE_TRY(
+      Engines engines,
+      Engines::Make(
+          flags_, folder_.dir, [this](FromEngine event) { inbox_.PushAlways(std::move(event)); },
+          [this](engine::ProbeResult result) { inbox_.PushAlways(Probed{std::move(result)}); }));
   engines_ = std::make_unique<Engines>(std::move(engines));
   loop_ = std::make_unique<WorkerLoop>(std::move(options), std::move(state), clock_.now());
   CUBE_TRY_VOID(Listen());
@@ -198,6 +198,8 @@ bool Process::ExecuteOne(Operation& operation) {
     engines_->Call(*credit);
   } else if (const auto* close = std::get_if<CloseLogs>(&operation)) {
     engines_->Call(*close);
+  } else if (auto* exec = std::get_if<ExecCall>(&operation)) {
+    engines_->Call(*exec);
   } else if (const auto* read = std::get_if<ReadOutbox>(&operation)) {
     auto facts = ReadOutboxFrom(*store_, folder_.name, read->from, read->facts_max);
     if (!facts) return Fails("the outbox cannot be read", facts.error());

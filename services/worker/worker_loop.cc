@@ -12,6 +12,7 @@ namespace {
 constexpr bus::SubId kAssignSub = 1;
 constexpr bus::SubId kDesiredSub = 2;
 constexpr bus::SubId kLogsSub = 3;
+constexpr bus::SubId kExecSub = 4;
 
 template <class... Fs>
 struct Overloaded : Fs... {
@@ -28,6 +29,7 @@ WorkerLoop::WorkerLoop(LoopOptions options, StoredState stored, Now now)
       metrics_({options_.node, options_.subjects,
                 options_.metrics ? options_.metrics_interval : Duration{0}},
                now.mono),
+      execs_(options_.exec),
       random_(options_.seed),
       put_meta_(stored.meta.incarnation == 0),
       described_by_(now.mono + kDescribeWait) {}
@@ -45,6 +47,7 @@ Operations WorkerLoop::Step(std::span<Input> inputs, Now now) {
   core_.Reconcile(now);
   Flush();
   logs_.Advance(core_, now, after_);
+  execs_.Advance(now, after_);
   SendJoined(now);
   SendFacts(now);
   SendBeat(now);
@@ -63,28 +66,14 @@ void WorkerLoop::Start() {
   Bus(bus::Subscribe{kAssignSub, options_.subjects.Assign(node), ""});
   Bus(bus::Subscribe{kDesiredSub, options_.subjects.DesiredAll(node), ""});
   Bus(bus::Subscribe{kLogsSub, options_.subjects.Logs(node), ""});
+  Bus(bus::Subscribe{kExecSub, options_.subjects.Exec(node), ""});
   core_.Begin();
 }
 
 void WorkerLoop::Take(Input& input, Now now) {
   std::visit(Overloaded{
                  [&](FromBus& in) { OnBus(in.event, now); },
-                 [&](FromEngine& in) {
-                   if (auto* chunk = std::get_if<engine::LogChunk>(&in.event)) {
-                     logs_.OnChunk(*chunk, after_);
-                   } else if (const auto* end = std::get_if<engine::LogEnd>(&in.event)) {
-                     logs_.OnEnd(*end, core_, after_);
-                   } else if (auto* usages = std::get_if<engine::Usages>(&in.event)) {
-                     metrics_.OnUsages(in.engine, std::move(*usages));
-                   } else {
-                     if (const auto* down = std::get_if<engine::Down>(&in.event)) {
-                       Log(LogLine::Level::kWarning, in.engine + ": " + down->reason);
-                     } else if (const auto* up = std::get_if<engine::Up>(&in.event)) {
-                       Log(LogLine::Level::kInfo, "engine is up: " + up->version);
-                     }
-                     core_.Observe(in.engine, in.event, now, random_);
-                   }
-                 },
+                 [&](FromEngine& in) { OnEngine(in, now); },
                  [&](OutboxRead& in) { outbox_.Filled(std::move(in.facts)); },
                  [&](OutputListed& in) { logs_.OnListed(in, core_, after_); },
                  [&](OutputRead& in) { logs_.OnRead(in, core_, after_); },
@@ -97,6 +86,27 @@ void WorkerLoop::Take(Input& input, Now now) {
                  [&](Shutdown&) { OnShutdown(now); },
              },
              input);
+}
+
+void WorkerLoop::OnEngine(FromEngine& in, Now now) {
+  if (auto* chunk = std::get_if<engine::LogChunk>(&in.event)) return logs_.OnChunk(*chunk, after_);
+  if (const auto* end = std::get_if<engine::LogEnd>(&in.event))
+    return logs_.OnEnd(*end, core_, after_);
+  // Those of health checks never come here: their prober takes them.
+  if (auto* output = std::get_if<engine::ExecOutput>(&in.event))
+    return execs_.OnOutput(*output, after_);
+  if (const auto* took = std::get_if<engine::ExecTook>(&in.event))
+    return execs_.OnTook(*took, after_);
+  if (const auto* ended = std::get_if<engine::ExecEnded>(&in.event))
+    return execs_.OnEnded(*ended, after_);
+  if (auto* usages = std::get_if<engine::Usages>(&in.event))
+    return metrics_.OnUsages(in.engine, std::move(*usages));
+  if (const auto* down = std::get_if<engine::Down>(&in.event)) {
+    Log(LogLine::Level::kWarning, in.engine + ": " + down->reason);
+  } else if (const auto* up = std::get_if<engine::Up>(&in.event)) {
+    Log(LogLine::Level::kInfo, "engine is up: " + up->version);
+  }
+  core_.Observe(in.engine, in.event, now, random_);
 }
 
 void WorkerLoop::OnBus(bus::Event& event, Now now) {
@@ -179,6 +189,8 @@ void WorkerLoop::OnMessage(bus::Message& message, Now now) {
     }
   } else if (message.subscription == kLogsSub) {
     logs_.OnRequest(message, core_, now, after_);
+  } else if (message.subscription == kExecSub) {
+    execs_.OnRequest(message, core_, now, after_);
   }
 }
 
@@ -401,6 +413,7 @@ void WorkerLoop::SendBeat(Now now) {
 void WorkerLoop::OnShutdown(Now now) {
   if (std::exchange(ending_, true)) return;
   core_.Retire();
+  execs_.EndAll(after_);
   if (connected_) core_.PutFact({now.wall, NodeLeft{}});
   end_at_ = connected_ ? now.mono + kFlushMax : now.mono;
 }
@@ -415,6 +428,7 @@ MonoTime WorkerLoop::NextDeadline() const {
   MonoTime next = std::min(core_.NextDeadline(), end_at_);
   if (!started_) return MonoTime{};
   next = std::min(next, metrics_.NextDeadline());
+  next = std::min(next, execs_.NextDeadline());
   if (core_.meta().incarnation != 0) {
     if (!described_) next = std::min(next, std::max(described_by_, describe_at_));
     if (described_ && describe_at_ > MonoTime{} && described_ != Describe()) {

@@ -12,6 +12,7 @@
 
 #include "services/worker/catch_up.h"
 #include "services/worker/core/worker_core.h"
+#include "services/worker/exec_service.h"
 #include "services/worker/log_service.h"
 #include "services/worker/metrics_service.h"
 #include "services/worker/operation.h"
@@ -55,6 +56,7 @@ struct LoopOptions {
   NodeDescription description;       // without engines
   Duration heartbeat = kHeartbeatDefault;
   bool metrics = true;
+  bool exec = true;                              // commands in tasks are run for callers
   Duration metrics_interval = kMetricsInterval;  // at least; 0 = none
   std::uint64_t seed = 0;                        // of jitter and back-off; different on each node
 };
@@ -75,6 +77,7 @@ class WorkerLoop {
  private:
   void Start();
   void Take(Input& input, Now now);
+  void OnEngine(FromEngine& in, Now now);
   void OnBus(bus::Event& event, Now now);
   void OnMessage(bus::Message& message, Now now);
   void OnApplied(Applied applied, Now now);
@@ -113,6 +116,7 @@ class WorkerLoop {
   Outbox outbox_;
   LogService logs_;
   MetricsService metrics_;
+  ExecService execs_;
   Random random_;
   Operations after_;  // of this step, behind its commit
   store::WriteBatch batch_;

@@ -35,7 +35,7 @@ std::string DescribeEnd(const LaunchFact& fact) {
     case ExitCause::kOutOfMemory:
       return fact.detail.empty() ? "out of memory" : "out of memory (" + fact.detail + ")";
     case ExitCause::kVanished:
-      text = "its container was removed by somebody else";
+      text = "vanished";
       break;
     case ExitCause::kStartFailed:
       text = "could not start";

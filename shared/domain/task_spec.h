@@ -54,6 +54,14 @@ struct BoundPort {
   friend auto operator<=>(const BoundPort&, const BoundPort&) = default;
 };
 
+// Something mounted into the container.
+struct VolumeSpec {
+  std::string source;  // a volume's name, or an absolute path of the node; empty = the launch's own
+  std::string target;  // absolute path in the container
+  bool read_only = false;
+  friend auto operator<=>(const VolumeSpec&, const VolumeSpec&) = default;
+};
+
 enum class RestartMode : std::uint8_t { kNo, kOnFailure, kAlways };
 
 // Restarts in place, done by the worker. `unless-stopped` is read as `always`: a stop that a user
@@ -142,6 +150,11 @@ struct TaskSpec {
   std::string scheduler;  // policy that places it; empty = the cluster's
   std::vector<Affinity> affinities;
   std::uint32_t distinct = 0;  // tasks of this name on one node at most; 0 = any number
+  std::vector<VolumeSpec> volumes;
+  std::string network;                // "bridge", "none", "host", a name; empty = bridge
+  std::vector<std::string> cap_add;   // to Docker's default set; "NET_ADMIN", or "ALL"
+  std::vector<std::string> cap_drop;  // from it
+  bool read_only_root = false;        // the container's own file system cannot be written
 
   friend bool operator==(const TaskSpec&, const TaskSpec&) = default;
 };

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <tuple>
 
+#include "shared/domain/isolation.h"
 #include "shared/domain/rules.h"
 #include "shared/domain/signals.h"
 #include "shared/domain/text.h"
@@ -457,6 +458,7 @@ Result<void> Validate(const TaskSpec& spec) {
   CUBE_TRY_VOID(CheckSpecResources(spec));
   CUBE_TRY_VOID(CheckPolicies(spec));
   CUBE_TRY_VOID(CheckPlacement(spec));
+  CUBE_TRY_VOID(CheckIsolation(spec));
   return {};
 }
 

@@ -1,6 +1,7 @@
 #include <limits>
 #include <type_traits>
 
+#include "shared/domain/isolation.h"
 #include "shared/domain/rules.h"
 #include "shared/domain/signals.h"
 #include "shared/domain/validate.h"
@@ -251,6 +252,32 @@ Result<Affinity> AffinityFromProto(const v1::Affinity& from) {
   return Affinity{*std::move(rule), from.weight()};
 }
 
+void IsolationToProto(const TaskSpec& from, v1::TaskSpec& to) {
+  for (const VolumeSpec& volume : from.volumes) {
+    v1::VolumeSpec& proto = *to.add_volumes();
+    proto.set_source(volume.source);
+    proto.set_target(volume.target);
+    proto.set_read_only(volume.read_only);
+  }
+  to.set_network(from.network);
+  for (const std::string& name : from.cap_add) to.add_cap_add(name);
+  for (const std::string& name : from.cap_drop) to.add_cap_drop(name);
+  to.set_read_only_root(from.read_only_root);
+}
+
+Result<void> IsolationFromProto(const v1::TaskSpec& from, TaskSpec& spec) {
+  CUBE_TRY_VOID(
+      internal::CheckCount(static_cast<std::size_t>(from.volumes_size()), kVolumesMax, "volumes"));
+  for (const v1::VolumeSpec& proto : from.volumes()) {
+    spec.volumes.push_back({proto.source(), proto.target(), proto.read_only()});
+  }
+  spec.network = from.network();
+  spec.cap_add.assign(from.cap_add().begin(), from.cap_add().end());
+  spec.cap_drop.assign(from.cap_drop().begin(), from.cap_drop().end());
+  spec.read_only_root = from.read_only_root();
+  return {};
+}
+
 void PullToProto(PullPolicy from, v1::TaskSpec& to) {
   switch (from) {
     case PullPolicy::kMissing:
@@ -344,6 +371,7 @@ void ToProto(const TaskSpec& from, v1::TaskSpec& to) {
   to.set_scheduler(from.scheduler);
   for (const Affinity& affinity : from.affinities) AffinityToProto(affinity, *to.add_affinities());
   to.set_distinct(from.distinct);
+  IsolationToProto(from, to);
 }
 
 Result<TaskSpec> FromProto(const v1::TaskSpec& from) {
@@ -372,6 +400,7 @@ Result<TaskSpec> FromProto(const v1::TaskSpec& from) {
   CUBE_TRY(spec.reschedule, RescheduleFromProto(from));
   spec.scheduler = CanonicalPolicy(from.scheduler());
   spec.distinct = from.distinct();
+  CUBE_TRY_VOID(IsolationFromProto(from, spec));
   CUBE_TRY_VOID(Validate(spec));
   return spec;
 }

@@ -97,6 +97,11 @@ Result<std::string> Scalar(const nlohmann::json& value, const std::string& field
   return WrongKind("a text", value, field);
 }
 
+Result<bool> Flag(const nlohmann::json& value, std::string_view field) {
+  if (!value.is_boolean()) return WrongKind("true or false", value, std::string(field));
+  return value.get<bool>();
+}
+
 Result<std::int64_t> Integer(const nlohmann::json& value, std::string_view field,
                              std::int64_t least, std::int64_t most) {
   const std::string wanted =

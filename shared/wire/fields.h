@@ -23,6 +23,8 @@ namespace cube::wire::internal {
 [[nodiscard]] Result<std::string> Scalar(const nlohmann::json& value, const std::string& field);
 [[nodiscard]] Result<std::int64_t> Integer(const nlohmann::json& value, std::string_view field,
                                            std::int64_t least, std::int64_t most);
+// True or false.
+[[nodiscard]] Result<bool> Flag(const nlohmann::json& value, std::string_view field);
 // A list of scalars.
 [[nodiscard]] Result<std::vector<std::string>> Texts(const nlohmann::json& value,
                                                      std::string_view field);

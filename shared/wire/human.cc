@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "shared/domain/isolation.h"
 #include "shared/domain/rules.h"
 #include "shared/domain/signals.h"
 #include "shared/domain/text.h"
@@ -16,6 +17,7 @@ namespace cube::wire {
 namespace {
 
 using internal::At;
+using internal::Flag;
 using internal::Integer;
 using internal::Scalar;
 using internal::Text;
@@ -109,6 +111,32 @@ Result<PortSpec> ReadPort(const json& value) {
   return port;
 }
 
+Result<VolumeSpec> ReadVolume(const json& value) {
+  if (value.is_string()) return ParseVolume(value.get_ref<const std::string&>());
+  if (!value.is_object()) return WrongKind("a map, or a text as \"data:/data:ro\"", value, {});
+  VolumeSpec volume;
+  for (const auto& [key, member] : value.items()) {
+    if (key == "source") {
+      CUBE_TRY(volume.source, Text(member, key));
+    } else if (key == "target") {
+      CUBE_TRY(volume.target, Text(member, key));
+    } else if (key == "read_only") {
+      CUBE_TRY(volume.read_only, Flag(member, key));
+    } else {
+      return internal::UnknownField(key, {}, {"source", "target", "read_only"});
+    }
+  }
+  return volume;
+}
+
+Result<std::vector<std::string>> ReadCapabilities(const json& value, const std::string& field) {
+  CUBE_TRY(std::vector<std::string> names, Texts(value, field));
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    CUBE_TRY(names[i], CapabilityName(names[i], field + "[" + std::to_string(i) + "]"));
+  }
+  return names;
+}
+
 Result<std::int64_t> ReadBytes(const json& value, std::string_view field) {
   if (value.is_string()) return Placed(ParseBytes(value.get_ref<const std::string&>()), field);
   if (!value.is_number_integer()) {
@@ -189,6 +217,16 @@ Result<void> ReadPorts(const json& value, Draft& draft) {
     auto port = ReadPort(element);
     if (!port) return At(std::move(port).error(), "ports", draft.spec.ports.size());
     draft.spec.ports.push_back(*std::move(port));
+  }
+  return {};
+}
+
+Result<void> ReadVolumes(const json& value, Draft& draft) {
+  if (!value.is_array()) return WrongKind("a list of volumes", value, "volumes");
+  for (const json& element : value) {
+    auto volume = ReadVolume(element);
+    if (!volume) return At(std::move(volume).error(), "volumes", draft.spec.volumes.size());
+    draft.spec.volumes.push_back(*std::move(volume));
   }
   return {};
 }
@@ -303,6 +341,11 @@ const std::array kFields{
     Field{"affinities", ReadAffinities},
     Field{"distinct", ReadDistinct},
     CUBE_FIELD("reschedule", draft.spec.reschedule, ReadReschedule(value)),
+    Field{"volumes", ReadVolumes},
+    CUBE_FIELD("network", draft.spec.network, Text(value, "network")),
+    CUBE_FIELD("cap_add", draft.spec.cap_add, ReadCapabilities(value, "cap_add")),
+    CUBE_FIELD("cap_drop", draft.spec.cap_drop, ReadCapabilities(value, "cap_drop")),
+    CUBE_FIELD("read_only_root", draft.spec.read_only_root, Flag(value, "read_only_root")),
 };
 #undef CUBE_FIELD
 
@@ -312,8 +355,6 @@ struct Unsupported {
   std::string_view advice;
 };
 constexpr std::array kUnsupported{
-    Unsupported{"volumes", "leave it out"},
-    Unsupported{"network", "leave it out"},
     Unsupported{"type", "only plain tasks can be submitted; leave it out"},
     Unsupported{"replicas", "submit a list of tasks"},
     Unsupported{"task", "write the task's fields themselves, not below 'task'"},

@@ -41,6 +41,8 @@ struct HumanStop {
 [[nodiscard]] Result<std::int64_t> ParseCpus(std::string_view text);
 // "8080:80/tcp", "80", "127.0.0.1:…" is refused with a reason.
 [[nodiscard]] Result<PortSpec> ParsePort(std::string_view text);
+// As docker's -v: "data:/var/lib/data", "/srv/www:/www:ro", "/scratch".
+[[nodiscard]] Result<VolumeSpec> ParseVolume(std::string_view text);
 // "no", "on-failure", "on-failure:3", "always", "unless-stopped".
 [[nodiscard]] Result<RestartPolicy> ParseRestart(std::string_view text);
 [[nodiscard]] std::string FormatRestart(const RestartPolicy& policy);

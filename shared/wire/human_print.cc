@@ -25,6 +25,14 @@ ordered_json PortToHuman(const PortSpec& port) {
   return to;
 }
 
+ordered_json VolumeToHuman(const VolumeSpec& volume) {
+  ordered_json to;
+  PutText(to, "source", volume.source);
+  to["target"] = volume.target;
+  if (volume.read_only) to["read_only"] = true;
+  return to;
+}
+
 ordered_json CpusToHuman(std::int64_t millis) {
   constexpr std::int64_t kMillis = 1000;
   if (millis % kMillis == 0) return millis / kMillis;
@@ -59,6 +67,11 @@ void PutPolicies(ordered_json& to, const TaskSpec& spec, const TaskSpec& absent)
       break;
   }
   if (spec.reschedule != absent.reschedule) to["reschedule"] = FormatReschedule(spec.reschedule);
+  for (const VolumeSpec& volume : spec.volumes) to["volumes"].push_back(VolumeToHuman(volume));
+  PutText(to, "network", spec.network);
+  if (!spec.cap_add.empty()) to["cap_add"] = spec.cap_add;
+  if (!spec.cap_drop.empty()) to["cap_drop"] = spec.cap_drop;
+  if (spec.read_only_root) to["read_only_root"] = true;
 }
 
 }  // namespace

@@ -3,7 +3,9 @@
 #include <charconv>
 #include <limits>
 #include <optional>
+#include <vector>
 
+#include "shared/domain/isolation.h"
 #include "shared/domain/rules.h"
 #include "shared/domain/text.h"
 #include "shared/domain/validate.h"
@@ -177,6 +179,33 @@ Result<PortSpec> ParsePort(std::string_view text) {
   CUBE_TRY(port.host_port, PortNumber(rest.substr(0, colon), 0));
   CUBE_TRY(port.port, PortNumber(rest.substr(colon + 1), 1));
   return port;
+}
+
+Result<VolumeSpec> ParseVolume(std::string_view text) {
+  std::vector<std::string_view> parts;
+  for (std::string_view rest = text;;) {
+    const std::size_t colon = rest.find(':');
+    parts.push_back(rest.substr(0, colon));
+    if (colon == std::string_view::npos) break;
+    rest.remove_prefix(colon + 1);
+  }
+  const bool anonymous = parts.size() == 1;
+  if (parts.size() > 3 || parts.front().empty()) {
+    return Fail(Code::kInvalid, Quoted(text) +
+                                    " is no volume; write NAME:/PATH, /HOST/PATH:/PATH or /PATH, "
+                                    "the first two with :ro if it may not be written");
+  }
+  VolumeSpec volume;
+  if (!anonymous) volume.source = parts[0].size() > 1 ? WithoutSlash(parts[0]) : parts[0];
+  volume.target = anonymous ? parts[0] : parts[1];
+  if (volume.target.size() > 1) volume.target = WithoutSlash(volume.target);
+  if (parts.size() < 3) return volume;
+  if (parts[2] != "ro" && parts[2] != "rw") {
+    return Fail(Code::kInvalid,
+                Quoted(text) + ": the only options are ro and rw, not " + Quoted(parts[2]));
+  }
+  volume.read_only = parts[2] == "ro";
+  return volume;
 }
 
 Result<RestartPolicy> ParseRestart(std::string_view text) {

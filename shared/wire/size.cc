@@ -47,6 +47,10 @@ std::size_t Spec(const TaskSpec& spec) {
   for (const Affinity& affinity : spec.affinities) {
     size += kFramingMax + Rule(affinity.rule) + kScalarMax;
   }
+  for (const VolumeSpec& volume : spec.volumes) {
+    size += kFramingMax + Text(volume.source) + Text(volume.target) + kScalarMax;
+  }
+  size += Text(spec.network) + Texts(spec.cap_add) + Texts(spec.cap_drop) + kScalarMax;
   return size;
 }
 

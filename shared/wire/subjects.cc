@@ -88,6 +88,7 @@ std::string Subjects::Outcome(std::string_view token) const {
 std::string Subjects::Query(std::string_view what) const { return Join({root_, "query", what}); }
 std::string Subjects::QueryAll() const { return Join({root_, "query", "*"}); }
 std::string Subjects::Logs(std::string_view node) const { return Join({root_, "logs", node}); }
+std::string Subjects::Exec(std::string_view node) const { return Join({root_, "exec", node}); }
 std::string Subjects::LeaseKey() const { return "$KV." + stream_prefix_ + "LEADER.leader"; }
 
 std::string_view Subjects::LastToken(std::string_view subject) {

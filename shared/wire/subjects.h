@@ -54,6 +54,7 @@ class Subjects {
   [[nodiscard]] std::string Query(std::string_view what) const;
   [[nodiscard]] std::string QueryAll() const;  // cube.query.*
   [[nodiscard]] std::string Logs(std::string_view node) const;
+  [[nodiscard]] std::string Exec(std::string_view node) const;
   [[nodiscard]] std::string LeaseKey() const;  // $KV.CUBE_LEADER.leader
 
   // The last token of a subject.

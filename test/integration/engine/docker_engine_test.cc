@@ -147,6 +147,32 @@ TEST_F(DockerEngineTest, MemoryLimitKills) {
   }
 }
 
+// The only process, so that the control group goes away with the kill.
+TEST_F(DockerEngineTest, MemoryLimitKillsTheOnlyProcess) {
+  StartEngine();
+  for (int i = 0; i < 4; ++i) {
+    TaskSpec spec = Script("");
+    spec.command = {"tail", "/dev/zero"};
+    spec.resources.memory_bytes = 8 << 20;
+    const LaunchStatus exited = WaitExit(Launch("hog-" + std::to_string(i), std::move(spec)));
+    EXPECT_EQ(exited.exit_code, 137);
+    EXPECT_EQ(exited.cause, ExitCause::kOutOfMemory) << exited.detail;
+  }
+}
+
+// Killed by hand at a memory limit that was never reached.
+TEST_F(DockerEngineTest, AKillIsNotTakenForTheMemoryLimit) {
+  StartEngine();
+  TaskSpec spec = LongRunning();
+  spec.resources.memory_bytes = 64 << 20;
+  const LaunchKey key = Launch("murdered", std::move(spec));
+  WaitRunning(key);
+  ASSERT_EQ(Docker(real_, {"kill", Name(key)}).exit_code, 0);
+  const LaunchStatus exited = WaitExit(key);
+  EXPECT_EQ(exited.cause, ExitCause::kSignaled);
+  EXPECT_THAT(exited.detail, HasSubstr("killed from outside"));
+}
+
 TEST_F(DockerEngineTest, RemovedOutsideHasVanished) {
   StartEngine();
   const LaunchKey key = Launch("removed", LongRunning());

@@ -163,6 +163,14 @@ TEST_F(DockerPull, StopEndsAPullThatHangs) {
   const std::vector<LaunchStatus> launches = List();
   ASSERT_EQ(launches.size(), 1u);
   EXPECT_EQ(launches[0].state, LaunchState::kPulling);
+  // Whose image is there need not wait for it.
+  WaitRunning(Launch("quick", LongRunning()));
+  EXPECT_EQ(recorder_.History(key).back().state, LaunchState::kPulling);
+  engine_->Stop(Key("quick"), "SIGTERM", std::chrono::seconds(10));
+  WaitExit(Key("quick"));
+  const std::size_t mark = recorder_.Count();
+  engine_->Remove(Key("quick"), "", 0);
+  ASSERT_TRUE(recorder_.WaitFor<Removed>(mark));
   engine_->Stop(key, "SIGTERM", std::chrono::seconds(10));
   const LaunchStatus exited = WaitExit(key);
   EXPECT_EQ(exited.cause, ExitCause::kStartFailed);

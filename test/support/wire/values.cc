@@ -91,6 +91,22 @@ std::vector<Affinity> RandomAffinities(Random& random) {
   return affinities;
 }
 
+void RandomIsolation(Random& random, TaskSpec& spec) {
+  spec.volumes.resize(random.Below(3));
+  for (std::size_t i = 0; i < spec.volumes.size(); ++i) {
+    VolumeSpec& volume = spec.volumes[i];
+    volume.target = "/t" + std::to_string(i) + "/" + RandomToken(random, 6);
+    volume.read_only = Coin(random);
+    const std::uint64_t kind = random.Below(3);
+    if (kind == 0) volume.source = "/srv/" + RandomToken(random, 6);
+    if (kind == 1) volume.source = RandomToken(random, 8);
+  }
+  if (spec.ports.empty() && Coin(random)) spec.network = "none";
+  if (Coin(random)) spec.cap_add = {"NET_ADMIN", "KILL"};
+  if (Coin(random)) spec.cap_drop = {"ALL"};
+  spec.read_only_root = Coin(random);
+}
+
 RestartPolicy RandomRestart(Random& random) {
   switch (random.Below(4)) {
     case 0:
@@ -296,6 +312,7 @@ TaskSpec RandomSpec(Random& random) {
   if (Coin(random)) spec.scheduler = kPolicies[random.Below(kPolicies.size())];
   spec.affinities = RandomAffinities(random);
   if (Coin(random)) spec.distinct = static_cast<std::uint32_t>(random.Below(kDistinctMax + 1));
+  if (spec.engine != "process") RandomIsolation(random, spec);
   return spec;
 }
 

@@ -74,6 +74,25 @@ std::string LoopRig::ExecuteBus(bus::Operation& operation) {
   return "other\n";
 }
 
+namespace {
+
+std::string ExecText(const ExecCall& call) {
+  const auto number = [](std::uint64_t exec) { return std::to_string(exec); };
+  if (const auto* run = std::get_if<RunExec>(&call)) {
+    std::string text = "exec " + number(run->exec) + " " + Text(run->key);
+    for (const std::string& word : run->request.command) text += " " + word;
+    return text + (run->request.input ? " <input" : "") + "\n";
+  }
+  if (const auto* credit = std::get_if<CreditExec>(&call))
+    return "exec-credit " + number(credit->exec) + " " + std::to_string(credit->bytes) + "\n";
+  if (const auto* input = std::get_if<InputExec>(&call))
+    return "exec-input " + number(input->exec) + " " + input->bytes + (input->last ? "$" : "") +
+           "\n";
+  return "exec-cancel " + number(std::get<CancelExec>(call).exec) + "\n";
+}
+
+}  // namespace
+
 std::string LoopRig::Execute(Operation& operation) {
   if (auto* call = std::get_if<bus::Operation>(&operation)) return ExecuteBus(*call);
   if (const auto* commit = std::get_if<Commit>(&operation)) {
@@ -102,6 +121,7 @@ std::string LoopRig::Execute(Operation& operation) {
   if (const auto* close = std::get_if<CloseLogs>(&operation)) {
     return "close-logs " + std::to_string(close->stream) + "\n";
   }
+  if (const auto* exec = std::get_if<ExecCall>(&operation)) return ExecText(*exec);
   if (const auto* read = std::get_if<ReadOutbox>(&operation)) {
     auto facts = ReadOutboxFrom(store_, kNode, read->from, read->facts_max);
     CUBE_CHECK(facts.has_value());

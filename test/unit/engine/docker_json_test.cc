@@ -234,6 +234,41 @@ TEST(DockerCreate, CarriesTheWholeSpec) {
   EXPECT_EQ(identity->placement, request.placement);
 }
 
+TEST(DockerCreate, CarriesIsolation) {
+  auto spec = std::make_shared<TaskSpec>();
+  spec->image = "nginx:1";
+  spec->volumes = {{"data", "/data", false}, {"/srv", "/srv2", true}, {"", "/own", false}};
+  spec->network = "host";
+  spec->ports = {{.port = 80, .host_port = 80, .protocol = Protocol::kTcp, .name = ""}};
+  spec->cap_add = {"NET_ADMIN"};
+  spec->cap_drop = {"ALL"};
+  spec->read_only_root = true;
+  const LaunchRequest request{{TaskId::Trusted("web"), 1, 0}, {1, 1}, spec};
+  const auto host = nlohmann::json::parse(EncodeCreate(kOwner, request))["HostConfig"];
+  const auto& mounts = host["Mounts"];
+  ASSERT_EQ(mounts.size(), 3u);
+  EXPECT_EQ(mounts[0]["Type"], "volume");
+  EXPECT_EQ(mounts[0]["Source"], "data");
+  EXPECT_EQ(mounts[0]["Target"], "/data");
+  EXPECT_EQ(mounts[0]["VolumeOptions"]["Labels"]["cube.cluster"], kOwner.cluster);
+  EXPECT_EQ(mounts[1]["Type"], "bind");
+  EXPECT_EQ(mounts[1]["ReadOnly"], true);
+  EXPECT_FALSE(mounts[1].contains("VolumeOptions"));
+  EXPECT_FALSE(mounts[2].contains("Source"));
+  EXPECT_EQ(host["NetworkMode"], "host");
+  EXPECT_EQ(host["CapAdd"][0], "NET_ADMIN");
+  EXPECT_EQ(host["CapDrop"][0], "ALL");
+  EXPECT_EQ(host["ReadonlyRootfs"], true);
+}
+
+TEST(DockerNetworksAndVolumes, Decode) {
+  EXPECT_EQ(DecodeNetwork(R"({"Name":"host","Id":"ab","Driver":"host"})")->driver, "host");
+  EXPECT_FALSE(DecodeNetwork(R"({"message":"network x not found"})"));
+  EXPECT_EQ(DecodeVolume(R"({"Name":"v","Labels":{"cube.cluster":"c"}})")->at("cube.cluster"), "c");
+  EXPECT_TRUE(DecodeVolume(R"({"Name":"v","Labels":null})")->empty());
+  EXPECT_FALSE(DecodeVolume("[]"));
+}
+
 TEST(DockerExec, EncodesAndDecodes) {
   ExecRequest request;
   request.command = {"ls", "-l"};

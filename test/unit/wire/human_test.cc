@@ -261,8 +261,45 @@ TEST(TaskFromHuman, Reschedule) {
   }
 }
 
+TEST(TaskFromHuman, ErrorsOfIsolation) {
+  const std::vector<Case> cases{
+      {R"({"volumes":"data:/data"})", "volumes", "must be a list of volumes"},
+      {R"({"volumes":["data"]})", "volumes[0].target", "absolute path"},
+      {R"({"volumes":["a:/b:ro:x"]})", "volumes[0]", "is no volume"},
+      {R"({"volumes":["a:/b:z"]})", "volumes[0]", "only options are ro and rw"},
+      {R"({"volumes":["/a",{"source":"b","target":"/a"}]})", "volumes[1].target", "already"},
+      {R"({"volumes":[{"source":"b","dest":"/a"}]})", "volumes[0].dest", "is no field"},
+      {R"({"volumes":[{"target":"/a","read_only":"yes"}]})", "volumes[0].read_only",
+       "true or false"},
+      {R"({"volumes":["../x:/a"]})", "volumes[0].source", "absolute path of the node"},
+      {R"({"network":"container:x"})", "network", "is no network"},
+      {R"({"network":"none","ports":[80]})", "ports", "network none"},
+      {R"({"network":"host","ports":[80]})", "ports[0].host_port", "write 80:80"},
+      {R"({"cap_add":["NET_ADMIN","FLY"]})", "cap_add[1]", "no capability"},
+      {R"({"cap_drop":"ALL"})", "cap_drop", "a list of texts"},
+      {R"({"read_only_root":1})", "read_only_root", "true or false"}};
+  ExpectErrors(cases);
+}
+
+TEST(TaskFromHuman, Isolation) {
+  const auto task = With(
+      R"({"volumes":["data:/data:ro",{"source":"/srv","target":"/srv2","read_only":false},"/own"],)"
+      R"("network":"host","cap_add":["cap_net_admin"],"cap_drop":["all"],"read_only_root":true})");
+  ASSERT_TRUE(task) << task.error().Text();
+  const TaskSpec& spec = *task->spec;
+  EXPECT_EQ(spec.volumes,
+            (std::vector<VolumeSpec>{
+                {"data", "/data", true}, {"/srv", "/srv2", false}, {"", "/own", false}}));
+  EXPECT_EQ(spec.network, "host");
+  EXPECT_EQ(spec.cap_add, std::vector<std::string>{"NET_ADMIN"});
+  EXPECT_EQ(spec.cap_drop, std::vector<std::string>{"ALL"});
+  EXPECT_TRUE(spec.read_only_root);
+  EXPECT_EQ(SpecToHuman(spec).dump(),
+            SpecToHuman(*TaskFromHuman(json::parse(SpecToHuman(spec).dump()))->spec).dump());
+}
+
 TEST(TaskFromHuman, WhatThisVersionDoesNotSupportIsNeverIgnored) {
-  for (const char* name : {"volumes", "network", "type", "replicas", "task"}) {
+  for (const char* name : {"type", "replicas", "task"}) {
     const auto task = With("{\"" + std::string(name) + "\":null}");
     ASSERT_FALSE(task) << name;
     EXPECT_EQ(task.error().code, Code::kUnsupported) << name;

@@ -143,5 +143,15 @@ TEST(Constraint, ParsesAndFormats) {
   }
 }
 
+TEST(Volumes, AreWrittenAsDockersAre) {
+  EXPECT_EQ(ParseVolume("data:/var/lib"), (VolumeSpec{"data", "/var/lib", false}));
+  EXPECT_EQ(ParseVolume("data:/var/lib/:ro"), (VolumeSpec{"data", "/var/lib", true}));
+  EXPECT_EQ(ParseVolume("/srv/www/:/www:rw"), (VolumeSpec{"/srv/www", "/www", false}));
+  EXPECT_EQ(ParseVolume("/scratch"), (VolumeSpec{"", "/scratch", false}));
+  EXPECT_EQ(ParseVolume("/:/host:ro"), (VolumeSpec{"/", "/host", true}));
+  for (const char* bad : {"", ":/a", "a:/b:ro:x", "a:/b:", "a:/b:z"})
+    EXPECT_FALSE(ParseVolume(bad)) << bad;
+}
+
 }  // namespace
 }  // namespace cube::wire

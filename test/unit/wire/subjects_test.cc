@@ -27,6 +27,7 @@ TEST(Subjects, Names) {
   EXPECT_EQ(s.Query("tasks"), "cube.query.tasks");
   EXPECT_EQ(s.QueryAll(), "cube.query.*");
   EXPECT_EQ(s.Logs("n1"), "cube.logs.n1");
+  EXPECT_EQ(s.Exec("n1"), "cube.exec.n1");
   EXPECT_EQ(s.LeaseKey(), "$KV.CUBE_LEADER.leader");
   EXPECT_EQ(Subjects::LastToken("cube.facts.n1"), "n1");
   EXPECT_EQ(Subjects::LastToken("n1"), "n1");

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "services/worker/engine/docker/oom_log.h"
+
 namespace cube::engine::docker {
 namespace {
 
@@ -26,8 +28,9 @@ WallTime WallNow() {
 
 }  // namespace
 
-Core::Core(HttpLoop& loop, Endpoint endpoint, Owner owner, Sink sink)
+Core::Core(HttpLoop& loop, Endpoint endpoint, Allowances allowances, Owner owner, Sink sink)
     : loop_(loop),
+      allowances_(std::move(allowances)),
       sink_(std::move(sink)),
       session_(loop, std::move(endpoint), std::move(owner),
                {.on_up = [this](const Up& up) { OnUp(up); },
@@ -237,8 +240,12 @@ void Core::Apply(Entry& entry, const Container& container) {
 
 void Core::ApplyExit(Entry& entry, LaunchStatus status) {
   if (entry.oom_seen && status.exit_code != 0) status.cause = ExitCause::kOutOfMemory;
-  const bool maybe_oom = status.exit_code == kExitKilled && entry.memory_bytes > 0 &&
-                         status.cause != ExitCause::kOutOfMemory && !entry.stopping;
+  bool maybe_oom = status.exit_code == kExitKilled && entry.memory_bytes > 0 &&
+                   status.cause != ExitCause::kOutOfMemory && !entry.stopping;
+  if (maybe_oom && KernelKilledForMemory(status.container_id)) {
+    status.cause = ExitCause::kOutOfMemory;
+    maybe_oom = false;
+  }
   if (maybe_oom && entry.oom_wait != Entry::OomWait::kDone) {
     if (std::exchange(entry.oom_wait, Entry::OomWait::kWaiting) == Entry::OomWait::kWaiting) return;
     loop_.After(kOomWait, [this, key = entry.status.key] {
@@ -364,8 +371,9 @@ void Core::StartLaunching(Entry& entry, LaunchRequest request, bool look_first) 
   handlers.on_failed = [this, key](const Error& error, std::int32_t exit_code) {
     OnStartFailed(key, error, exit_code);
   };
-  entry.launching = std::make_unique<Launching>(Launching::Parts{loop_, session_, pulls_, slots_},
-                                                std::move(request), std::move(handlers));
+  entry.launching =
+      std::make_unique<Launching>(Launching::Parts{loop_, session_, pulls_, slots_, allowances_},
+                                  std::move(request), std::move(handlers));
   // Before the first list nobody knows what exists; the list begins it.
   if (session_.up() && listed_) entry.launching->Begin(look_first);
 }

@@ -38,7 +38,7 @@ struct Listing {
 
 class Core {
  public:
-  Core(HttpLoop& loop, Endpoint endpoint, Owner owner, Sink sink);
+  Core(HttpLoop& loop, Endpoint endpoint, Allowances allowances, Owner owner, Sink sink);
   ~Core();
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
@@ -122,6 +122,7 @@ class Core {
   void Delete(const LaunchKey& key);
 
   HttpLoop& loop_;
+  const Allowances allowances_;
   const Sink sink_;
   Session session_;
   ImagePulls pulls_;

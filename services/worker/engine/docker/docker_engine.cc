@@ -13,8 +13,11 @@ namespace cube::engine {
 
 class DockerEngine::Impl {
  public:
-  Impl(docker::Endpoint endpoint, Sink sink)
-      : endpoint_(std::move(endpoint)), sink_(std::move(sink)), loop_(endpoint_) {}
+  Impl(docker::Endpoint endpoint, docker::Allowances allowances, Sink sink)
+      : endpoint_(std::move(endpoint)),
+        allowances_(std::move(allowances)),
+        sink_(std::move(sink)),
+        loop_(endpoint_) {}
 
   ~Impl() {
     loop_.Quit();
@@ -24,7 +27,7 @@ class DockerEngine::Impl {
 
   void Start(Owner owner) {
     CUBE_CHECK(!core_);
-    core_.emplace(loop_, endpoint_, std::move(owner), sink_);
+    core_.emplace(loop_, endpoint_, allowances_, std::move(owner), sink_);
     loop_.Post([this] { core_->Connect(); });
     // Signals belong to the main thread; the new one inherits a full mask.
     sigset_t all;
@@ -43,14 +46,15 @@ class DockerEngine::Impl {
 
  private:
   const docker::Endpoint endpoint_;
+  const docker::Allowances allowances_;
   const Sink sink_;
   docker::HttpLoop loop_;
   std::optional<docker::Core> core_;
   std::thread thread_;
 };
 
-DockerEngine::DockerEngine(docker::Endpoint endpoint, Sink sink)
-    : impl_(std::make_unique<Impl>(std::move(endpoint), std::move(sink))) {}
+DockerEngine::DockerEngine(docker::Endpoint endpoint, docker::Allowances allowances, Sink sink)
+    : impl_(std::make_unique<Impl>(std::move(endpoint), std::move(allowances), std::move(sink))) {}
 DockerEngine::~DockerEngine() = default;
 
 void DockerEngine::Start(Owner owner) { impl_->Start(std::move(owner)); }

@@ -4,7 +4,9 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
+#include "services/worker/engine/docker/allowances.h"
 #include "services/worker/engine/docker/docker_config.h"
 #include "services/worker/engine/engine.h"
 
@@ -12,8 +14,11 @@ namespace cube::engine {
 
 class DockerEngine final : public Engine {
  public:
-  // Where the engine is: docker::EndpointFrom(environment).
-  DockerEngine(docker::Endpoint endpoint, Sink sink);
+  // Where the engine is: docker::EndpointFrom(environment). What tasks may have of the node:
+  // docker::MakeAllowances.
+  DockerEngine(docker::Endpoint endpoint, docker::Allowances allowances, Sink sink);
+  DockerEngine(docker::Endpoint endpoint, Sink sink)
+      : DockerEngine(std::move(endpoint), docker::Allowances{}, std::move(sink)) {}
   // Joins the thread; no event follows. Containers run on.
   ~DockerEngine() override;
 

@@ -7,6 +7,8 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "shared/domain/isolation.h"
+
 namespace cube::engine::docker {
 namespace {
 
@@ -242,6 +244,10 @@ Result<Container> DecodeContainer(std::string_view body) {
   result.labels = LabelsOf(At(config, "Labels"));
   const json& network = At(document, "NetworkSettings");
   result.ports = PortsOf(At(network, "Ports"));
+  // On the node's own network nothing is published: its ports are those of the node.
+  const json& host = At(document, "HostConfig");
+  if (Text(At(host, "NetworkMode")) == kNetworkHost)
+    result.ports = PortsOf(At(host, "PortBindings"));
   result.address = AddressOf(At(network, "Networks"));
   return result;
 }
@@ -337,6 +343,37 @@ std::string DecodeErrorText(std::string_view body) {
   return Quoted(message.empty() ? body : std::string_view(message));
 }
 
+namespace {
+
+json MountsOf(const TaskSpec& spec, const Owner& owner) {
+  json mounts = json::array();
+  for (const VolumeSpec& volume : spec.volumes) {
+    const bool bind = volume.source.starts_with('/');
+    json mount = {{"Type", bind ? "bind" : "volume"},
+                  {"Target", volume.target},
+                  {"ReadOnly", volume.read_only}};
+    if (!volume.source.empty()) mount["Source"] = volume.source;
+    // Of a volume that the engine makes now; one that is there keeps its own.
+    if (!bind)
+      mount["VolumeOptions"] = {{"Labels",
+                                 {{std::string(kLabelCluster), owner.cluster},
+                                  {std::string(kLabelNode), owner.node.str()}}}};
+    mounts.push_back(std::move(mount));
+  }
+  return mounts;
+}
+
+void PutIsolation(const TaskSpec& spec, const Owner& owner, json& host) {
+  host["SecurityOpt"] = json::array({"no-new-privileges"});
+  if (!spec.volumes.empty()) host["Mounts"] = MountsOf(spec, owner);
+  if (!spec.network.empty() && spec.network != kNetworkBridge) host["NetworkMode"] = spec.network;
+  if (!spec.cap_add.empty()) host["CapAdd"] = spec.cap_add;
+  if (!spec.cap_drop.empty()) host["CapDrop"] = spec.cap_drop;
+  if (spec.read_only_root) host["ReadonlyRootfs"] = true;
+}
+
+}  // namespace
+
 std::string EncodeCreate(const Owner& owner, const LaunchRequest& request) {
   const TaskSpec& spec = *request.spec;
   json labels = json::object();
@@ -351,7 +388,7 @@ std::string EncodeCreate(const Owner& owner, const LaunchRequest& request) {
 
   json host = json::object();
   host["RestartPolicy"] = {{"Name", "no"}};
-  host["SecurityOpt"] = json::array({"no-new-privileges"});
+  PutIsolation(spec, owner, host);
   // json-file can be read back through the API, and must not fill the disk.
   host["LogConfig"] = {{"Type", "json-file"}, {"Config", {{"max-size", "10m"}, {"max-file", "2"}}}};
   if (spec.resources.cpu_millis > 0) host["NanoCpus"] = spec.resources.cpu_millis * 1'000'000;
@@ -386,6 +423,19 @@ std::string EncodeCreate(const Owner& owner, const LaunchRequest& request) {
   for (const auto& [name, value] : spec.env) env.push_back(name + "=" + value);
   if (!env.empty()) body["Env"] = env;
   return Dump(body);
+}
+
+Result<Network> DecodeNetwork(std::string_view body) {
+  const json document = Parse(body);
+  Network network{Text(At(document, "Name")), Text(At(document, "Driver"))};
+  if (network.name.empty()) return Garbage("description of a network", body);
+  return network;
+}
+
+Result<Labels> DecodeVolume(std::string_view body) {
+  const json document = Parse(body);
+  if (Text(At(document, "Name")).empty()) return Garbage("description of a volume", body);
+  return LabelsOf(At(document, "Labels"));
 }
 
 std::string EncodeFilters(const Owner& owner, bool events) {

@@ -127,6 +127,15 @@ struct ExecState {
 // The body of POST /containers/create.
 [[nodiscard]] std::string EncodeCreate(const Owner& owner, const LaunchRequest& request);
 
+// The answer to GET /networks/{name}.
+struct Network {
+  std::string name;
+  std::string driver;
+};
+[[nodiscard]] Result<Network> DecodeNetwork(std::string_view body);
+// The labels in the answer to GET /volumes/{name}.
+[[nodiscard]] Result<Labels> DecodeVolume(std::string_view body);
+
 // The `filters` argument for what bears the owner's labels; `events` adds type and actions.
 [[nodiscard]] std::string EncodeFilters(const Owner& owner, bool events);
 

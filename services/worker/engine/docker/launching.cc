@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "shared/domain/isolation.h"
+
 namespace cube::engine::docker {
 namespace {
 
@@ -24,7 +26,7 @@ constexpr int kNotModified = 304;
 constexpr int kBadRequest = 400;
 constexpr int kNotFound = 404;
 constexpr int kConflict = 409;
-// What the engine notes as exit code of a container whose program could not be started.
+constexpr ApiVersion kApiWithMounts{1, 25};
 
 // Whether some process of this host listens on the port. Only a hint: the network of the engine
 // may be another one.
@@ -102,6 +104,8 @@ void Launching::Suspend() {
   ticket_.reset();
   busy_ = false;
   tries_ = 0;
+  spec_.reset();
+  volumes_to_check_.clear();
   parts_.slots.Give(this);
 }
 
@@ -134,15 +138,81 @@ void Launching::Pull() {
   ticket_ = parts_.pulls.Join(*image_, std::move(handlers));
 }
 
+// What this node allows, and what the engine has: before anything is made or fetched.
+void Launching::CheckNode() {
+  auto spec = std::make_shared<TaskSpec>(*request_.spec);
+  if (auto allowed = Allow(parts_.allowances, *spec); !allowed)
+    return Fail(std::move(allowed).error());
+  if (!spec->volumes.empty() && parts_.session.api() < kApiWithMounts)
+    return Fail({Code::kUnsupported, "this engine's API cannot mount volumes", "volumes"});
+  for (const VolumeSpec& volume : spec->volumes) {
+    if (!volume.source.empty() && !volume.source.starts_with('/') &&
+        !parts_.allowances.volumes.contains(volume.source))
+      volumes_to_check_.push_back(volume.source);
+  }
+  network_to_check_ = !spec->network.empty() && spec->network != kNetworkBridge &&
+                      spec->network != kNetworkNone && spec->network != kNetworkHost;
+  spec->image = image_->full;
+  spec_ = std::move(spec);
+  CheckNext();
+}
+
+void Launching::CheckNext() {
+  if (cancelled_) return Fail(Aborted());
+  if (!network_to_check_ && volumes_to_check_.empty()) return Create();
+  const bool network = std::exchange(network_to_check_, false);
+  std::string name = spec_->network;
+  if (!network) {
+    name = std::move(volumes_to_check_.back());
+    volumes_to_check_.pop_back();
+  }
+  busy_ = true;
+  const std::string target = fmt::format("/{}/{}", network ? "networks" : "volumes", name);
+  parts_.session.Call("GET", target, {}, kInspectTimeout,
+                      [this, network, name](Result<HttpResponse> answer) {
+                        busy_ = false;
+                        if (!answer) {
+                          spec_.reset();
+                          volumes_to_check_.clear();
+                          return Later(answer.error().message, &Launching::Again);
+                        }
+                        network ? OnNetwork(name, *answer) : OnVolume(name, *answer);
+                      });
+}
+
+void Launching::OnNetwork(const std::string& name, const HttpResponse& answer) {
+  const auto network = DecodeNetwork(answer.body);
+  // The engine also takes ids, and the beginnings of ids.
+  if (answer.status != kOk || !network || network->name != name)
+    return Fail({Code::kPrecondition,
+                 fmt::format("the node has no network {0}; make it there ('docker network create "
+                             "{0}') or take another one",
+                             name),
+                 "network"});
+  if (network->driver == kNetworkHost && !parts_.allowances.host_network)
+    return Fail(HostNetworkDenied());
+  CheckNext();
+}
+
+void Launching::OnVolume(const std::string& name, const HttpResponse& answer) {
+  if (answer.status == kNotFound) return CheckNext();  // it is made with the container
+  const auto labels = DecodeVolume(answer.body);
+  if (answer.status != kOk || !labels)
+    return Fail({Code::kUnavailable, DecodeErrorText(answer.body), "volumes"});
+  const auto cluster = labels->find(kLabelCluster);
+  if (cluster == labels->end() || cluster->second != parts_.session.owner().cluster)
+    return Fail(ForeignVolume(name));
+  CheckNext();
+}
+
 void Launching::Create() {
+  if (!spec_) return CheckNode();
   parts_.slots.Take(this, [this] {
     if (done_) return;
     const std::string target = fmt::format(
         "/containers/create?name={}", ContainerName(parts_.session.owner().cluster, request_.key));
     LaunchRequest request = request_;
-    auto spec = std::make_shared<TaskSpec>(*request.spec);
-    spec->image = image_->full;
-    request.spec = std::move(spec);
+    request.spec = spec_;
     busy_ = true;
     maybe_created_ = true;
     parts_.session.Call("POST", target, EncodeCreate(parts_.session.owner(), request),

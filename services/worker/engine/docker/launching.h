@@ -6,12 +6,14 @@
 #include <chrono>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "services/worker/engine/docker/allowances.h"
 #include "services/worker/engine/docker/docker_json.h"
 #include "services/worker/engine/docker/image_pulls.h"
 #include "services/worker/engine/docker/session.h"
@@ -42,6 +44,7 @@ class Launching {
     Session& session;
     ImagePulls& pulls;
     StartSlots& slots;
+    const Allowances& allowances;
   };
   struct Handlers {
     std::function<void(LaunchState, const std::string& detail, const std::string& id)> on_progress;
@@ -71,6 +74,10 @@ class Launching {
  private:
   void Pull();
   void Create();
+  void CheckNode();
+  void CheckNext();
+  void OnNetwork(const std::string& name, const HttpResponse& answer);
+  void OnVolume(const std::string& name, const HttpResponse& answer);
   void OnCreated(Result<HttpResponse> answer);
   void LookUp();
   void OnLookedUp(Result<HttpResponse> answer);
@@ -93,6 +100,9 @@ class Launching {
   Parts parts_;
   const LaunchRequest request_;
   const Handlers handlers_;
+  std::shared_ptr<TaskSpec> spec_;  // as this node allows it; empty = that was not looked at
+  std::vector<std::string> volumes_to_check_;
+  bool network_to_check_ = false;
   std::optional<ImageRef> image_;
   std::optional<ImagePulls::Ticket> ticket_;
   std::optional<HttpLoop::Id> timer_;
