@@ -166,10 +166,12 @@ class Cluster:
         self._spawn(name, [os.path.join(bin_dir(), "cube-manager"), "--name", name, "--state-dir",
                            self.path("state", name), *flags])
 
-    def start_worker(self, letter, *flags):
+    def start_worker(self, letter, *flags, process=None, state="state"):
+        """With another process and state than the letter's own: a second worker of that name."""
         engine = [] if "--engine" in flags else ["--engine", self.engine]
-        self._spawn(letter, [os.path.join(bin_dir(), "cube-worker"), "--name", self.node(letter),
-                             "--state-dir", self.path("state"), *engine, *flags])
+        self._spawn(process or letter, [os.path.join(bin_dir(), "cube-worker"), "--name",
+                                        self.node(letter), "--state-dir", self.path(state),
+                                        *engine, *flags])
 
     def start_again(self, name):
         """With the same command line."""
