@@ -103,7 +103,7 @@ Result<void> Process::OpenStore() {
     Log(Level::kWarning, "the view is rebuilt from the log",
         {{"reason", opened.opening.reason}, {"set_aside", opened.opening.set_aside}});
   }
-  Result<View> view = LoadView(*store_);
+  Result<View> view = ViewRecords().Load(*store_);
   if (view || view.error().code != Code::kDataLoss) return {};
   store_.reset();
   CUBE_TRY(const std::string aside, store::LmdbStore::SetAside(view_dir));
@@ -155,7 +155,9 @@ Result<void> Process::Open() {
   meter_.emplace(options.subjects);
   CUBE_TRY_VOID(Listen());
   nats.name = "cube-manager " + name_;
-  CUBE_TRY(loop_, ManagerLoop::Make(std::move(options), [this] { return LoadView(*store_); }));
+  CUBE_TRY(loop_, ManagerLoop::Make(std::move(options), [this](ViewRecords& records) {
+             return records.Load(*store_);
+           }));
   CUBE_TRY(signals_,
            runtime::SignalWatch::Start([this](int signal) { inbox_.PushAlways(Told{signal}); }));
   bus_ = std::make_unique<bus::NatsBus>(std::move(nats), [this](bus::Event event) {

@@ -2,7 +2,6 @@
 // one that we folded? Sequences come back when a server loses the end of a stream, so the server's
 // time stamps and the decisions' own stamps are compared.
 #include "services/manager/manager_loop.h"
-#include "services/manager/view_store.h"
 #include "shared/wire/codec.h"
 
 namespace cube::manager {
@@ -79,7 +78,7 @@ void ManagerLoop::EndCheck() {
   if (!check_.mismatch.empty()) {
     out_.Error("the log is not the one this view was built from (" + check_.mismatch +
                "); the view is rebuilt from the log as it stands");
-    out_.Commit(ClearView());
+    out_.Commit(records_.Clear());
     const std::uint64_t foreign = view_.foreign_messages;
     view_ = View{};
     planner_.ForgetView();

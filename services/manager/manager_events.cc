@@ -11,8 +11,7 @@ namespace {
 constexpr bus::SubId kHeartbeatSub = 1'000'001;  // readers count from 1
 constexpr bus::SubId kQuerySub = 1'000'002;
 constexpr std::string_view kQueryGroup = "managers";
-// Heartbeats in a row that show an old position before the set is told again: one may have crossed
-// the live copy.
+// Heartbeats in a row that show an old position before the set is told again.
 constexpr std::uint32_t kLaggingBeats = 2;
 
 template <class... F>
@@ -146,17 +145,20 @@ void ManagerLoop::OnHeartbeat(const bus::Message& message) {
   }
   const NodeName name = NodeName::Trusted(beat->node);
   const Node& node = view_.nodes.at(name);
-  const bool behind = beat->incarnation != node.incarnation ||
-                      beat->position < node.last_decision || beat->position > view_.valid_seq;
-  std::uint32_t& lagging = lagging_[name];
-  lagging = behind ? lagging + 1 : 0;
+  // Compared with what it had been told a heartbeat ago: the newest copy may have crossed this one.
+  Lag& lag = lags_[name];
+  const bool behind = beat->incarnation != node.incarnation || beat->position < lag.expected ||
+                      beat->position > view_.valid_seq;
+  lag.expected = node.last_decision;
+  lag.behind = behind ? lag.behind + 1 : 0;
   // A position that the log has not reached comes from a log that lost its end: worth nothing.
   const bool known = beat->incarnation == node.incarnation && beat->position <= view_.valid_seq;
   const std::uint64_t position = known ? beat->position : 0;
-  if (beat->hello || lagging >= kLaggingBeats) {
-    hellos_[name] = position;
-    lagging = 0;
-  }
+  const bool set_due = lag.behind >= kLaggingBeats && now_.mono >= lag.set_at;
+  if (!beat->hello && !set_due) return;
+  hellos_[name] = position;
+  if (set_due) lag.set_at = now_.mono + kSetInterval;
+  lag.behind = 0;
 }
 
 // Nothing that is told to the node concerns it any more, and it would beat on and run on for ever.

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "services/manager/view_store.h"
 #include "shared/base/base32.h"
 #include "shared/wire/codec.h"
 
@@ -38,9 +37,11 @@ std::string Summary(const DecisionBatch& batch) {
 
 Result<std::unique_ptr<ManagerLoop>> ManagerLoop::Make(ManagerOptions options, Loader loader) {
   CUBE_TRY(Planner planner, Planner::Make(options.settings));
-  CUBE_TRY(View view, loader());
+  ViewRecords records;
+  CUBE_TRY(View view, loader(records));
   std::unique_ptr<ManagerLoop> loop(
       new ManagerLoop(std::move(options), std::move(planner), std::move(loader)));
+  loop->records_ = std::move(records);
   loop->view_ = std::move(view);
   loop->epoch_floor_ = loop->view_.term.epoch;
   return loop;
@@ -92,7 +93,7 @@ MonoTime ManagerLoop::NextDeadline() const {
     }
   }
   if (!in_flight_) {  // they are answered between cycles
-    if (queries_left_) return now_.mono;
+    if (queries_left_ || (leading() && !hellos_.empty())) return now_.mono;
     for (const WaitingQuery& query : queries_) next = std::min(next, query.deadline);
   }
   return next;
@@ -148,7 +149,8 @@ void ManagerLoop::MaybeTakeOver() {
   planner_.ForgetView();
   teller_.ForgetFeed();
   liveness_.Reset();
-  lagging_.clear();
+  hellos_.clear();
+  lags_.clear();
   displaced_.clear();
   next_beat_ = now_.mono;
   // Cluster time stood still while nobody led; it never goes back.
@@ -260,7 +262,7 @@ void ManagerLoop::Reload(const std::string& why) {
   tail_seq_.reset();
   facts_since_ = {};
   const std::uint64_t foreign = view_.foreign_messages;
-  Result<View> view = loader_();
+  Result<View> view = loader_(records_);
   if (!view) {
     out_.Exit(1, "the view cannot be read back: " + view.error().Text());
     return;
@@ -275,7 +277,7 @@ void ManagerLoop::Reload(const std::string& why) {
   reader_.Open(view_, out_);
 }
 
-void ManagerLoop::Save() { out_.Commit(SaveView(view_)); }
+void ManagerLoop::Save() { out_.Commit(records_.Save(view_)); }
 
 void ManagerLoop::AnswerQueries() {
   const Answerer answerer{options_.name, leading()};
@@ -302,11 +304,23 @@ void ManagerLoop::AnswerQueries() {
 
 void ManagerLoop::AnswerWaiting() {
   AnswerQueries();
-  if (!leading()) return;
-  for (const auto& [name, position] : std::exchange(hellos_, {})) {
+  if (leading()) AnswerHellos();
+}
+
+// After a take-over all nodes say hello at once, and each may need its whole set.
+void ManagerLoop::AnswerHellos() {
+  std::size_t told = 0;
+  while (!hellos_.empty() && told < kSetAssignmentsPerStep) {
+    auto next = hellos_.upper_bound(hello_after_);  // in turn, however often some of them ask
+    if (next == hellos_.end()) next = hellos_.begin();
+    const auto [name, position] = *next;
+    hellos_.erase(next);
+    hello_after_ = name;
     const auto it = view_.nodes.find(name);
     if (it == view_.nodes.end() || it->second.down) continue;
-    teller_.AnswerHello(view_, it->second, position, next_op_, out_);
+    if (teller_.AnswerHello(view_, it->second, position, next_op_, out_)) {
+      told += it->second.attempts.size() + 1;
+    }
   }
 }
 

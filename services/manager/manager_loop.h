@@ -21,6 +21,7 @@
 #include "services/manager/operation.h"
 #include "services/manager/query_service.h"
 #include "services/manager/teller.h"
+#include "services/manager/view_store.h"
 #include "shared/base/random.h"
 #include "shared/base/time.h"
 #include "shared/bus/bus.h"
@@ -46,6 +47,11 @@ inline constexpr Duration kDisplacedInterval = std::chrono::seconds(3);
 // started again does so within 20 s (worker_loop.h, kJoinAfterSilence). One that beats on without
 // asking does not know.
 inline constexpr Duration kDisplacedPatience = std::chrono::seconds(30);
+// A worker whose heartbeats show an old position gets a complete set, but not a next one before
+// this time: under load the set is one of the things that are late.
+inline constexpr Duration kSetInterval = std::chrono::seconds(5);
+// Assignments told in complete sets in one step; the other nodes wait for the next one.
+inline constexpr std::size_t kSetAssignmentsPerStep = 16'384;
 // Decisions a follower folds in one step before it looks at other inputs.
 inline constexpr std::size_t kFollowPerStep = 64;
 
@@ -76,7 +82,7 @@ class ManagerLoop {
  public:
   // Reads the last committed view. After an append whose outcome is unknown the loop goes back to
   // it: what is folded is what the log holds, never what was sent.
-  using Loader = std::function<Result<View>()>;
+  using Loader = std::function<Result<View>(ViewRecords&)>;
 
   // kInvalid: a setting names no policy.
   [[nodiscard]] static Result<std::unique_ptr<ManagerLoop>> Make(ManagerOptions options,
@@ -113,6 +119,12 @@ class ManagerLoop {
     std::string reply_to;
     Question question;
     MonoTime deadline{};  // for the intent that it waits for
+  };
+  // What a node's heartbeats have shown of its position.
+  struct Lag {
+    std::uint64_t expected = 0;  // what it had been told when its last heartbeat came
+    std::uint32_t behind = 0;    // heartbeats in a row with less
+    MonoTime set_at{};           // no set for an old position before
   };
   // Comparing positions: what is still to come, and what was found.
   struct Check {
@@ -157,6 +169,7 @@ class ManagerLoop {
   void Save();
   void AnswerWaiting();
   void AnswerQueries();
+  void AnswerHellos();
   void Beat();
   void LogForeign();
   [[nodiscard]] WallTime ClusterNow() const;
@@ -167,6 +180,7 @@ class ManagerLoop {
   Loader loader_;
   Random random_;
 
+  ViewRecords records_;
   View view_;
   Phase phase_ = Phase::kOffline;
   cube::Now now_{};
@@ -198,9 +212,10 @@ class ManagerLoop {
 
   std::deque<WaitingQuery> queries_;
   bool queries_left_ = false;  // the last step's work was used up before all were answered
-  std::map<NodeName, std::uint64_t> hellos_;   // node -> its position
-  std::map<NodeName, std::uint32_t> lagging_;  // heartbeats in a row with an old position
-  std::map<NodeName, MonoTime> displaced_;     // when one of that name is told (again)
+  std::map<NodeName, std::uint64_t> hellos_;  // node -> its position
+  NodeName hello_after_;                      // the node that was answered last, if some were not
+  std::map<NodeName, Lag> lags_;
+  std::map<NodeName, MonoTime> displaced_;  // when one of that name is told (again)
   MonoTime next_beat_{};
   std::uint64_t beats_ = 0;
   std::uint64_t instance_ = 0;  // of this process, for its own heartbeats

@@ -171,17 +171,18 @@ void Teller::TellSet(const View& view, const Node& node, bus::OpId& next_op, Ope
   }
 }
 
-void Teller::AnswerHello(const View& view, const Node& node, std::uint64_t position,
+bool Teller::AnswerHello(const View& view, const Node& node, std::uint64_t position,
                          bus::OpId& next_op, Operations& out) {
   const bool knows_all = position != 0 && position >= node.last_decision && node.reported;
   if (!knows_all) {
     TellSet(view, node, next_op, out);
-    return;
+    return true;
   }
   AssignBatch answer = Copy(view, node, view.valid_seq);
   answer.prev = node.last_decision;
   answer.items.emplace_back(UpToDate{});
   Send(answer, out);
+  return false;
 }
 
 void Teller::TellOutcomes(const std::vector<FoldedIntents>& folded, Operations& out) {

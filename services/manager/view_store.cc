@@ -4,6 +4,10 @@
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
+#include <algorithm>
+#include <functional>
+#include <utility>
+
 #include "shared/wire/convert.h"
 
 namespace cube::manager {
@@ -12,16 +16,33 @@ namespace {
 using wire::FromProto;
 using wire::ToProto;
 
-constexpr std::uint32_t kSchemaVersion = 1;
-enum Table : store::TableId { kMeta, kTasks, kNodes };
+constexpr std::uint32_t kSchemaVersion = 2;
+enum Table : store::TableId { kMeta, kTasks, kNodes, kSpecs };
 constexpr std::string_view kMetaKey = "view";
 
-// Big-endian, so that bytewise order is the order of acceptance and commits append.
-std::string KeyOf(TaskNumber number) {
-  std::string key(12, '\0');
-  for (std::size_t i = 0; i < 8; ++i) key[i] = static_cast<char>(number.intent >> (56 - 8 * i));
-  for (std::size_t i = 0; i < 4; ++i) key[8 + i] = static_cast<char>(number.index >> (24 - 8 * i));
+// Big-endian, so that bytewise order is that of the numbers and commits append.
+template <class Number>
+void AddBigEndian(Number number, std::string& key) {
+  for (std::size_t i = sizeof(Number); i-- > 0;) key += static_cast<char>(number >> (8 * i));
+}
+
+std::string KeyOf(std::uint64_t number) {
+  std::string key;
+  AddBigEndian(number, key);
   return key;
+}
+
+std::string KeyOf(TaskNumber number) {
+  std::string key;
+  AddBigEndian(number.intent, key);
+  AddBigEndian(number.index, key);
+  return key;
+}
+
+std::uint64_t NumberFrom(std::string_view key) {
+  std::uint64_t number = 0;
+  for (const char c : key) number = number << 8 | static_cast<unsigned char>(c);
+  return number;
 }
 
 // Equal records have equal bytes: maps are written in key order.
@@ -40,12 +61,18 @@ std::unexpected<Error> Damaged(std::string_view what) {
   return Fail(Code::kDataLoss, "the view's record of " + std::string(what) + " cannot be read");
 }
 
-std::string TaskBytes(const Task& task) {
+std::string SpecBytes(const TaskSpec& spec) {
+  v1::TaskSpec record;
+  ToProto(spec, record);
+  return Bytes(record);
+}
+
+// Without its specification.
+v1::TaskRecord RecordOf(const Task& task) {
   v1::TaskRecord record;
   record.set_id(task.id.str());
   record.mutable_number()->set_intent(task.number.intent);
   record.mutable_number()->set_index(task.number.index);
-  ToProto(*task.spec, *record.mutable_spec());
   record.set_submitted_at_ns(ToNanos(task.submitted_at));
   record.set_stop_wanted(task.stop_wanted);
   record.set_stop_grace_ns(task.stop_grace.count());
@@ -67,19 +94,13 @@ std::string TaskBytes(const Task& task) {
     proto->set_node(move.node.str());
     proto->set_at_ns(ToNanos(move.at));
   }
-  return Bytes(record);
+  return record;
 }
 
-Result<Task> TaskFrom(std::string_view bytes) {
-  v1::TaskRecord record;
-  if (!record.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
-    return Damaged("a task");
-  }
+Result<Task> TaskFrom(const v1::TaskRecord& record) {
   Task task;
   task.id = TaskId::Trusted(record.id());
   task.number = {record.number().intent(), record.number().index()};
-  CUBE_TRY(TaskSpec spec, FromProto(record.spec()));
-  task.spec = std::make_shared<const TaskSpec>(std::move(spec));
   task.submitted_at = WallFromNanos(record.submitted_at_ns());
   task.stop_wanted = record.stop_wanted();
   task.stop_grace = Duration(record.stop_grace_ns());
@@ -239,20 +260,55 @@ Result<void> ReadMeta(std::string_view bytes, View& view) {
 
 }  // namespace
 
-store::Schema ViewSchema() { return {kSchemaVersion, {"meta", "tasks", "nodes"}}; }
+store::Schema ViewSchema() { return {kSchemaVersion, {"meta", "tasks", "nodes", "specs"}}; }
 
-Result<View> LoadView(const store::Store& store) {
+void ViewRecords::Keep(std::uint64_t number, TaskSpecPtr spec, std::size_t hash) {
+  numbers_.emplace(spec.get(), number);
+  by_hash_.emplace(hash, number);
+  specs_.emplace(number, Spec{std::move(spec), hash});
+  next_number_ = std::max(next_number_, number + 1);
+}
+
+Result<void> ViewRecords::LoadSpecs(const store::Store& store) {
+  *this = {};
+  Result<void> result;
+  CUBE_TRY_VOID(store.Scan(kSpecs, "", [&](std::string_view key, std::string_view bytes) {
+    v1::TaskSpec record;
+    Result<TaskSpec> spec = Damaged("a specification");
+    if (record.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+      spec = FromProto(record);
+    }
+    if (!spec) {
+      result = std::unexpected(std::move(spec).error());
+      return false;
+    }
+    Keep(NumberFrom(key), std::make_shared<const TaskSpec>(std::move(*spec)),
+         std::hash<std::string_view>()(bytes));
+    return true;
+  }));
+  return result;
+}
+
+Result<View> ViewRecords::Load(const store::Store& store) {
   View view;
+  CUBE_TRY_VOID(LoadSpecs(store));
   CUBE_TRY(const std::optional<std::string> meta, store.Get(kMeta, kMetaKey));
   if (!meta) return view;
   CUBE_TRY_VOID(ReadMeta(*meta, view));
   Result<void> result;
   CUBE_TRY_VOID(store.Scan(kTasks, "", [&](std::string_view, std::string_view bytes) {
-    Result<Task> task = TaskFrom(bytes);
+    v1::TaskRecord record;
+    Result<Task> task = Damaged("a task");
+    if (record.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+      task = TaskFrom(record);
+    }
+    const auto spec = specs_.find(record.spec_number());
+    if (task && spec == specs_.end()) task = Damaged("a task's specification");
     if (!task) {
       result = std::unexpected(std::move(task).error());
       return false;
     }
+    task->spec = spec->second.spec;
     const TaskNumber number = task->number;
     view.tasks.emplace_hint(view.tasks.end(), number, std::move(*task));
     return true;
@@ -278,14 +334,53 @@ Result<View> LoadView(const store::Store& store) {
   return view;
 }
 
-store::WriteBatch SaveView(View& view) {
+std::uint64_t ViewRecords::NumberOf(TaskSpecPtr& spec, store::WriteBatch& batch) {
+  if (const auto known = numbers_.find(spec.get()); known != numbers_.end()) return known->second;
+  std::string bytes = SpecBytes(*spec);
+  const std::size_t hash = std::hash<std::string_view>()(bytes);
+  const auto [begin, end] = by_hash_.equal_range(hash);
+  for (auto it = begin; it != end; ++it) {
+    const Spec& kept = specs_.at(it->second);
+    if (*kept.spec != *spec) continue;
+    spec = kept.spec;
+    return it->second;
+  }
+  const std::uint64_t number = next_number_;
+  Keep(number, spec, hash);
+  batch.Put(kSpecs, KeyOf(number), std::move(bytes));
+  return number;
+}
+
+// Each task of the view holds the value that is kept here, since Save and Load see to it: what
+// nobody else holds, no record names.
+void ViewRecords::Sweep(store::WriteBatch& batch) {
+  forgotten_ = 0;
+  for (auto it = specs_.begin(); it != specs_.end();) {
+    const auto& [number, kept] = *it;
+    if (kept.spec.use_count() > 1) {
+      ++it;
+      continue;
+    }
+    batch.Delete(kSpecs, KeyOf(number));
+    numbers_.erase(kept.spec.get());
+    const auto [begin, end] = by_hash_.equal_range(kept.hash);
+    by_hash_.erase(
+        std::find_if(begin, end, [&it](const auto& e) { return e.second == it->first; }));
+    it = specs_.erase(it);
+  }
+}
+
+store::WriteBatch ViewRecords::Save(View& view) {
   store::WriteBatch batch;
   for (const TaskNumber& number : view.dirty_tasks) {
     const auto it = view.tasks.find(number);
     if (it == view.tasks.end()) {
       batch.Delete(kTasks, KeyOf(number));
+      ++forgotten_;
     } else {
-      batch.Put(kTasks, KeyOf(number), TaskBytes(it->second));
+      v1::TaskRecord record = RecordOf(it->second);
+      record.set_spec_number(NumberOf(it->second.spec, batch));
+      batch.Put(kTasks, KeyOf(number), Bytes(record));
     }
   }
   for (const NodeName& name : view.dirty_nodes) {
@@ -294,20 +389,24 @@ store::WriteBatch SaveView(View& view) {
   batch.Put(kMeta, std::string(kMetaKey), MetaBytes(view));
   view.dirty_tasks.clear();
   view.dirty_nodes.clear();
+  if (forgotten_ >= std::max(kSpecSweepAfter, specs_.size() / 4)) Sweep(batch);
   return batch;
 }
 
-store::WriteBatch ClearView() {
+store::WriteBatch ViewRecords::Clear() {
+  *this = {};
   store::WriteBatch batch;
-  batch.Clear(kMeta);
-  batch.Clear(kTasks);
-  batch.Clear(kNodes);
+  for (const Table table : {kMeta, kTasks, kNodes, kSpecs}) batch.Clear(table);
   return batch;
 }
 
 std::string ViewBytes(const View& view) {
   std::string bytes = MetaBytes(view);
-  for (const auto& [number, task] : view.tasks) bytes += KeyOf(number) + TaskBytes(task);
+  for (const auto& [number, task] : view.tasks) {
+    v1::TaskRecord record = RecordOf(task);
+    ToProto(*task.spec, *record.mutable_spec());
+    bytes += KeyOf(number) + Bytes(record);
+  }
   for (const auto& [name, node] : view.nodes) bytes += name.str() + NodeBytes(node);
   return bytes;
 }

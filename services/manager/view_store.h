@@ -2,6 +2,11 @@
 // log. A cache: when in doubt it is set aside and the log is read again.
 #pragma once
 
+#include <cstdint>
+#include <map>
+#include <string>
+#include <unordered_map>
+
 #include "shared/base/error.h"
 #include "shared/cluster/view.h"
 #include "shared/store/store.h"
@@ -10,16 +15,45 @@ namespace cube::manager {
 
 [[nodiscard]] store::Schema ViewSchema();
 
-// The view as of the last commit; empty if the store is. kDataLoss: a record cannot be read.
-[[nodiscard]] Result<View> LoadView(const store::Store& store);
+// Specifications that no task has any more are looked for when so many tasks were forgotten, or a
+// quarter as many as there are specifications: looking costs a glance at each.
+inline constexpr std::size_t kSpecSweepAfter = 1024;
 
-// What changed since the last call, with the positions; clears the view's dirty marks.
-[[nodiscard]] store::WriteBatch SaveView(View& view);
+// Writes a view's records and reads them back. A specification is stored once, however many tasks
+// have it: task records name its number. One for each store, and for each view that is saved there:
+// Save relies on what Load, or the Saves since, have seen.
+class ViewRecords {
+ public:
+  // The view as of the last commit; empty if the store is. kDataLoss: a record cannot be read.
+  [[nodiscard]] Result<View> Load(const store::Store& store);
 
-// Forgets everything: the next load gives an empty view.
-[[nodiscard]] store::WriteBatch ClearView();
+  // What changed since the last call, with the positions; clears the view's dirty marks. Tasks of
+  // equal specifications share one value afterwards.
+  [[nodiscard]] store::WriteBatch Save(View& view);
 
-// All records of a view as bytes, in key order: equal views have equal bytes.
+  // Forgets everything: the next load gives an empty view.
+  [[nodiscard]] store::WriteBatch Clear();
+
+ private:
+  struct Spec {
+    TaskSpecPtr spec;
+    std::size_t hash = 0;
+  };
+  void Keep(std::uint64_t number, TaskSpecPtr spec, std::size_t hash);
+  // Stores it if it is new; makes it the one that is kept.
+  std::uint64_t NumberOf(TaskSpecPtr& spec, store::WriteBatch& batch);
+  void Sweep(store::WriteBatch& batch);
+  [[nodiscard]] Result<void> LoadSpecs(const store::Store& store);
+
+  std::map<std::uint64_t, Spec> specs_;  // by number; what the store holds
+  std::unordered_map<const TaskSpec*, std::uint64_t> numbers_;
+  std::unordered_multimap<std::size_t, std::uint64_t> by_hash_;  // of the encoded bytes
+  std::uint64_t next_number_ = 1;
+  std::size_t forgotten_ = 0;  // tasks, since the last sweep
+};
+
+// All records of a view as bytes, in key order, with whole specifications: equal views have equal
+// bytes.
 [[nodiscard]] std::string ViewBytes(const View& view);
 
 }  // namespace cube::manager

@@ -43,7 +43,8 @@ void ManagerActor::Start() {
   options.owner = name_;
   options.seed = stage_.random.Next();
   options.settings.scheduler = kPolicies[options.seed % kPolicies.size()];  // each term another
-  auto loop = manager::ManagerLoop::Make(options, [this] { return manager::LoadView(*store_); });
+  auto loop = manager::ManagerLoop::Make(
+      options, [this](manager::ViewRecords& records) { return records.Load(*store_); });
   CUBE_CHECK(loop.has_value());
   loop_ = std::move(*loop);
   bus_ = std::make_unique<bus::SimBus>(

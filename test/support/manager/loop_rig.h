@@ -3,6 +3,7 @@
 // is kept until the test says what became of it.
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <map>
 #include <memory>
@@ -38,10 +39,11 @@ class LoopRig {
     options.name = "me";
     options.owner = "me";
     options.seed = 1;
-    loop_ = std::move(*manager::ManagerLoop::Make(std::move(options), [this]() -> Result<View> {
-      ++loads_;
-      return committed_;
-    }));
+    loop_ = std::move(*manager::ManagerLoop::Make(std::move(options),
+                                                  [this](manager::ViewRecords&) -> Result<View> {
+                                                    ++loads_;
+                                                    return committed_;
+                                                  }));
   }
 
   void Connect() { Feed({bus::Connected{"2.9.10", 1 << 20, true}}); }
@@ -50,9 +52,14 @@ class LoopRig {
     Connect();
     Acknowledge();
   }
+  // At least once in a second the loop is called, so that its lease lives on.
   void Pass(Duration time) {
-    Move(time);
-    Take(loop_->Step({}, now_, false));
+    do {
+      const Duration slice = std::min<Duration>(time, std::chrono::seconds(1));
+      Move(slice);
+      Take(loop_->Step({}, now_, false));
+      time -= slice;
+    } while (time > Duration{0});
   }
   // Time passes, and the loop has not been called yet.
   void Move(Duration time) {

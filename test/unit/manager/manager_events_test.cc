@@ -122,6 +122,74 @@ TEST_F(ManagerEventsTest, NobodyIsCalledSilentWhileTheInboxHoldsMore) {
   EXPECT_FALSE(rig_.sent());
 }
 
+TEST_F(ManagerEventsTest, AHeartbeatThatStaysBehindGetsACompleteSetAndNotOneEachTime) {
+  auto beats = [this](int count) {
+    for (int i = 0; i < count; ++i) rig_.Feed({rig_.Beat(BeatOf(kSecond, 2))});
+    return rig_.SetsOf("n1");
+  };
+  EXPECT_EQ(beats(2), 0u);
+  EXPECT_EQ(beats(1), 1u);
+  EXPECT_EQ(beats(10), 0u) << "it may be late, not lost";
+  rig_.Pass(kSetInterval);
+  EXPECT_EQ(beats(1), 1u);
+  Heartbeat hello = BeatOf(kSecond, 2);
+  hello.hello = true;
+  rig_.Feed({rig_.Beat(hello)});
+  EXPECT_EQ(rig_.SetsOf("n1"), 1u) << "who asks is answered";
+}
+
+TEST_F(ManagerEventsTest, AWorkerThatIsOneHeartbeatBehindUnderLoadGetsNoSet) {
+  for (int i = 0; i < 8; ++i) {
+    Heartbeat beat = BeatOf(kSecond, 2);
+    beat.position = rig_.view().nodes.at(kNode).last_decision;
+    const std::string id = "a-" + std::to_string(i);
+    rig_.Feed({rig_.Read(rig_.intents(), wire::Subjects().TasksSubmit(),
+                         wire::EncodeSubmit({{TaskId::Trusted(id), std::make_shared<const TaskSpec>(
+                                                                       test::Spec("a"))}}))});
+    ASSERT_TRUE(rig_.sent());
+    rig_.Acknowledge();
+    EXPECT_GT(rig_.view().nodes.at(kNode).last_decision, beat.position);
+    rig_.Feed({rig_.Beat(beat)});
+  }
+  EXPECT_EQ(rig_.SetsOf("n1"), 0u);
+}
+
+TEST_F(ManagerEventsTest, CompleteSetsOfManyNodesTakeSeveralSteps) {
+  test::LogWriter log;
+  for (const char* node : {"n1", "n2"}) log.Join(node, kCapacity);
+  View view = log.view();
+  const auto spec = std::make_shared<const TaskSpec>(test::Spec("web"));
+  for (std::uint32_t i = 0; i < 2 * kSetAssignmentsPerStep; ++i) {
+    Task task;
+    task.id = TaskId::Trusted("web-" + std::to_string(i));
+    task.number = {1, i};
+    task.spec = spec;
+    task.attempt = 1;
+    task.placed = Placed::kThere;
+    task.node = NodeName::Trusted(i % 2 == 0 ? "n1" : "n2");
+    task.placement = {11, 1};
+    view.tasks.emplace(task.number, std::move(task));
+  }
+  RebuildIndexes(view);
+  LoopRig rig(view, view.decided_at + seconds(1));
+  rig.Lead();
+  std::vector<bus::Event> hellos;
+  for (const char* name : {"n1", "n2"}) {
+    Heartbeat hello;
+    hello.node = name;
+    hello.instance = view.nodes.at(NodeName::Trusted(name)).instance;
+    hello.incarnation = 1;
+    hello.hello = true;
+    hellos.push_back(rig.Beat(hello));
+  }
+  rig.Feed(std::move(hellos));
+  EXPECT_EQ(rig.SetsOf("n1"), 1u);
+  EXPECT_EQ(rig.SetsOf("n2"), 0u);
+  EXPECT_EQ(rig.loop().NextDeadline(), rig.now().mono) << "the rest is due at once";
+  rig.Pass(milliseconds(0));
+  EXPECT_EQ(rig.SetsOf("n2"), 1u);
+}
+
 // Under load one cycle follows the other at once.
 TEST_F(ManagerEventsTest, QuestionsAreAnsweredBetweenCyclesThatFollowEachOther) {
   const std::string submit = wire::Subjects().TasksSubmit();

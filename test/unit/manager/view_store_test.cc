@@ -1,0 +1,139 @@
+#include "services/manager/view_store.h"
+
+#include <gtest/gtest.h>
+
+#include "shared/store/memory_store.h"
+#include "test/support/cluster/log_writer.h"
+
+namespace cube::manager {
+namespace {
+
+constexpr store::TableId kTasks = 1;
+constexpr store::TableId kSpecs = 3;
+
+class ViewStoreTest : public testing::Test {
+ protected:
+  void Save() { ASSERT_TRUE(store_.Commit(records_.Save(log_.view())).has_value()); }
+  // As a process that starts now would see it.
+  View Loaded() {
+    Result<View> view = ViewRecords().Load(store_);
+    EXPECT_TRUE(view.has_value()) << view.error().Text();
+    return std::move(*view);
+  }
+  std::uint64_t Specs() { return *store_.Count(kSpecs); }
+  static TaskSpec SpecOf(int number) {
+    TaskSpec spec = test::Spec("a");
+    spec.env["NUMBER"] = std::to_string(number);
+    return spec;
+  }
+
+  test::LogWriter log_;
+  store::MemoryStore store_{ViewSchema()};
+  ViewRecords records_;
+};
+
+TEST_F(ViewStoreTest, WhatIsSavedIsReadBack) {
+  log_.Join("n1", {4000, 1 << 30, 0});
+  log_.Submit("a-1", SpecOf(1));
+  log_.Decide({log_.Start("a-1", "n1")});
+  log_.Launch("a-1", LaunchState::kRunning);
+  log_.Decide({});
+  Save();
+  log_.Submit("b-1", SpecOf(2));
+  log_.Submit("b-2", SpecOf(1));
+  log_.Stop("a-1");
+  log_.Decide({});
+  Save();
+  EXPECT_EQ(ViewBytes(Loaded()), ViewBytes(log_.view()));
+}
+
+TEST_F(ViewStoreTest, EqualSpecificationsAreStoredAndHeldOnce) {
+  for (int i = 0; i < 10; ++i) {
+    log_.Submit("a-" + std::to_string(i), SpecOf(i % 2));
+    log_.Decide({});
+    Save();
+  }
+  EXPECT_EQ(Specs(), 2u);
+  const auto& tasks = log_.view().tasks;
+  EXPECT_EQ(tasks.at({1, 0}).spec, tasks.at({9, 0}).spec);
+  const View loaded = Loaded();
+  EXPECT_EQ(loaded.tasks.at({1, 0}).spec, loaded.tasks.at({9, 0}).spec);
+  EXPECT_EQ(loaded.tasks.size(), 10u);
+}
+
+TEST_F(ViewStoreTest, SpecificationsOfForgottenTasksGoAndOthersStay) {
+  const auto count = static_cast<int>(kSpecSweepAfter);
+  for (int i = 0; i < count; ++i) log_.Submit("old-" + std::to_string(i), SpecOf(i));
+  log_.Decide({});
+  Save();
+  log_.view() = *records_.Load(store_);  // the log's writer keeps what it has submitted
+  log_.Submit("new-1", SpecOf(5));       // also that of a task that goes
+  EXPECT_EQ(Specs(), kSpecSweepAfter);
+  std::vector<DecisionItem> stops;
+  std::vector<DecisionItem> forgets;
+  for (int i = 0; i < count; ++i) {
+    const TaskId id = TaskId::Trusted("old-" + std::to_string(i));
+    log_.Stop(id.str());
+    stops.emplace_back(StopAttempt{id, 0, {}, {}});
+    forgets.emplace_back(ForgetTask{id});
+  }
+  log_.Decide(stops);
+  log_.Decide(forgets);
+  Save();
+  EXPECT_EQ(Specs(), 1u);
+  EXPECT_EQ(ViewBytes(Loaded()), ViewBytes(log_.view()));
+  // Numbers of what is gone are not taken for something else.
+  log_.Submit("new-2", SpecOf(7));
+  log_.Decide({});
+  Save();
+  EXPECT_EQ(ViewBytes(Loaded()), ViewBytes(log_.view()));
+}
+
+TEST_F(ViewStoreTest, GoesOnWithWhatAnotherProcessHasStored) {
+  log_.Submit("a-1", SpecOf(1));
+  log_.Decide({});
+  Save();
+  ViewRecords next;
+  View view = *next.Load(store_);
+  view.dirty_tasks.insert({1, 0});
+  ASSERT_TRUE(store_.Commit(next.Save(view)).has_value());
+  EXPECT_EQ(Specs(), 1u);
+  EXPECT_EQ(ViewBytes(Loaded()), ViewBytes(view));
+}
+
+TEST_F(ViewStoreTest, ClearedItIsEmptyAndBeginsAgain) {
+  log_.Submit("a-1", SpecOf(1));
+  log_.Decide({});
+  Save();
+  ASSERT_TRUE(store_.Commit(records_.Clear()).has_value());
+  EXPECT_EQ(Specs(), 0u);
+  EXPECT_TRUE(Loaded().tasks.empty());
+  log_.view().dirty_tasks.insert({1, 0});
+  Save();
+  EXPECT_EQ(ViewBytes(Loaded()), ViewBytes(log_.view()));
+}
+
+TEST_F(ViewStoreTest, ARecordThatCannotBeReadIsALossOfData) {
+  log_.Submit("a-1", SpecOf(1));
+  log_.Decide({});
+  Save();
+  for (const store::TableId table : {kSpecs, kTasks}) {
+    store::MemoryStore damaged{ViewSchema()};
+    for (const store::TableId from : {store::TableId{0}, kTasks, kSpecs}) {
+      store::WriteBatch batch;
+      ASSERT_TRUE(store_.Scan(from, "", [&](std::string_view key, std::string_view value) {
+        batch.Put(from, std::string(key), from == table ? "\xff" : std::string(value));
+        return true;
+      }));
+      ASSERT_TRUE(damaged.Commit(batch).has_value());
+    }
+    EXPECT_EQ(ViewRecords().Load(damaged).error().code, Code::kDataLoss);
+  }
+  store::WriteBatch no_spec;
+  no_spec.Clear(kSpecs);
+  ASSERT_TRUE(store_.Commit(no_spec).has_value());
+  EXPECT_EQ(ViewRecords().Load(store_).error().code, Code::kDataLoss);
+}
+
+}  // namespace
+}  // namespace cube::manager
