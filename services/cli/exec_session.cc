@@ -145,9 +145,9 @@ void ExecSession::OnReply(const v1::ExecReply& reply) {
 
 Result<void> ExecSession::CheckAlive() {
   const MonoTime now = client_.Mono();
-  if (!heard_ && now - heard_at_ >= client_.settings().request_timeout)
+  if (!heard_ && now - heard_at_ >= client_.settings().nats.request_timeout)
     return NoWorker("has not answered within " +
-                    FormatDuration(client_.settings().request_timeout));
+                    FormatDuration(client_.settings().nats.request_timeout));
   if (now - heard_at_ >= kSilenceMax) return NoWorker("has not been heard for a while");
   if (now - spoke_at_ < kSignOfLife && now - heard_at_ < kSignOfLife) return {};
   if (now - spoke_at_ < kSignOfLife / 2) return {};

@@ -26,7 +26,9 @@ TEST(PublicNkey, OfSomethingElseIsInvalidAndIsNotRepeated) {
     const auto key = PublicNkey(text);
     ASSERT_FALSE(key) << text;
     EXPECT_EQ(key.error().code, Code::kInvalid);
-    if (text.size() > 8) EXPECT_EQ(key.error().message.find(text.substr(0, 8)), std::string::npos);
+    if (text.size() > 8) {
+      EXPECT_EQ(key.error().message.find(text.substr(0, 8)), std::string::npos);
+    }
   }
 }
 
