@@ -320,7 +320,7 @@ std::string World::HealthUnclear(const Task& task) const {
     return task.id.str() + " is unhealthy and was not ended";
   }
   for (const auto& worker : workers_) {
-    if (worker->name() != task.node.str()) continue;
+    if (worker->node() != task.node) continue;
     const auto answering = worker->machine().AnswerOf(health->key);
     const bool in_time = answering.after <= task.spec->health->timeout;
     if ((answering.serves && in_time) == health->healthy) return {};
