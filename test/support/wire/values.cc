@@ -471,7 +471,7 @@ DesiredPage RandomDesired(Random& random) {
   page.instance = Number(random);
   page.incarnation = Number32(random);
   page.seq = Number(random) | 1;
-  page.pages = static_cast<std::uint32_t>(1 + random.Below(kDesiredPagesMax));
+  page.pages = static_cast<std::uint32_t>(1 + random.Below(wire::kDesiredPagesMax));
   page.page = static_cast<std::uint32_t>(random.Below(page.pages));
   if (Coin(random)) page.report = RandomStamp(random);
   if (Coin(random)) page.cluster = RandomToken(random);

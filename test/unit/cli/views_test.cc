@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "services/cli/watch.h"
+#include "shared/domain/launch.h"
 
 namespace cube::cli {
 namespace {
