@@ -167,7 +167,7 @@ CommandSpec TopCommand() {
                  .fallback = "cpu",
                  .choices = {"cpu", "mem", "name"}}},
       .examples = {{"all, as metrics come in", "cube top"},
-                   {"the tasks that use most memory, once", "cube top tasks --sort mem | head"}},
+                   {"tasks, those that use most memory first", "cube top tasks --sort mem"}},
       .exit_codes = {kExitDone, kExitUsage, kExitUnreachable},
       .operands_max = 1,
       .run = Top};
