@@ -17,6 +17,8 @@ namespace {
 // 1,024 is the fastest).
 constexpr std::size_t kAppendsInFlightMax = 65'536;
 constexpr std::size_t kRequestsInFlightMax = 65'536;
+// A direct get that has no answer by then is asked for the slower way: far above what one takes.
+constexpr Duration kDirectGetWait = std::chrono::seconds(1);
 
 std::uint64_t Seed() {
   std::random_device device;
@@ -330,11 +332,13 @@ void NatsCore::GetLast(OpId op, std::string stream, std::string subject) {
 }
 
 // Direct get is answered without the stream's lock; a stream that was not made for it (or does not
-// exist) has nobody who listens there: then the slower way says which.
+// exist) has nobody who listens there, which newer servers say at once and 2.9 not at all: then the
+// slower way says which.
 void NatsCore::GetBy(OpId op, std::string stream, std::string body) {
   const std::string direct = "$JS.API.DIRECT.GET." + stream;
   std::string copy = body;
-  Ask(direct, {}, std::move(copy), options_.request_timeout, Code::kUnavailable,
+  Ask(direct, {}, std::move(copy), std::min(options_.request_timeout, kDirectGetWait),
+      Code::kUnavailable,
       [this, op, stream = std::move(stream), body = std::move(body)](Result<Incoming>&& answer) {
         if (answer && answer->status != 503) {
           auto message = ParseDirectGet(std::move(*answer));
@@ -345,7 +349,7 @@ void NatsCore::GetBy(OpId op, std::string stream, std::string body) {
           }
           return;
         }
-        if (!answer) {
+        if (!answer && !up_) {
           FailOp(op, Annotate(std::move(answer).error(), "reading from stream " + stream).error());
           return;
         }

@@ -154,7 +154,7 @@ TEST_F(CliStopTest, NothingVagueIsStopped) {
   EXPECT_THAT(ambiguous.err, HasSubstr("db-bbbb1111, db-bbbb2222"));
   const Shown unknown = Cube({"stop", "nosuch"});
   EXPECT_EQ(unknown.exit_code, kExitNotFound);
-  EXPECT_THAT(unknown.err, HasSubstr("there is no such task"));
+  EXPECT_THAT(unknown.err, HasSubstr("there is no task 'nosuch'"));
   EXPECT_TRUE(manager.stopped().empty());
 }
 
