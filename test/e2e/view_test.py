@@ -9,8 +9,8 @@ from lib.cluster import Cluster, wait_for
 
 SHARE = ["--cpus", "4", "--memory", "1Gi", "--disk", "1Gi"]
 # What a restart may change: a node that joins again is welcomed again, a manager opens a term.
-NODE_COUNTERS = {"incarnation"}
-CLUSTER_COUNTERS = {"epoch", "decision_seq"}
+NODE_COUNTERS = {"incarnation", "used", "load"}  # the last two are measured now and then
+CLUSTER_COUNTERS = {"epoch", "decision_seq", "used"}
 HOLD_LOOKS = 20  # afterwards the picture stays so for as many looks
 SAME_SECONDS = 60
 

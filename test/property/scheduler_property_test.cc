@@ -129,7 +129,7 @@ class Naive {
     for (const Constraint& rule : spec.constraints) order.push_back("constraint " + rule.label);
     for (const char* what : {"cpu", "memory", "disk"}) {
       order.emplace_back(what);
-      order.push_back(std::string(what) + " in use");
+      if (what != std::string("cpu")) order.push_back(std::string(what) + " in use");
     }
     order.emplace_back("task limit");
     for (const PortSpec& port : spec.ports) {
@@ -149,7 +149,7 @@ class Naive {
     const Resources promised = uses_[node.name].promised;
     const Resources& asked = spec.resources;
     for (const Amount& a :
-         {Amount{"cpu", asked.cpu_millis, capacity.cpu_millis, promised.cpu_millis, node.load.cpu},
+         {Amount{"cpu", asked.cpu_millis, capacity.cpu_millis, promised.cpu_millis, 0},
           Amount{"memory", asked.memory_bytes, capacity.memory_bytes, promised.memory_bytes,
                  node.load.memory},
           Amount{"disk", asked.disk_bytes, capacity.disk_bytes, promised.disk_bytes,

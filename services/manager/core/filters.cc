@@ -38,7 +38,8 @@ Filters::Filters(const TaskSpec& spec)
   constexpr std::array<std::string_view, kResources> kNames{"cpu", "memory", "disk"};
   for (std::size_t i = 0; i < kResources; ++i) {
     promised_[i] = Add(std::string(kNames[i]));
-    measured_[i] = Add(std::string(kNames[i]) + " in use");
+    // A busy cpu is shared out by the kernel; memory and disk that are gone are gone.
+    if (i != kCpu) measured_[i] = Add(std::string(kNames[i]) + " in use");
   }
   task_limit_ = Add("task limit");
   for (const PortSpec& port : spec.ports) {
@@ -80,7 +81,7 @@ FilterId Filters::RuledOutNow(const NodeTable& table, std::size_t row) const {
     // Nothing asked always fits.
     if (asked_[i] == 0) continue;
     if (asked_[i] > node.capacity[i] - node.promised[i]) return promised_[i];
-    if (asked_[i] > node.capacity[i] - node.measured[i]) return measured_[i];
+    if (i != kCpu && asked_[i] > node.capacity[i] - node.measured[i]) return measured_[i];
   }
   if (node.tasks >= node.tasks_max) return task_limit_;
   for (const auto& [port, filter] : ports_) {

@@ -202,18 +202,18 @@ TEST(DecideTest, ALoadIsDecidedOnceAndFreesWhoWaitsForIt) {
   const NodeName a = NodeName::Trusted("a");
   Planner planner = MakePlanner();
   Verdicts verdicts;
-  verdicts.loads[a] = {16, 3, 0};
+  verdicts.loads[a] = {16, 16, 0};
   verdicts.loads[NodeName::Trusted("unknown")] = {1, 1, 1};
   log.Decide(planner.Decide(log.view(), verdicts, WallFromNanos(1)));
-  EXPECT_EQ(log.view().nodes.at(a).load, (NodeLoad{16, 3, 0}));
+  EXPECT_EQ(log.view().nodes.at(a).load, (NodeLoad{16, 16, 0}));
   EXPECT_TRUE(planner.Decide(log.view(), verdicts, WallFromNanos(1)).empty());
   TaskSpec spec = test::Spec("t");
-  spec.resources = {100, 0, 0};
+  spec.resources = {100, kGi / 16, 0};
   log.Submit("t-1", spec);
   EXPECT_TRUE(planner.Decide(log.view(), verdicts, WallFromNanos(1)).empty());
   EXPECT_EQ(planner.WhyPending(log.view(), *log.view().Find(TaskId::Trusted("t-1"))),
-            "1 node: cpu in use 1");
-  verdicts.loads[a] = {14, 3, 0};
+            "1 node: memory in use 1");
+  verdicts.loads[a] = {16, 14, 0};  // a busy cpu keeps nobody away
   log.Decide(planner.Decide(log.view(), verdicts, WallFromNanos(1)));
   EXPECT_EQ(Placements(planner.Decide(log.view(), verdicts, WallFromNanos(1))).size(), 1u);
 }
