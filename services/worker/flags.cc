@@ -1,13 +1,17 @@
 #include "services/worker/flags.h"
 
 #include "services/worker/capacity.h"
+#include "services/worker/engine/prober.h"
 #include "shared/base/version.h"
 #include "shared/domain/rules.h"
 #include "shared/wire/human.h"
 #include "shared/wire/limits.h"
 
 namespace cube::worker {
+
 namespace {
+
+static_assert(engine::kProbesMax > kTasksMaxDefault, "each launch has at most one check at a time");
 
 std::unexpected<Error> Named(Error error, const std::string& flag) {
   error.field = flag;

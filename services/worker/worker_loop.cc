@@ -329,6 +329,13 @@ void WorkerLoop::DescribeIfChanged(Now now) {
 
 void WorkerLoop::Flush() {
   Effects effects = core_.TakeEffects();
+  // First of all, since nothing is carried out behind an Exit, and they may say why it comes.
+  Operations behind = std::exchange(after_, {});
+  for (Notice& notice : effects.notices) {
+    Log(notice.warning ? LogLine::Level::kWarning : LogLine::Level::kInfo, std::move(notice.text),
+        std::move(notice.key));
+  }
+  for (Operation& operation : behind) after_.push_back(std::move(operation));
   if (ended_) return;
   if (effects.meta_changed || std::exchange(put_meta_, false)) PutMeta(batch_, core_.meta());
   for (const AttemptKey& key : effects.attempts_changed) {
@@ -344,10 +351,6 @@ void WorkerLoop::Flush() {
   }
   for (EngineCall& call : effects.calls) after_.emplace_back(std::move(call));
   for (ProbeCall& probe : effects.probes) after_.emplace_back(std::move(probe));
-  for (Notice& notice : effects.notices) {
-    Log(notice.warning ? LogLine::Level::kWarning : LogLine::Level::kInfo, std::move(notice.text),
-        std::move(notice.key));
-  }
 }
 
 void WorkerLoop::SendFacts(Now now) {

@@ -258,6 +258,11 @@ Result<void> CheckHealth(const TaskSpec& spec) {
     if (!health.command.empty()) {
       return Fail(Code::kInvalid, "a check is one of http, tcp and command", "health.command");
     }
+    if (spec.network == kNetworkNone) {
+      return Fail(Code::kInvalid,
+                  "cannot be reached with network none; use a command, or another network",
+                  "health");
+    }
     CUBE_TRY_VOID(CheckHealthPort(spec));
   }
   CUBE_TRY_VOID(

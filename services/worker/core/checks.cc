@@ -7,7 +7,8 @@ namespace cube::worker {
 
 void WorkerCore::ReconcileHealth(const Attempt& a, Container& c, Now now) {
   if (!a.spec->health || !c.seen || c.status.state != LaunchState::kRunning) return;
-  // Where it can be reached is known once the engine has shown it.
+  // Where it can be reached is known once the engine has shown it; one that this worker no longer
+  // has never will.
   if (!Known(c.engine)) return;
   const HealthCheck& check = *a.spec->health;
   // A command needs the engine itself; its list makes us look again.

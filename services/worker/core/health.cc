@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "shared/domain/isolation.h"
+#include "shared/domain/rules.h"
+
 namespace cube::worker {
 namespace {
 
@@ -90,9 +93,11 @@ engine::ProbeRequest ProbeOf(const TaskSpec& spec, const engine::LaunchStatus& s
   request.port = PortOf(spec);
   request.host = status.address;
   if (!request.host.empty()) return request;
-  request.host = kLoopback;
+  // A port inside a container is not one of the node, where something else may answer.
+  if (EngineOf(spec) == kEngineProcess || spec.network == kNetworkHost) request.host = kLoopback;
   for (const BoundPort& bound : status.ports) {
     if (bound.protocol == Protocol::kTcp && bound.port == request.port) {
+      request.host = kLoopback;
       request.port = bound.host_port;
       break;
     }

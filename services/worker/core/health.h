@@ -42,7 +42,8 @@ struct HealthState {
 void CountNothing(HealthState& state, const HealthCheck& check, MonoTime now);
 
 // The question for one check of a running launch: at its container's own address where it has one,
-// else at its published port on loopback.
+// else at its published port on loopback, or, where ports are the node's own, at the port itself.
+// None of these: the host stays empty, and the check cannot be made.
 [[nodiscard]] engine::ProbeRequest ProbeOf(const TaskSpec& spec, const engine::LaunchStatus& status,
                                            std::uint64_t id);
 

@@ -64,8 +64,10 @@ void WorkerCore::RemoveContainer(const LaunchKey& key, Container& c, Now now) {
 void WorkerCore::ReconcileAttempt(Attempt& a, Now now) {
   const bool waits = a.launch < 0 || LaunchEnded(a);
   if (a.stop && waits) {
-    // After a loss of the store a launch may run that no list has shown yet.
-    if (a.launch >= 0 || Known(EngineOf(*a.spec))) EndStopped(a, now);
+    // After a loss of the store a launch may run that no list has shown yet. An engine that this
+    // worker does not have will never list.
+    const std::string kind = EngineOf(*a.spec);
+    if (a.launch >= 0 || Known(kind) || !engines_.contains(kind)) EndStopped(a, now);
     return;
   }
   if (!waits) {

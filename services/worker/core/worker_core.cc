@@ -96,6 +96,7 @@ std::map<LaunchState, std::size_t> WorkerCore::LaunchCounts() const {
 std::optional<std::string> WorkerCore::EngineWith(const LaunchKey& key) const {
   const auto found = containers_.find(key);
   if (found == containers_.end() || !found->second.seen) return std::nullopt;
+  if (!engines_.contains(found->second.engine)) return std::nullopt;
   return found->second.engine;
 }
 
@@ -111,7 +112,7 @@ std::vector<LaunchKey> WorkerCore::LaunchesOf(const AttemptKey& key) const {
 
 bool WorkerCore::HasStarted(const LaunchKey& key) const {
   const auto found = containers_.find(key);
-  return found != containers_.end() && found->second.seen &&
+  return EngineWith(key) &&
          (found->second.status.state == LaunchState::kRunning || found->second.exited());
 }
 
@@ -146,7 +147,7 @@ bool WorkerCore::Ready(const std::string& engine) const {
 
 bool WorkerCore::Known(const std::string& engine) const {
   const auto found = engines_.find(engine);
-  return found == engines_.end() || found->second.known;
+  return found != engines_.end() && found->second.known;
 }
 
 }  // namespace cube::worker

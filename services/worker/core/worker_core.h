@@ -169,7 +169,8 @@ class WorkerCore {
   [[nodiscard]] std::size_t RunningCount() const;
   // Launches that engines have, by state.
   [[nodiscard]] std::map<LaunchState, std::size_t> LaunchCounts() const;
-  // The engine that has this launch now, if one has.
+  // The engine that has this launch now, if one has; only engines that this worker has, since a
+  // launch may be of one that it had before its last start.
   [[nodiscard]] std::optional<std::string> EngineWith(const LaunchKey& key) const;
   // Launches of an attempt that an engine has now, in order.
   [[nodiscard]] std::vector<LaunchKey> LaunchesOf(const AttemptKey& key) const;
@@ -256,7 +257,7 @@ class WorkerCore {
   [[nodiscard]] Attempt* OwnerOf(const engine::LaunchStatus& status);
   [[nodiscard]] bool Unwanted(const Container& c) const;
   [[nodiscard]] bool Ready(const std::string& engine) const;
-  // Nothing can run there that we do not know of.
+  // We have it, and nothing can run there that we do not know of.
   [[nodiscard]] bool Known(const std::string& engine) const;
   [[nodiscard]] std::size_t ExitedOf(const AttemptKey& key) const;
   std::uint64_t Put(Fact fact);

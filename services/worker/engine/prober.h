@@ -17,8 +17,9 @@
 
 namespace cube::engine {
 
-// Checks under way at one time; more wait for their turn, and their time begins with it.
-inline constexpr std::size_t kProbesMax = 256;
+// Checks under way at one time; more wait for their turn, and their time begins with it. More than
+// tasks that a node has by default, so that checks without an answer keep no others waiting.
+inline constexpr std::size_t kProbesMax = 1024;
 // What a check that failed has to say is one sentence, at most this long.
 inline constexpr std::size_t kProbeDetailMax = 256;
 
@@ -26,7 +27,7 @@ struct ProbeRequest {
   std::uint64_t id = 0;
   LaunchKey key;
   HealthCheck::Kind kind = HealthCheck::Kind::kTcp;
-  std::string host;                  // kHttp, kTcp: an IP address
+  std::string host;                  // kHttp, kTcp: an IP address; empty = it has none, unknown
   std::uint16_t port = 0;            // kHttp, kTcp
   std::string path;                  // kHttp
   std::vector<std::string> command;  // kCommand: runs inside the launch
@@ -52,6 +53,7 @@ class Prober {
  public:
   virtual ~Prober() = default;
   // -> exactly one result, at most `timeout` after the check began; none after the prober's end.
+  // One that still waits for its turn is answered as unknown when its launch is asked about again.
   // http: GET over HTTP/1.1; status 200 to 399 passes, redirections are not followed.
   // tcp: a connection that opens passes. command: exit code 0 passes.
   virtual void Start(ProbeRequest request) = 0;

@@ -3,6 +3,8 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <atomic>
+
 #include "test/integration/engine/process_test_base.h"
 
 namespace cube::engine {
@@ -216,6 +218,37 @@ TEST_F(ProcessEngineTest, CommandsBesideLaunchesEndWithTheWorker) {
   EXPECT_FALSE(SomeCommandHas(mark));
   StartEngine();
   EXPECT_EQ(WaitListed(mark_).launches.at(0).state, LaunchState::kRunning);
+}
+
+TEST_F(ProcessEngineTest, ACommandThatFloodsIsKilledInTimeAndKeepsNobodyWaiting) {
+  std::atomic<bool> floods = false;  // outlives the engine
+  const auto record = recorder_.MakeSink();
+  engine_ = std::make_unique<ProcessEngine>(fixture_.Options(), [&, record](Event event) {
+    if (std::holds_alternative<ExecOutput>(event)) {
+      floods = true;
+    } else {
+      record(std::move(event));
+    }
+  });
+  engine_->Start(TheOwner());
+  const LaunchKey key = Key("beside");
+  RunUntil(key, ProcessFixture::Shell("echo up; exec sleep 1000"), "up");
+  ExecRequest request;
+  request.command = {"yes"};
+  request.timeout = std::chrono::seconds(1);
+  engine_->Exec(1, key, std::move(request));
+  engine_->ExecCredit(1, std::size_t{1} << 40);
+  const auto deadline = std::chrono::steady_clock::now() + kWaitMax;
+  while (!floods && std::chrono::steady_clock::now() < deadline) usleep(1000);
+  ASSERT_TRUE(floods);
+  const std::size_t mark = recorder_.Count();
+  engine_->List();
+  WaitListed(mark);
+  const auto ended = recorder_.WaitFor<ExecEnded>([](const ExecEnded& e) { return e.exec == 1; });
+  ASSERT_TRUE(ended);
+  ASSERT_TRUE(ended->error);
+  EXPECT_EQ(ended->error->code, Code::kTimedOut);
+  engine_.reset();
 }
 
 TEST_F(ProcessEngineTest, UnknownStopSignalIsRefused) {

@@ -89,8 +89,10 @@ class SocketProberFixture : public testing::Test {
     return true;
   }
   static ProbeRequest To(const Server& server, HealthCheck::Kind kind) {
+    // Each of a launch of its own: of one launch a newer check replaces the one that waits.
+    static std::uint32_t launches = 0;
     ProbeRequest request;
-    request.key = {TaskId::Trusted("t"), 1, 0};
+    request.key = {TaskId::Trusted("t"), 1, launches++};
     request.kind = kind;
     request.host = "127.0.0.1";
     request.port = server.port();
@@ -152,6 +154,35 @@ TEST_F(SocketProberTest, WhatIsNoAddressSaysNothingOfTheLaunch) {
   ProbeRequest request = Serving(HealthCheck::Kind::kTcp);
   request.host = "web.example.com";
   EXPECT_EQ(Ask(std::move(request)).outcome, Outcome::kUnknown);
+}
+
+TEST_F(SocketProberTest, WithoutAnAddressTooAndItSaysSo) {
+  ProbeRequest request = Serving(HealthCheck::Kind::kTcp);
+  request.host.clear();
+  const ProbeResult result = Ask(std::move(request));
+  EXPECT_EQ(result.outcome, Outcome::kUnknown);
+  EXPECT_NE(result.detail.find("has no address"), std::string::npos) << result.detail;
+}
+
+TEST_F(SocketProberTest, OneThatWaitsIsReplacedByTheNextOfItsLaunch) {
+  Results results;
+  const auto prober = *SocketProber::Make(results.Sink(), 1);
+  const auto start = [&](std::uint64_t id, ProbeRequest request, const std::string& task,
+                         Duration timeout) {
+    request.id = id;
+    request.key = {TaskId::Trusted(task), 1, 0};
+    request.timeout = timeout;
+    prober->Start(std::move(request));
+  };
+  start(1, Silent(), "silent", std::chrono::seconds(2));  // holds the only socket
+  for (std::uint64_t id = 2; id <= 4; ++id) {
+    start(id, Serving(HealthCheck::Kind::kHttp), "serving", std::chrono::seconds(60));
+  }
+  ASSERT_TRUE(WaitUntil([&] { return results.size() == 4; }));
+  EXPECT_TRUE(results.EachOnce());
+  EXPECT_EQ(results.Of(2).outcome, Outcome::kUnknown);
+  EXPECT_EQ(results.Of(3).outcome, Outcome::kUnknown);
+  EXPECT_EQ(results.Of(4).outcome, Outcome::kPassed);
 }
 
 TEST_F(SocketProberTest, ALongPathIsCutAtTheFrontSoThatTheCauseIsRead) {

@@ -132,6 +132,8 @@ class CoreRig {
   std::string Step();
   // The facts so far are in the log.
   void AckAll() { core_->Acked(core_->meta().last_fact); }
+  // What the worker has from its next start on.
+  void SetEngines(std::vector<std::string> engines) { engines_ = std::move(engines); }
   // A new core from what the steps so far made durable.
   void Crash();
   // The same, with facts up to `acked` acknowledged before.

@@ -30,7 +30,11 @@ std::string LoopRig::Step(std::vector<Input> inputs) {
   replies_.clear();
   Operations operations = loop_->Step(inputs, now_);
   std::string text;
-  for (Operation& operation : operations) text += Execute(operation);
+  for (Operation& operation : operations) {
+    const bool ends = std::holds_alternative<Exit>(operation);
+    text += Execute(operation);
+    if (ends) break;  // as the process does
+  }
   return text;
 }
 

@@ -4,6 +4,7 @@
 
 #include <functional>
 
+#include "shared/domain/isolation.h"
 #include "shared/domain/rules.h"
 #include "test/support/wire/values.h"
 
@@ -270,6 +271,13 @@ TEST(Validate, Health) {
          s.health->port = 9000;
        },
        ""},
+      {"nowhere to go to",
+       [](TaskSpec& s) {
+         s.network = kNetworkNone;
+         s.health.emplace().kind = Kind::kTcp;
+         s.health->port = 9000;
+       },
+       "health"},
       {"http", http("/health?deep=1"), ""},
       {"no path", http(""), "health.http"},
       {"relative", http("health"), "health.http"},

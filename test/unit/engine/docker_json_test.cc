@@ -261,6 +261,19 @@ TEST(DockerCreate, CarriesIsolation) {
   EXPECT_EQ(host["ReadonlyRootfs"], true);
 }
 
+TEST(DockerContainer, AnAddressOfIPv6WhereThereIsNoOther) {
+  const auto address = [](const std::string& networks) {
+    const auto container =
+        DecodeContainer(R"({"Id":"a","State":{"Status":"running"},"NetworkSettings":{"Networks":)" +
+                        networks + "}}");
+    return container ? container->address : "not decoded";
+  };
+  EXPECT_EQ(address(R"({"a":{"IPAddress":"","GlobalIPv6Address":"fd00::2"}})"), "fd00::2");
+  EXPECT_EQ(address(R"({"a":{"GlobalIPv6Address":"fd00::2"},"b":{"IPAddress":"10.0.0.2"}})"),
+            "10.0.0.2");
+  EXPECT_EQ(address(R"({"none":{"IPAddress":"","GlobalIPv6Address":""}})"), "");
+}
+
 TEST(DockerNetworksAndVolumes, Decode) {
   EXPECT_EQ(DecodeNetwork(R"({"Name":"host","Id":"ab","Driver":"host"})")->driver, "host");
   EXPECT_FALSE(DecodeNetwork(R"({"message":"network x not found"})"));

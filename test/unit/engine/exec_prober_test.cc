@@ -71,6 +71,12 @@ TEST_F(ExecProberTest, AnotherExitCodeFailsWithTheLastLineOfItsOutput) {
   EXPECT_LE(Ask({"say", std::string(10'000, 'x'), "", "1"}).detail.size(), kProbeDetailMax);
 }
 
+TEST_F(ExecProberTest, OneThatWasKilledSaysNothingOfTheLaunch) {
+  const ProbeResult result = Ask({"exit", "137"});
+  EXPECT_EQ(result.outcome, Outcome::kUnknown);
+  EXPECT_EQ(result.detail, "command: it was killed");
+}
+
 TEST_F(ExecProberTest, OneThatDoesNotEndFails) {
   const ProbeResult result = Ask({"sleep"});
   EXPECT_EQ(result.outcome, Outcome::kFailed);

@@ -195,6 +195,26 @@ TEST(Checks, ACrashOfTheWorkerKeepsTheVerdict) {
   EXPECT_EQ(rig.Step(), "") << "that is known already";
 }
 
+TEST(Checks, OfAnEngineThatTheWorkerNoLongerHasNothingIsAsked) {
+  for (const auto kind : {HealthCheck::Kind::kTcp, HealthCheck::Kind::kCommand}) {
+    TaskSpec spec = Checked({RestartMode::kAlways, 0});
+    spec.health->kind = kind;
+    if (kind == HealthCheck::Kind::kCommand) spec.health->command = {"true"};
+    CoreRig rig = Begun(spec);
+    EXPECT_EQ(rig.core().EngineWith(Key("a")), "docker");
+    EXPECT_TRUE(rig.core().HasStarted(Key("a")));
+    rig.SetEngines({"process"});
+    rig.Crash();
+    rig.Observe(engine::Up{"1", true}, "process");
+    rig.Observe(engine::Listed{}, "process");
+    EXPECT_EQ(rig.Step(), "engine process as c1/n1\n");
+    rig.Pass(std::chrono::hours(1));
+    EXPECT_EQ(rig.Step(), "");
+    EXPECT_FALSE(rig.core().EngineWith(Key("a"))) << "nobody can be asked for its output";
+    EXPECT_FALSE(rig.core().HasStarted(Key("a")));
+  }
+}
+
 TEST(Checks, ACrashOfTheWorkerBeforeTheStopStillEndsIt) {
   CoreRig rig = Begun(Checked({RestartMode::kNo, 0}));
   Fail(rig, 1);

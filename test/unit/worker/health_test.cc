@@ -4,6 +4,9 @@
 
 #include <string>
 
+#include "shared/domain/isolation.h"
+#include "shared/domain/rules.h"
+
 namespace cube::worker {
 namespace {
 
@@ -120,6 +123,7 @@ TEST(Health, AClockThatHasJumpedMakesTheStartPeriodNotLonger) {
 
 TaskSpec SpecWith(const HealthCheck& check) {
   TaskSpec spec;
+  spec.image = "web:1";
   spec.ports = {{53, 0, Protocol::kUdp, "dns"},
                 {8443, 0, Protocol::kTcp, "tls"},
                 {8080, 0, Protocol::kTcp, "web"}};
@@ -166,9 +170,21 @@ TEST(ProbeOf, ANumberIsThePortInsideAndPublishedOrNot) {
   HealthCheck check = Check();
   check.port = 9000;
   EXPECT_EQ(Target(check, "172.17.0.2"), "172.17.0.2 9000");
-  EXPECT_EQ(Target(check, ""), "127.0.0.1 9000");
+  EXPECT_EQ(Target(check, ""), " 9000") << "that of the node is another's";
   check.port = 8443;
   EXPECT_EQ(Target(check, ""), "127.0.0.1 32003");
+}
+
+TEST(ProbeOf, WherePortsAreTheNodesOwnTheNumberOnLoopback) {
+  HealthCheck check = Check();
+  check.port = 9000;
+  TaskSpec process = SpecWith(check);
+  process.engine = kEngineProcess;
+  EXPECT_EQ(ProbeOf(process, Running(""), 7).host, "127.0.0.1");
+  TaskSpec host = SpecWith(check);
+  host.network = kNetworkHost;
+  EXPECT_EQ(ProbeOf(host, Running(""), 7).host, "127.0.0.1");
+  EXPECT_EQ(ProbeOf(host, Running(""), 7).port, 9000);
 }
 
 }  // namespace

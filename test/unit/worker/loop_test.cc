@@ -47,6 +47,8 @@ TEST(Join, RefusedEndsTheProcess) {
   rig.Step();
   rig.Connect();
   EXPECT_EQ(rig.Assign(Batch(9, 0, {JoinRefused{kInstance, "taken"}})), "exit 1\n");
+  ASSERT_FALSE(rig.logged().empty());
+  EXPECT_NE(rig.logged().back().find("taken"), std::string::npos) << "the leader's own words";
   EXPECT_EQ(rig.Step(), "") << "nothing follows";
 }
 

@@ -105,11 +105,12 @@ std::vector<BoundPort> PortsOf(const json& object) {
 }
 
 // NetworkSettings.Networks: {"bridge": {"IPAddress": "172.17.0.2", ...}}. Not the older member
-// beside it, which newer engines have dropped.
+// beside it, which newer engines have dropped. IPv4 goes first.
 std::string AddressOf(const json& networks) {
   if (!networks.is_object()) return {};
-  for (const auto& [name, network] : networks.items())
-    if (std::string address = Text(At(network, "IPAddress")); !address.empty()) return address;
+  for (const char* const member : {"IPAddress", "GlobalIPv6Address"})
+    for (const auto& [name, network] : networks.items())
+      if (std::string address = Text(At(network, member)); !address.empty()) return address;
   return {};
 }
 

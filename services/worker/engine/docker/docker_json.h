@@ -92,7 +92,7 @@ struct Container {
   std::int64_t memory_bytes = 0;  // the limit; 0 = none
   Labels labels;
   std::vector<BoundPort> ports;  // sorted
-  std::string address;           // in its first network; empty = none of its own
+  std::string address;           // in its first network that has one; empty = none
 };
 [[nodiscard]] Result<Container> DecodeContainer(std::string_view body);
 

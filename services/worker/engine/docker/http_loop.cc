@@ -323,13 +323,14 @@ void HttpLoop::DeliverTo(Id id) {
 }
 
 void HttpLoop::Deliver() {
-  while (!ready_.empty()) {
-    const std::vector<Id> ready = std::exchange(ready_, {});
-    for (const Id id : ready) DeliverTo(id);
-  }
+  // What becomes ready meanwhile waits for the next round: a stream that never pauses must not keep
+  // timers and posts waiting.
+  const std::vector<Id> ready = std::exchange(ready_, {});
+  for (const Id id : ready) DeliverTo(id);
 }
 
 int HttpLoop::PollMillis() const {
+  if (!ready_.empty()) return 0;
   if (timers_.empty()) return kPollMillisMax;
   const auto left = timers_.begin()->first.first - Clock::now();
   const auto ms = std::chrono::ceil<std::chrono::milliseconds>(left).count();

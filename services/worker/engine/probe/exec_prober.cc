@@ -13,6 +13,9 @@ namespace {
 constexpr std::size_t kCredit = std::size_t{1} << 40;
 // Of the output, in the sentence on why a check failed.
 constexpr std::size_t kOutputMax = 128;
+// What a command that ends with its launch has as its exit code. One that ran out of its time ends
+// with an error instead.
+constexpr std::int32_t kExitKilled = 137;
 static_assert(kOutputMax < kProbeDetailMax);
 
 std::string LastLine(std::string_view output) {
@@ -76,6 +79,11 @@ void ExecProber::End(const ExecEnded& ended) {
   result.key = running.request.key;
   if (!ended.error && ended.exit_code == 0) {
     result.outcome = ProbeResult::Outcome::kPassed;
+    return sink_(std::move(result));
+  }
+  if (!ended.error && ended.exit_code == kExitKilled) {
+    result.outcome = ProbeResult::Outcome::kUnknown;
+    result.detail = "command: it was killed";
     return sink_(std::move(result));
   }
   if (!ended.error) {

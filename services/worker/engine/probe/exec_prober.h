@@ -22,7 +22,8 @@ class ExecProber final : public Prober {
   void SetEngine(Engine& engine) { engine_ = &engine; }
 
   // Kind command. Passed: exit code 0. Failed: another one, or not over within the timeout.
-  // Unknown: the launch does not run, or the engine is not there or has no room.
+  // Unknown: the launch does not run, or the engine is not there or has no room; or exit code 137,
+  // since whoever killed it, mostly the launch's end, has cut the answer off.
   void Start(ProbeRequest request) override;
   // -> whether the event was about a check and is of no interest to anybody else.
   [[nodiscard]] bool Take(const Event& event);

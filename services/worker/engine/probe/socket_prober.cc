@@ -162,10 +162,24 @@ int SocketProber::WaitMillis() const {
 bool SocketProber::TakePosted() {
   std::uint64_t count = 0;
   [[maybe_unused]] const auto got = read(wake_.get(), &count, sizeof(count));
-  const std::lock_guard lock(mutex_);
-  for (ProbeRequest& request : posted_) waiting_.push_back(std::move(request));
-  posted_.clear();
-  return !ending_;
+  std::vector<ProbeRequest> posted;
+  {
+    const std::lock_guard lock(mutex_);
+    if (ending_) return false;
+    posted.swap(posted_);
+  }
+  for (ProbeRequest& request : posted) Enqueue(std::move(request));
+  return true;
+}
+
+void SocketProber::Enqueue(ProbeRequest request) {
+  // Who asks again has given the older one up; it must not take a turn of its own.
+  const auto older = std::find_if(waiting_.begin(), waiting_.end(),
+                                  [&](const ProbeRequest& r) { return r.key == request.key; });
+  if (older == waiting_.end()) return waiting_.push_back(std::move(request));
+  Active given_up;
+  given_up.request = std::exchange(*older, std::move(request));
+  Answer(given_up, Outcome::kUnknown, "it had no turn before the next one");
 }
 
 void SocketProber::BeginWaiting() {
@@ -181,6 +195,10 @@ void SocketProber::Begin(ProbeRequest request) {
   active.request = std::move(request);
   const ProbeRequest& asked = active.request;
   Address address;
+  if (asked.host.empty()) {
+    return Answer(active, Outcome::kUnknown,
+                  "the container has no address and does not publish this port");
+  }
   if (asked.kind == HealthCheck::Kind::kCommand || !ParseAddress(asked.host, asked.port, address)) {
     return Answer(active, Outcome::kUnknown, "'" + asked.host + "' is no address to check");
   }

@@ -49,6 +49,7 @@ class SocketProber final : public Prober {
 
   void Run();
   [[nodiscard]] bool TakePosted();
+  void Enqueue(ProbeRequest request);
   void BeginWaiting();
   void Begin(ProbeRequest request);
   void OnReady(std::uint64_t id);

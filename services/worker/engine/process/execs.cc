@@ -15,6 +15,8 @@ namespace cube::engine::process {
 namespace {
 
 constexpr std::size_t kReadBytes = 64u << 10;  // a pipe's capacity
+// Of each stream at one time, so that a flood leaves the thread to others in between.
+constexpr int kReadsPerPump = 16;
 constexpr std::size_t kCreditMax = std::size_t{1} << 40;
 constexpr std::int32_t kExitNotExecutable = 126;
 constexpr std::int32_t kExitNoSuchProgram = 127;
@@ -241,17 +243,18 @@ void Execs::Pump(std::uint64_t exec) {
   const auto it = execs_.find(exec);
   if (it == execs_.end()) return;
   Exec& e = it->second;
-  for (bool more = true; more;) {
+  bool more = true;
+  for (int reads = 0; more && reads < kReadsPerPump; ++reads) {
     more = ReadOnce(exec, e, 0);
     more = ReadOnce(exec, e, 1) || more;
   }
-  // With credit left, what remains open has nothing now.
+  // With credit left, what remains open has nothing now. Of a killed one nothing is told anyway.
   const bool all_read =
-      e.credit > 0 || e.killed || (!e.streams[0].fd.valid() && !e.streams[1].fd.valid());
+      e.killed || (e.credit > 0 && !more) || (!e.streams[0].fd.valid() && !e.streams[1].fd.valid());
   if (e.over && all_read) return End(exec);
   for (Watched& stream : e.streams) {
-    const bool wanted = e.credit > 0 && !e.over;
-    if (wanted) {
+    // The watch calls again as long as there are bytes.
+    if (e.credit > 0) {
       Watch(exec, stream, EventLoop::For::kReading);
     } else if (stream.watch != 0) {
       loop_.Unwatch(std::exchange(stream.watch, 0));
