@@ -45,6 +45,7 @@ struct CommandSpec {
   std::vector<FlagSpec> flags{};
   std::vector<Example> examples{};
   std::vector<int> exit_codes{};
+  std::string interrupted{};  // what Ctrl-C means; empty = the work goes on
   std::size_t operands_min = 0;
   std::size_t operands_max = 0;
   bool flags_end_at_operand = false;  // as `docker run`: what follows the image is the task's own

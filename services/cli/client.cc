@@ -422,7 +422,8 @@ Result<MetricsByNode> Client::Metrics(const std::vector<std::string>& nodes) {
     if (got == nullptr || !got->message || !message.ParseFromString(got->message->payload)) {
       continue;
     }
-    metrics.emplace(message.node(), std::move(message));
+    std::string node = message.node();
+    metrics.emplace(std::move(node), NodeMetrics{std::move(message), got->message->time});
   }
   return metrics;
 }

@@ -63,14 +63,14 @@ void SpecLines(std::string& out, const TaskSpec& spec) {
 }
 
 // What the machine uses; nothing if that is not known.
-void UsageLines(std::string& out, const v1::Metrics* metrics, WallTime now) {
+void UsageLines(std::string& out, const NodeMetrics* metrics, WallTime now) {
   const v1::MetricsSample* sample = Newest(metrics, now);
   if (sample == nullptr) return;
   constexpr double kMillis = 1000.0;
-  const auto& load = metrics->load();
+  const auto& load = metrics->message.load();
   Line(out, "Used",
-       TotalsText(SumOf({{metrics->node(), *metrics}}, now)) + ", " +
-           FormatAge(WallFromNanos(sample->at_ns()), now));
+       TotalsText(SumOf({{metrics->message.node(), *metrics}}, now)) + ", " +
+           FormatAge(metrics->came_at, now));
   Line(out, "Load",
        fmt::format("{:.2f} {:.2f} {:.2f}, {} of {} threads running",
                    load.last1min_milli() / kMillis, load.last5min_milli() / kMillis,

@@ -42,11 +42,20 @@ Result<DoctorSight> Look(Client& client) {
     if (sight.cluster.error().code == Code::kAborted) return std::unexpected(sight.cluster.error());
     return sight;
   }
-  CUBE_TRY(sight.nodes, client.Nodes());
+  // Whatever fails from here on leaves the rest to be diagnosed.
+  auto nodes = client.Nodes();
+  if (!nodes) {
+    if (nodes.error().code == Code::kAborted) return std::unexpected(nodes.error());
+    sight.cluster = std::unexpected(nodes.error());
+    return sight;
+  }
+  sight.nodes = *std::move(nodes);
   for (const auto& node : sight.nodes) {
     if (node.status() == "down" || sight.beats.size() >= kBeatsMax) continue;
-    CUBE_TRY(const auto message,
-             client.GetLast(names.HeartbeatsStream(), names.Heartbeat(node.name())));
+    const auto got = client.GetLast(names.HeartbeatsStream(), names.Heartbeat(node.name()));
+    if (!got && got.error().code == Code::kAborted) return std::unexpected(got.error());
+    if (!got) break;
+    const auto& message = *got;
     if (!message) continue;
     if (const auto beat = wire::DecodeHeartbeat(message->payload)) {
       sight.beats.push_back({node.name(), beat->sent_at, message->time});

@@ -1,17 +1,22 @@
 // cube exec: a command in a running task.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include "services/cli/commands.h"
+#include "services/cli/exec_end.h"
 #include "services/cli/exec_session.h"
 #include "services/cli/exit_code.h"
-#include "services/cli/interrupt.h"
 #include "services/cli/session.h"
 #include "services/cli/spec_flags.h"
 #include "services/cli/views.h"
+#include "services/cli/write_some.h"
 #include "shared/domain/text.h"
 
 namespace cube::cli {
 namespace {
+
+// Between looks at what else there is to do while our own output takes nothing.
+constexpr Duration kOutputWait = std::chrono::milliseconds(200);
 
 // What a message can carry.
 Result<void> CheckTexts(const ExecOptions& options) {
@@ -43,21 +48,17 @@ Result<int> Exec(Session& session) {
   options.task = task.id();
   options.attempt = task.attempt();
   options.node = task.node();
+  terminal.out.flush();
   ExecSession exec(*client, std::move(options),
                    {.on_output =
-                        [&](bool is_stderr, std::string_view bytes) {
-                          std::ostream& stream = is_stderr ? terminal.err : terminal.out;
-                          stream.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-                          stream.flush();
-                          return stream.good();
+                        [](bool is_stderr, std::string_view bytes) {
+                          return WriteSome(is_stderr ? STDERR_FILENO : STDOUT_FILENO, bytes,
+                                           kOutputWait);
                         },
                     .on_notice = [&](const std::string& text) { terminal.Say(text); }});
-  const auto code = exec.Run();
-  if (code) return *code;
-  terminal.Say(code.error().Text());
-  if (code.error().code == Code::kAborted) return kExitInterrupted;
-  // Who asks for a command's code must be able to tell that there is none.
-  return code.error().code == Code::kUnavailable ? kExitUnreachable : kExitNotStarted;
+  const ExecEnd end = exec.Run();
+  if (!end.text.empty()) terminal.Say(end.text);
+  return end.exit_code;
 }
 
 }  // namespace
@@ -84,8 +85,10 @@ CommandSpec ExecCommand() {
                      .help = "folder that it starts in (default: the task's)"}},
           .examples = {{"a look at a task's processes", "cube exec web ps aux"},
                        {"a dump into a database", "cube exec -i db psql -U shop <dump.sql"}},
-          .exit_codes = {kExitNotFound, kExitConflict, kExitUsage, kExitUnreachable,
-                         kExitNotStarted, kExitNotExecutable, kExitNoSuchCommand, kExitOther},
+          .exit_codes = {kExitFailed, kExitNotFound, kExitConflict, kExitUsage, kExitUnreachable,
+                         kExitNotStarted, kExitNotExecutable, kExitNoSuchCommand, kExitInterrupted,
+                         kExitOther},
+          .interrupted = "interrupted by Ctrl-C, which ends the command",
           .operands_min = 2,
           .operands_max = kOperandsMany,
           .flags_end_at_operand = true,

@@ -120,14 +120,16 @@ Result<void> ExecSession::OnMessage(const bus::Message& message) {
 
 void ExecSession::OnReply(const v1::ExecReply& reply) {
   heard_ = true;
-  heard_at_ = client_.Mono();
+  if (!reply.has_failure()) begun_ = true;
   if (reply.number() != number_ && !reply.has_failure())
     handlers_.on_notice("some output was lost on the way");
   number_ = reply.number() + 1;
   for (const auto& chunk : reply.chunks()) {
     unpaid_ += chunk.data().size();
-    output_gone_ = !handlers_.on_output(chunk.is_stderr(), chunk.data()) || output_gone_;
+    if (!output_gone_) output_gone_ = !Print(chunk.is_stderr(), chunk.data());
   }
+  // After the output, which may have taken its time: the worker was not silent meanwhile.
+  heard_at_ = client_.Mono();
   if (reply.input_credit_bytes() > 0) {
     input_credit_ += reply.input_credit_bytes();
     if (options_.input && !reader_ && input_number_ == 0)
@@ -143,6 +145,26 @@ void ExecSession::OnReply(const v1::ExecReply& reply) {
   }
 }
 
+bool ExecSession::Print(bool is_stderr, std::string_view bytes) {
+  while (!bytes.empty() && !Interrupted()) {
+    const auto took = handlers_.on_output(is_stderr, bytes);
+    if (!took) return false;
+    bytes.remove_prefix(*took);
+    if (closing_ && *took == 0) break;
+    // Whoever waits for its own output is alive; the worker has to know.
+    if (client_.Mono() - spoke_at_ >= kSignOfLife) AskForLife();
+  }
+  return true;
+}
+
+void ExecSession::AskForLife() {
+  v1::ExecRequest request;
+  request.set_session(id_);
+  request.set_credit_bytes(0);
+  Say(request, /*ask_for_reply=*/true);
+}
+
+// Only when nothing waits to be read: what has come is a sign of life, whenever it is looked at.
 Result<void> ExecSession::CheckAlive() {
   const MonoTime now = client_.Mono();
   if (!heard_ && now - heard_at_ >= client_.settings().nats.request_timeout)
@@ -151,14 +173,12 @@ Result<void> ExecSession::CheckAlive() {
   if (now - heard_at_ >= kSilenceMax) return NoWorker("has not been heard for a while");
   if (now - spoke_at_ < kSignOfLife && now - heard_at_ < kSignOfLife) return {};
   if (now - spoke_at_ < kSignOfLife / 2) return {};
-  v1::ExecRequest request;
-  request.set_session(id_);
-  request.set_credit_bytes(0);
-  Say(request, /*ask_for_reply=*/true);
+  AskForLife();
   return {};
 }
 
 void ExecSession::CloseAndWait() {
+  closing_ = true;
   reader_.reset();
   Close();
   ForgetInterrupt();  // a second Ctrl-C ends the waiting
@@ -170,24 +190,36 @@ void ExecSession::CloseAndWait() {
   }
 }
 
-Result<int> ExecSession::Run() {
+Result<void> ExecSession::RunToEnd() {
   Open();
   while (!ended_) {
     if (Interrupted() || output_gone_) {
-      const bool interrupted = Interrupted();
+      interrupted_ = Interrupted();
       CloseAndWait();
-      if (interrupted) return Fail(Code::kAborted, "interrupted; the command was ended");
-      break;
+      return {};
     }
-    CUBE_TRY_VOID(CheckAlive());
     auto message = client_.Next(client_.In(kSignOfLife / 5));
     if (!message && Interrupted()) continue;
     if (!message) return std::unexpected(std::move(message).error());
-    if (*message) CUBE_TRY_VOID(OnMessage(**message));
+    if (*message) {
+      CUBE_TRY_VOID(OnMessage(**message));
+    } else {
+      CUBE_TRY_VOID(CheckAlive());
+    }
     SendInput();
   }
-  if (failure_) return std::unexpected(*failure_);
-  return exit_code_;
+  return {};
+}
+
+ExecEnd ExecSession::Run() {
+  auto run = RunToEnd();
+  if (!run) failure_ = std::move(run).error();
+  return ConcludeExec({.interrupted = interrupted_,
+                       .output_gone = output_gone_,
+                       .begun = begun_,
+                       .ended = ended_,
+                       .failure = failure_,
+                       .exit_code = exit_code_});
 }
 
 }  // namespace cube::cli

@@ -5,11 +5,13 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "services/cli/client.h"
+#include "services/cli/exec_end.h"
 
 namespace cube::v1 {
 class ExecReply;
@@ -34,8 +36,9 @@ struct ExecOptions {
 class ExecSession {
  public:
   struct Handlers {
-    // False: nobody can take output any more, so the command is ended.
-    std::function<bool(bool is_stderr, std::string_view bytes)> on_output;
+    // Takes of the bytes what it can without waiting for more than a moment: how many. nullopt:
+    // nobody can take output any more, so the command is ended.
+    std::function<std::optional<std::size_t>(bool is_stderr, std::string_view bytes)> on_output;
     std::function<void(const std::string& text)> on_notice;
   };
 
@@ -44,9 +47,8 @@ class ExecSession {
   ExecSession(const ExecSession&) = delete;
   ExecSession& operator=(const ExecSession&) = delete;
 
-  // Runs it to its end: the command's own exit code. kUnavailable: the worker does not answer.
-  // kAborted: Ctrl-C, and the command was ended. Else what the worker or the engine says.
-  [[nodiscard]] Result<int> Run();
+  // Runs it to its end, which is also Ctrl-C, an output that is closed, or a worker that is gone.
+  [[nodiscard]] ExecEnd Run();
 
  private:
   void Open();
@@ -56,6 +58,11 @@ class ExecSession {
   void Close();
   [[nodiscard]] Result<void> OnMessage(const bus::Message& message);
   void OnReply(const v1::ExecReply& reply);
+  // False: nobody can take output any more. What cannot be written at once
+  // after Ctrl-C is thrown away.
+  [[nodiscard]] bool Print(bool is_stderr, std::string_view bytes);
+  [[nodiscard]] Result<void> RunToEnd();
+  void AskForLife();
   [[nodiscard]] Result<void> CheckAlive();
   // Ctrl-C or a closed output: waits a little for the command's end.
   void CloseAndWait();
@@ -73,6 +80,9 @@ class ExecSession {
   std::uint64_t input_number_ = 0;
   std::unique_ptr<InputReader> reader_;
   bool output_gone_ = false;
+  bool interrupted_ = false;
+  bool closing_ = false;
+  bool begun_ = false;
   bool ended_ = false;
   std::optional<Error> failure_;
   int exit_code_ = 0;

@@ -19,6 +19,7 @@ inline constexpr int kExitNotStarted = 125;  // docker run: the engine could not
 inline constexpr int kExitNotExecutable = cube::kExitNotExecutable;
 inline constexpr int kExitNoSuchCommand = cube::kExitNoSuchCommand;
 inline constexpr int kExitInterrupted = 130;  // 128 + SIGINT
+inline constexpr int kExitOutputGone = 141;   // 128 + SIGPIPE, as a shell has it
 inline constexpr int kExitOther = -1;         // in --help only: what the task or command returned
 
 // One line for --help.

@@ -118,7 +118,8 @@ std::string RenderHelp(const std::vector<const CommandSpec*>& path) {
   if (!command.exit_codes.empty()) out += "\nExit codes:\n";
   for (const int code : command.exit_codes) {
     const std::string left = code < 0 ? "other" : std::to_string(code);
-    Entry(out, left, DescribeExitCode(code), 9);
+    const bool own = code == kExitInterrupted && !command.interrupted.empty();
+    Entry(out, left, own ? command.interrupted : DescribeExitCode(code), 9);
   }
   return out;
 }

@@ -173,13 +173,7 @@ class Resolver {
 
 }  // namespace
 
-std::string Settings::ServersText() const {
-  std::string text;
-  for (const std::string& url : nats.urls) {
-    text += (text.empty() ? "" : ", ") + bus::UrlWithoutSecrets(url);
-  }
-  return text;
-}
+std::string Settings::ServersText() const { return bus::UrlsWithoutSecrets(nats.urls); }
 
 Environment Environment::Real() {
   return {.variable = [](const std::string& name) -> std::optional<std::string> {

@@ -47,7 +47,7 @@ Result<void> ShowNodes(Session& session, Client& client, const std::vector<v1::N
   if (format == Format::kJson || format == Format::kYaml) {
     Json all = Json::array();
     for (const auto& node : nodes) {
-      const v1::Metrics* known = MetricsOf(metrics, node.name());
+      const NodeMetrics* known = MetricsOf(metrics, node.name());
       all.push_back(detailed ? NodeDetailJson(node, known, now) : NodeJson(node, known, now));
     }
     ShowJson(session, all);

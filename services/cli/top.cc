@@ -118,7 +118,9 @@ Result<int> Watch(Session& session, Client& client, std::vector<v1::NodeView> no
       return std::unexpected(message.error());
     }
     v1::Metrics fresh;
-    if (*message && fresh.ParseFromString((*message)->payload)) metrics[fresh.node()] = fresh;
+    if (*message && fresh.ParseFromString((*message)->payload)) {
+      metrics.insert_or_assign(fresh.node(), NodeMetrics{fresh, client.Wall()});
+    }
   }
 }
 

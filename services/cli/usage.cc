@@ -78,9 +78,9 @@ struct TaskRow {
 // The biggest first; ids decide between equals, so that rows do not jump.
 std::vector<TaskRow> TaskRows(const MetricsByNode& metrics, const TopOptions& options) {
   std::vector<TaskRow> rows;
-  for (const auto& [node, message] : metrics) {
-    if (Newest(&message, options.now) == nullptr) continue;
-    for (const auto& usage : message.tasks()) rows.push_back({node, &usage});
+  for (const auto& [node, known] : metrics) {
+    if (Newest(&known, options.now) == nullptr) continue;
+    for (const auto& usage : known.message.tasks()) rows.push_back({node, &usage});
   }
   std::ranges::sort(rows, [&](const TaskRow& a, const TaskRow& b) {
     const auto rank = [&](const TaskRow& row) -> std::int64_t {
@@ -100,7 +100,7 @@ std::vector<const v1::NodeView*> NodeRows(const std::vector<v1::NodeView>& nodes
   for (const auto& node : nodes) rows.push_back(&node);
   std::ranges::sort(rows, [&](const v1::NodeView* a, const v1::NodeView* b) {
     const auto rank = [&](const v1::NodeView* node) -> std::int64_t {
-      const v1::Metrics* known = MetricsOf(metrics, node->name());
+      const NodeMetrics* known = MetricsOf(metrics, node->name());
       const v1::MetricsSample* sample = Newest(known, options.now);
       if (sample == nullptr) return -1;  // behind all that are known
       if (options.sort == TopSort::kCpu) return sample->cpu_used_permille();
@@ -129,7 +129,7 @@ Table TopNodes(const std::vector<v1::NodeView>& nodes, const MetricsByNode& metr
                {"RUNNING", true},
                {"AGE", true}});
   for (const v1::NodeView* node : NodeRows(nodes, metrics, options)) {
-    const v1::Metrics* known = MetricsOf(metrics, node->name());
+    const NodeMetrics* known = MetricsOf(metrics, node->name());
     const v1::MetricsSample* sample = Newest(known, options.now);
     const Cell status{node->status(), StatusColor(node->status())};
     if (sample == nullptr) {
@@ -139,16 +139,16 @@ Table TopNodes(const std::vector<v1::NodeView>& nodes, const MetricsByNode& metr
     table.Add({{node->name()},
                status,
                {PercentText(sample->cpu_used_permille(), kPermille)},
-               {fmt::format("{}/{}", FormatCpus(CpuMillisUsed(*known, *sample) / 10 * 10),
-                            known->cpus())},
+               {fmt::format("{}/{}", FormatCpus(CpuMillisUsed(known->message, *sample) / 10 * 10),
+                            known->message.cpus())},
                {PercentText(Real(sample->memory_used_bytes()), Real(sample->memory_total_bytes()))},
                {fmt::format("{}/{}", FormatMebibytes(sample->memory_used_bytes()),
                             FormatMebibytes(sample->memory_total_bytes()))},
-               {PercentText(static_cast<double>(known->data_disk().used_bytes()),
-                            static_cast<double>(known->data_disk().all_bytes()))},
+               {PercentText(static_cast<double>(known->message.data_disk().used_bytes()),
+                            static_cast<double>(known->message.data_disk().all_bytes()))},
                {fmt::format("{:.2f}", sample->load1_milli() / kPermille)},
                {std::to_string(sample->tasks_running())},
-               {FormatSpan(std::max(Duration{0}, options.now - WallFromNanos(sample->at_ns())))}});
+               {FormatSpan(std::max(Duration{0}, options.now - known->came_at))}});
   }
   return table;
 }
@@ -180,15 +180,14 @@ Table TopTasks(const MetricsByNode& metrics, const TopOptions& options) {
 
 }  // namespace
 
-const v1::MetricsSample* Newest(const v1::Metrics* metrics, WallTime now) {
-  if (metrics == nullptr || metrics->samples().empty()) return nullptr;
-  const auto& sample = metrics->samples(metrics->samples_size() - 1);
-  const Duration age = now - WallFromNanos(sample.at_ns());
-  if (age > kFreshIntervals * Duration(metrics->interval_ns())) return nullptr;
-  return &sample;
+const v1::MetricsSample* Newest(const NodeMetrics* metrics, WallTime now) {
+  if (metrics == nullptr || metrics->message.samples().empty()) return nullptr;
+  const v1::Metrics& message = metrics->message;
+  if (now - metrics->came_at > kFreshIntervals * Duration(message.interval_ns())) return nullptr;
+  return &message.samples(message.samples_size() - 1);
 }
 
-const v1::Metrics* MetricsOf(const MetricsByNode& all, const std::string& node) {
+const NodeMetrics* MetricsOf(const MetricsByNode& all, const std::string& node) {
   const auto it = all.find(node);
   return it == all.end() ? nullptr : &it->second;
 }
@@ -197,28 +196,29 @@ std::string PercentText(double part, double whole) {
   return whole > 0 ? fmt::format("{:.0f}%", 100 * part / whole) : "-";
 }
 
-Json UsedJson(const v1::Metrics* metrics, WallTime now) {
+Json UsedJson(const NodeMetrics* metrics, WallTime now) {
   const v1::MetricsSample* sample = Newest(metrics, now);
   if (sample == nullptr) return nullptr;
-  return {{"cpus", Real(CpuMillisUsed(*metrics, *sample)) / kPermille},
+  return {{"cpus", Real(CpuMillisUsed(metrics->message, *sample)) / kPermille},
           {"memory", sample->memory_used_bytes()},
-          {"disk", metrics->data_disk().used_bytes()}};
+          {"disk", metrics->message.data_disk().used_bytes()}};
 }
 
-Json LoadJson(const v1::Metrics* metrics, WallTime now) {
+Json LoadJson(const NodeMetrics* metrics, WallTime now) {
   if (Newest(metrics, now) == nullptr) return nullptr;
-  return {{"last1min", metrics->load().last1min_milli() / kPermille},
-          {"last5min", metrics->load().last5min_milli() / kPermille},
-          {"last15min", metrics->load().last15min_milli() / kPermille}};
+  return {{"last1min", metrics->message.load().last1min_milli() / kPermille},
+          {"last5min", metrics->message.load().last5min_milli() / kPermille},
+          {"last15min", metrics->message.load().last15min_milli() / kPermille}};
 }
 
 Json MetricsJson(const v1::Metrics& metrics) { return MessageJson(metrics); }
 
 Totals SumOf(const MetricsByNode& all, WallTime now) {
   Totals sum;
-  for (const auto& [node, metrics] : all) {
-    const v1::MetricsSample* sample = Newest(&metrics, now);
+  for (const auto& [node, known] : all) {
+    const v1::MetricsSample* sample = Newest(&known, now);
     if (sample == nullptr) continue;
+    const v1::Metrics& metrics = known.message;
     ++sum.nodes;
     sum.cpu_millis += std::int64_t{metrics.cpus()} * 1000;
     sum.cpu_millis_used += CpuMillisUsed(metrics, *sample);
@@ -261,12 +261,12 @@ Json TopJson(const std::vector<v1::NodeView>& nodes, const MetricsByNode& metric
   if (options.nodes) {
     json["nodes"] = Json::array();
     for (const v1::NodeView* node : NodeRows(nodes, metrics, options)) {
-      const v1::Metrics* known = MetricsOf(metrics, node->name());
+      const NodeMetrics* known = MetricsOf(metrics, node->name());
       const v1::MetricsSample* sample = Newest(known, options.now);
       json["nodes"].push_back(
           {{"name", node->name()},
            {"status", node->status()},
-           {"cpus", known == nullptr ? Json(nullptr) : Json(known->cpus())},
+           {"cpus", known == nullptr ? Json(nullptr) : Json(known->message.cpus())},
            {"memory", sample == nullptr ? Json(nullptr) : Json(sample->memory_total_bytes())},
            {"used", UsedJson(known, options.now)},
            {"load", LoadJson(known, options.now)},

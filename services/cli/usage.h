@@ -17,24 +17,30 @@
 
 namespace cube::cli {
 
+// What a node has published, and when that came: by the server's clock, or by ours. Ages are judged
+// by this, never by the node's own clock, which may be wrong.
+struct NodeMetrics {
+  v1::Metrics message;
+  WallTime came_at;
+};
 // By node; those that have published.
-using MetricsByNode = std::map<std::string, v1::Metrics>;
+using MetricsByNode = std::map<std::string, NodeMetrics>;
 
 // What is older than so many intervals is not shown as what a node uses now.
 inline constexpr std::int64_t kFreshIntervals = 3;
 
 // The newest sample; null if there is none, or it is too old.
-[[nodiscard]] const v1::MetricsSample* Newest(const v1::Metrics* metrics, WallTime now);
+[[nodiscard]] const v1::MetricsSample* Newest(const NodeMetrics* metrics, WallTime now);
 // Of a node, if it has published.
-[[nodiscard]] const v1::Metrics* MetricsOf(const MetricsByNode& all, const std::string& node);
+[[nodiscard]] const NodeMetrics* MetricsOf(const MetricsByNode& all, const std::string& node);
 
 // "12%"; "-" without a whole.
 [[nodiscard]] std::string PercentText(double part, double whole);
 
 // {"cpus","memory","disk"}: the machine's; null if it is not known.
-[[nodiscard]] nlohmann::ordered_json UsedJson(const v1::Metrics* metrics, WallTime now);
+[[nodiscard]] nlohmann::ordered_json UsedJson(const NodeMetrics* metrics, WallTime now);
 // {"last1min","last5min","last15min"}; null likewise.
-[[nodiscard]] nlohmann::ordered_json LoadJson(const v1::Metrics* metrics, WallTime now);
+[[nodiscard]] nlohmann::ordered_json LoadJson(const NodeMetrics* metrics, WallTime now);
 // Everything of the message, under the names of its fields.
 [[nodiscard]] nlohmann::ordered_json MetricsJson(const v1::Metrics& metrics);
 

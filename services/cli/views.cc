@@ -139,7 +139,7 @@ Json ResourcesJson(const v1::Resources& amount) {
           {"disk", amount.disk_bytes()}};
 }
 
-Json NodeJson(const v1::NodeView& node, const v1::Metrics* metrics, WallTime now) {
+Json NodeJson(const v1::NodeView& node, const NodeMetrics* metrics, WallTime now) {
   const auto& about = node.description();
   Json engines = Json::array();
   for (const auto& engine : about.engines()) {
@@ -169,9 +169,9 @@ Json NodeJson(const v1::NodeView& node, const v1::Metrics* metrics, WallTime now
           {"reason", TextOrNull(node.reason())}};
 }
 
-Json NodeDetailJson(const v1::NodeView& node, const v1::Metrics* metrics, WallTime now) {
+Json NodeDetailJson(const v1::NodeView& node, const NodeMetrics* metrics, WallTime now) {
   Json json = NodeJson(node, metrics, now);
-  json["metrics"] = metrics == nullptr ? Json(nullptr) : MetricsJson(*metrics);
+  json["metrics"] = metrics == nullptr ? Json(nullptr) : MetricsJson(metrics->message);
   return json;
 }
 

@@ -22,11 +22,11 @@ namespace cube::cli {
 // Those, the specification and where its ports are reached.
 [[nodiscard]] nlohmann::ordered_json TaskDetailJson(const v1::TaskView& task);
 // `metrics` of the node, if it has published any.
-[[nodiscard]] nlohmann::ordered_json NodeJson(const v1::NodeView& node, const v1::Metrics* metrics,
+[[nodiscard]] nlohmann::ordered_json NodeJson(const v1::NodeView& node, const NodeMetrics* metrics,
                                               WallTime now);
 // That and every single value of the metrics.
 [[nodiscard]] nlohmann::ordered_json NodeDetailJson(const v1::NodeView& node,
-                                                    const v1::Metrics* metrics, WallTime now);
+                                                    const NodeMetrics* metrics, WallTime now);
 [[nodiscard]] nlohmann::ordered_json ClusterJson(const v1::ClusterView& cluster);
 [[nodiscard]] nlohmann::ordered_json ResourcesJson(const v1::Resources& amount);
 

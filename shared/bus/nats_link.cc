@@ -11,6 +11,7 @@
 #include "shared/base/check.h"
 #include "shared/bus/nats_bus.h"
 #include "shared/bus/nats_handles.h"
+#include "shared/bus/nats_url.h"
 #include "shared/bus/nkey.h"
 
 namespace cube::bus {
@@ -253,8 +254,7 @@ Result<std::shared_ptr<NatsLink>> NatsLink::Open(const NatsBusOptions& options,
   const natsStatus s = natsConnection_Connect(&connection, raw);
   if (s != NATS_OK) {
     State::All().Drop(state->id);
-    return std::unexpected(
-        StatusError(s, fmt::format("connecting to {}", fmt::join(options.urls, ", "))));
+    return std::unexpected(StatusError(s, "connecting to " + UrlsWithoutSecrets(options.urls)));
   }
   return std::shared_ptr<NatsLink>(new NatsLink(connection, std::move(state)));
 }

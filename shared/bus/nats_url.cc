@@ -128,4 +128,13 @@ std::string UrlWithoutSecrets(std::string_view url) {
   return std::string(url.substr(0, begin)) + std::string(url.substr(at + 1));
 }
 
+std::string UrlsWithoutSecrets(const std::vector<std::string>& urls) {
+  std::string text;
+  for (const std::string& url : urls) {
+    if (!text.empty()) text += ", ";
+    text += UrlWithoutSecrets(url);
+  }
+  return text;
+}
+
 }  // namespace cube::bus

@@ -25,5 +25,7 @@ struct HostPort {
 
 // The URL without user, password and token, for messages.
 [[nodiscard]] std::string UrlWithoutSecrets(std::string_view url);
+// Likewise all of them, with ", " between.
+[[nodiscard]] std::string UrlsWithoutSecrets(const std::vector<std::string>& urls);
 
 }  // namespace cube::bus

@@ -163,7 +163,7 @@ struct ExecRequest {
   std::vector<std::string> command;        // [0] is looked up in PATH; not empty
   std::map<std::string, std::string> env;  // added to what the launch has
   std::string workdir;                     // absolute; empty = the launch's
-  std::string user;                        // empty = the launch's
+  std::string user;                        // empty = the launch's; another: see Engine::Exec
   Duration timeout{0};                     // then it is killed; 0 = never
   bool input = false;                      // ExecInput will follow; else it reads end of file
 };
@@ -210,7 +210,9 @@ class Engine {
   virtual void CloseLogs(std::uint64_t stream) = 0;
 
   // Runs a command inside a running launch, as one of its processes: same file system, network,
-  // limits and rights. `exec` is a number of the caller's that was not used before.
+  // limits and rights; in a container the request's user may be any that the container has, beside
+  // a process only the launch's (else kPermission). `exec` is a number of the caller's that was not
+  // used before.
   // -> ExecOutput..., ExecTook..., then exactly one ExecEnded. Only as many bytes of output are
   // sent as ExecCredit has allowed so far; a command that prints more is held back, so who throws
   // its output away grants plenty. It ends with its launch at the latest, and with the worker

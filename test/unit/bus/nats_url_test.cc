@@ -69,6 +69,9 @@ TEST(UrlWithoutSecrets, KeepsTheRest) {
   EXPECT_EQ(UrlWithoutSecrets("nats://me:secret@h:4333"), "nats://h:4333");
   EXPECT_EQ(UrlWithoutSecrets("token@h"), "h");
   EXPECT_EQ(UrlWithoutSecrets("nats://h"), "nats://h");
+  EXPECT_EQ(UrlsWithoutSecrets({"nats://me:secret@a:4333", "tls://token@b"}),
+            "nats://a:4333, tls://b");
+  EXPECT_EQ(UrlsWithoutSecrets({}), "");
 }
 
 }  // namespace

@@ -8,13 +8,14 @@ namespace {
 constexpr std::int64_t kSecond = 1'000'000'000;
 constexpr std::int64_t kNoon = 1'769'860'800 * kSecond;  // 2026-01-31T12:00:00Z
 
-v1::Metrics Metrics(const std::string& node, std::uint32_t permille, std::int64_t memory_used) {
-  v1::Metrics metrics;
+NodeMetrics Metrics(const std::string& node, std::uint32_t permille, std::int64_t memory_used) {
+  NodeMetrics known{.message = {}, .came_at = WallFromNanos(kNoon)};
+  v1::Metrics& metrics = known.message;
   metrics.set_node(node);
   metrics.set_interval_ns(15 * kSecond);
   metrics.set_cpus(4);
   auto& sample = *metrics.add_samples();
-  sample.set_at_ns(kNoon);
+  sample.set_at_ns(kNoon + 7200 * kSecond);  // its clock is wrong, which must not matter
   sample.set_cpu_used_permille(permille);
   sample.set_memory_total_bytes(std::int64_t{8} << 30);
   sample.set_memory_used_bytes(memory_used);
@@ -26,12 +27,12 @@ v1::Metrics Metrics(const std::string& node, std::uint32_t permille, std::int64_
   metrics.mutable_load()->set_last_pid(4'711);
   metrics.mutable_data_disk()->set_all_bytes(std::uint64_t{100} << 30);
   metrics.mutable_data_disk()->set_used_bytes(std::uint64_t{25} << 30);
-  return metrics;
+  return known;
 }
 
-void AddTask(v1::Metrics& metrics, const std::string& id, std::uint32_t cpu_millis,
+void AddTask(NodeMetrics& known, const std::string& id, std::uint32_t cpu_millis,
              std::int64_t memory) {
-  auto& task = *metrics.add_tasks();
+  auto& task = *known.message.add_tasks();
   task.set_task(id);
   task.set_name("web");
   task.set_attempt(1);
@@ -49,19 +50,19 @@ v1::NodeView Node(const std::string& name) {
 WallTime After(std::int64_t seconds) { return WallFromNanos(kNoon + seconds * kSecond); }
 
 TEST(Usage, OldIsNotShownAsNow) {
-  const v1::Metrics metrics = Metrics("a", 500, 1 << 30);
+  const NodeMetrics metrics = Metrics("a", 500, 1 << 30);
   EXPECT_NE(Newest(&metrics, After(45)), nullptr);
   EXPECT_EQ(Newest(&metrics, After(46)), nullptr);
   EXPECT_NE(Newest(&metrics, After(-3600)), nullptr) << "clocks differ";
   EXPECT_EQ(Newest(nullptr, After(0)), nullptr);
-  const v1::Metrics none;
+  const NodeMetrics none;
   EXPECT_EQ(Newest(&none, After(0)), nullptr);
   EXPECT_TRUE(UsedJson(&metrics, After(46)).is_null());
   EXPECT_TRUE(LoadJson(nullptr, After(0)).is_null());
 }
 
 TEST(Usage, UsedAndLoad) {
-  const v1::Metrics metrics = Metrics("a", 500, std::int64_t{2} << 30);
+  const NodeMetrics metrics = Metrics("a", 500, std::int64_t{2} << 30);
   const auto used = UsedJson(&metrics, After(1));
   EXPECT_EQ(used["cpus"], 2.0);
   EXPECT_EQ(used["memory"], std::int64_t{2} << 30);
@@ -70,8 +71,9 @@ TEST(Usage, UsedAndLoad) {
 }
 
 TEST(Usage, EveryMetricIsInTheDetails) {
-  v1::Metrics metrics = Metrics("a", 500, 1);
-  AddTask(metrics, "web-1", 250, 1000);
+  NodeMetrics known = Metrics("a", 500, 1);
+  AddTask(known, "web-1", 250, 1000);
+  v1::Metrics& metrics = known.message;
   const auto json = MetricsJson(metrics);
   EXPECT_EQ(json["memory"].size(), 44u) << "as the book's worker has them";
   EXPECT_EQ(json["memory"]["mem_total"], 8'388'608);
@@ -79,7 +81,7 @@ TEST(Usage, EveryMetricIsInTheDetails) {
   EXPECT_EQ(json["load"]["last_pid"], 4'711);
   EXPECT_TRUE(json["cpu"].is_null()) << "this worker has not said";
   EXPECT_EQ(json["data_disk"]["all_bytes"], std::int64_t{100} << 30);
-  EXPECT_EQ(json["samples"][0]["at"], "2026-01-31T12:00:00.000Z");
+  EXPECT_EQ(json["samples"][0]["at"], "2026-01-31T14:00:00.000Z");
   EXPECT_EQ(json["tasks"][0]["cpu_millis"], 250);
   EXPECT_TRUE(json["tasks"][0]["network_rx_bytes"].is_null());
   metrics.mutable_cpu()->set_steal(3);
@@ -90,7 +92,7 @@ TEST(Usage, TotalsOverNodesThatAreKnown) {
   MetricsByNode all{{"a", Metrics("a", 500, std::int64_t{2} << 30)},
                     {"b", Metrics("b", 250, std::int64_t{4} << 30)},
                     {"c", Metrics("c", 1000, std::int64_t{8} << 30)}};
-  all["c"].mutable_samples(0)->set_at_ns(kNoon - 3600 * kSecond);
+  all["c"].came_at = After(-3600);
   const Totals totals = SumOf(all, After(0));
   EXPECT_EQ(totals.nodes, 2u);
   EXPECT_EQ(TotalsText(totals),
@@ -103,7 +105,7 @@ MetricsByNode Three() {
                     {"b", Metrics("b", 900, std::int64_t{2} << 30)}};
   AddTask(all["a"], "idle-1", 10, 300 << 20);
   AddTask(all["b"], "busy-1", 1'500, 20 << 20);
-  auto& fresh = *all["b"].add_tasks();
+  auto& fresh = *all["b"].message.add_tasks();
   fresh.set_task("fresh-1");
   fresh.set_memory_bytes(1 << 20);
   fresh.set_network_rx_bytes(2 << 20);

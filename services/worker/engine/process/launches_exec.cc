@@ -1,5 +1,6 @@
 // Commands beside launches: which launch, and with what of it.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include "services/worker/engine/process/host_user.h"
 #include "services/worker/engine/process/launch_plan.h"
@@ -27,8 +28,14 @@ Result<void> Launches::TryExec(std::uint64_t exec, const LaunchKey& key,
   CUBE_TRY(auto command, DecodeCommand(bytes));
   CUBE_TRY_VOID(ApplyExec(request, command));
   if (!request.user.empty()) {
-    CUBE_TRY(auto user, ResolveUser(request.user));
-    command.identity = std::move(user.identity);
+    CUBE_TRY(const auto user, ResolveUser(request.user));
+    const Command::Identity self{.uid = geteuid(), .gid = getegid(), .groups = {}};
+    const Command::Identity& launch = command.identity ? *command.identity : self;
+    const Command::Identity& asked = user.identity ? *user.identity : self;
+    // There is no container around a process: another user would have more rights than the task.
+    if (asked.uid != launch.uid || asked.gid != launch.gid)
+      return Fail(Code::kPermission,
+                  "beside a process a command runs as the user of its task; leave it out", "user");
   }
   return execs_.Start(exec, key, options_.supervise_path, command, request.input, request.timeout);
 }
