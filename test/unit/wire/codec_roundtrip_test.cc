@@ -3,10 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <set>
 
 #include "shared/wire/codec.h"
 #include "shared/wire/convert.h"
 #include "shared/wire/human.h"
+#include "shared/wire/internal.h"
 #include "test/support/wire/equal.h"
 #include "test/support/wire/values.h"
 
@@ -229,6 +231,20 @@ TEST(EncodedBytesMax, CountsEveryTextOfASpec) {
     EXPECT_GE(BytesOf(spec), big.size()) << i;
     EXPECT_LE(BytesOf(spec), EncodedBytesMax(spec)) << i;
   }
+}
+
+TEST(HashSpec, TellsVolumesAndNetworksApart) {
+  TaskSpec plain;
+  plain.name = TaskName::Trusted("t");
+  TaskSpec mounts = plain;
+  mounts.volumes = {{"data", "/data", false}};
+  TaskSpec other = plain;
+  other.volumes = {{"data", "/data", true}};
+  TaskSpec host = plain;
+  host.network = "host";
+  const std::set<std::size_t> hashes{internal::HashSpec(plain), internal::HashSpec(mounts),
+                                     internal::HashSpec(other), internal::HashSpec(host)};
+  EXPECT_EQ(hashes.size(), 4u);
 }
 
 }  // namespace
