@@ -19,11 +19,13 @@ std::int32_t Share(std::int64_t part, std::int64_t whole) {
 // Cpu: the average over the last minute.
 std::int32_t CpuShare(const v1::Metrics& metrics) {
   const auto& samples = metrics.samples();
-  const std::int64_t newest = samples[samples.size() - 1].at_ns();
+  // Times come from outside: unsigned, so that no difference overflows.
+  const auto newest = static_cast<std::uint64_t>(samples[samples.size() - 1].at_ns());
   std::int64_t sum = 0;
   std::int64_t count = 0;
   for (int i = samples.size() - 1; i >= 0; --i) {
-    if (newest - samples[i].at_ns() >= kCpuWindow.count()) break;
+    const std::uint64_t age = newest - static_cast<std::uint64_t>(samples[i].at_ns());
+    if (age >= static_cast<std::uint64_t>(kCpuWindow.count())) break;
     sum += samples[i].cpu_used_permille();
     ++count;
   }

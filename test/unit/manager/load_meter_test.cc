@@ -123,6 +123,17 @@ TEST_F(LoadMeterTest, CpuIsTheAverageOfAMinute) {
   EXPECT_EQ(Decide().begin()->second.cpu, 6);
 }
 
+TEST_F(LoadMeterTest, TimesFromOutsideMayBeAnything) {
+  v1::Metrics metrics = Metrics("n1", 500);
+  metrics.mutable_samples(0)->set_at_ns(INT64_MIN);
+  auto& newest = *metrics.add_samples();
+  newest = metrics.samples(0);
+  newest.set_at_ns(INT64_MAX);
+  newest.set_cpu_used_permille(1000);
+  Publish(metrics);
+  EXPECT_EQ(Decide().begin()->second.cpu, 16) << "the newest sample alone";
+}
+
 TEST_F(LoadMeterTest, OnlyTheWelcomedWorkerCounts) {
   v1::Metrics metrics = Metrics("n1", 500);
   metrics.set_instance(8);
