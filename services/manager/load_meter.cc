@@ -19,11 +19,13 @@ std::int32_t Share(std::int64_t part, std::int64_t whole) {
 // Cpu: the average over the last minute.
 std::int32_t CpuShare(const v1::Metrics& metrics) {
   const auto& samples = metrics.samples();
-  const std::int64_t newest = samples[samples.size() - 1].at_ns();
+  // Times come from outside: unsigned, so that no difference overflows.
+  const auto newest = static_cast<std::uint64_t>(samples[samples.size() - 1].at_ns());
   std::int64_t sum = 0;
   std::int64_t count = 0;
   for (int i = samples.size() - 1; i >= 0; --i) {
-    if (newest - samples[i].at_ns() >= kCpuWindow.count()) break;
+    const std::uint64_t age = newest - static_cast<std::uint64_t>(samples[i].at_ns());
+    if (age >= static_cast<std::uint64_t>(kCpuWindow.count())) break;
     sum += samples[i].cpu_used_permille();
     ++count;
   }
@@ -45,6 +47,14 @@ NodeLoad LoadOf(const Node& node, const v1::Metrics& metrics) {
   return load;
 }
 
+// For how long a load stands, if the worker says that it publishes every `interval`.
+Duration PatienceWith(const View& view, Duration interval) {
+  const auto nodes = static_cast<std::int64_t>(view.nodes.size());
+  const Duration usual =
+      std::max(kLoadInterval, Duration(std::chrono::seconds(1)) * nodes / kLoadsPerSecond);
+  return kLoadIntervals * std::max(usual, std::min(interval, kLoadIntervalMax));
+}
+
 }  // namespace
 
 std::uint8_t StepOf(std::int32_t permille, std::uint8_t before) {
@@ -57,9 +67,14 @@ std::uint8_t StepOf(std::int32_t permille, std::uint8_t before) {
   return static_cast<std::uint8_t>((scaled + kStep / 2) / kStep);
 }
 
-void LoadMeter::Reset() {
+void LoadMeter::Reset(const View& view, MonoTime now) {
   changed_.clear();
   due_at_ = MonoTime::max();
+  stands_until_.clear();
+  known_until_ = now + PatienceWith(view, Duration(0));
+  const bool any = std::ranges::any_of(
+      view.nodes, [](const auto& entry) { return entry.second.load != NodeLoad{}; });
+  look_at_ = any ? known_until_ : MonoTime::max();
 }
 
 void LoadMeter::OnMetrics(const View& view, std::string_view node, std::string_view payload,
@@ -70,11 +85,18 @@ void LoadMeter::OnMetrics(const View& view, std::string_view node, std::string_v
   const auto it = view.nodes.find(NodeName::Trusted(std::string(node)));
   if (it == view.nodes.end() || it->second.incarnation == 0 || it->second.down) return;
   if (metrics.instance() != it->second.instance) return;
+  const MonoTime until = now + PatienceWith(view, Duration(metrics.interval_ns()));
+  stands_until_[it->first] = until;
   const NodeLoad load = LoadOf(it->second, metrics);
-  if (load == it->second.load) {
-    changed_.erase(it->first);
+  if (load != NodeLoad{} || it->second.load != NodeLoad{}) look_at_ = std::min(look_at_, until);
+  Change(it->second, load, now);
+}
+
+void LoadMeter::Change(const Node& node, const NodeLoad& load, MonoTime now) {
+  if (load == node.load) {
+    changed_.erase(node.name);
   } else {
-    changed_[it->first] = load;
+    changed_[node.name] = load;
   }
   if (changed_.empty()) {
     due_at_ = MonoTime::max();
@@ -83,7 +105,29 @@ void LoadMeter::OnMetrics(const View& view, std::string_view node, std::string_v
   }
 }
 
+void LoadMeter::Expire(const View& view, MonoTime now) {
+  if (now < look_at_) return;
+  look_at_ = MonoTime::max();
+  std::erase_if(stands_until_,
+                [&](const auto& entry) { return !view.nodes.contains(entry.first); });
+  for (const auto& [name, node] : view.nodes) {
+    const auto change = changed_.find(name);
+    const bool loaded = change != changed_.end() && change->second != NodeLoad{};
+    if (!loaded && node.load == NodeLoad{}) continue;
+    const auto it = stands_until_.find(name);
+    const MonoTime until = it == stands_until_.end() ? known_until_ : it->second;
+    if (until > now) {
+      look_at_ = std::min(look_at_, until);
+    } else if (node.down) {  // the next one to be welcomed begins without
+      look_at_ = std::min(look_at_, now + PatienceWith(view, Duration(0)));
+    } else {
+      Change(node, {}, now);
+    }
+  }
+}
+
 std::map<NodeName, NodeLoad> LoadMeter::Due(const View& view, MonoTime now) {
+  Expire(view, now);
   std::map<NodeName, NodeLoad> due;
   if (now < due_at_) return due;
   // What has been decided meanwhile, or has lost its node, is done.

@@ -4,6 +4,7 @@
 // cycle. Never part of the view.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <string_view>
@@ -21,6 +22,14 @@ inline constexpr std::int32_t kStepMarginPermille = 18;
 inline constexpr Duration kCpuWindow = std::chrono::minutes(1);
 // Changes gather for so long, so that loads alone make few cycles.
 inline constexpr Duration kLoadsGather = std::chrono::seconds(5);
+// A node that has not published for so many of its intervals has no load: what is known of it is
+// too old to keep tasks away.
+inline constexpr int kLoadIntervals = 4;
+// Workers publish every 15 s, in a large cluster so often that all together make 500 messages a
+// second; one may be told to publish less often, and says so.
+inline constexpr Duration kLoadInterval = std::chrono::seconds(15);
+inline constexpr std::int64_t kLoadsPerSecond = 500;
+inline constexpr Duration kLoadIntervalMax = std::chrono::hours(1);
 // Given to one cycle; the rest follows after the next gathering.
 inline constexpr std::size_t kLoadsPerCycle = 256;
 
@@ -30,19 +39,27 @@ inline constexpr std::size_t kLoadsPerCycle = 256;
 
 class LoadMeter {
  public:
-  // A new leader has heard nothing; what the view has stands until nodes publish.
-  void Reset();
+  // A new leader has heard nothing; what the view has stands until nodes publish, or have had the
+  // time to.
+  void Reset(const View& view, MonoTime now);
   // A message on cube.metrics.<node>. What is not of the node's welcomed worker, or cannot be read,
   // is ignored.
   void OnMetrics(const View& view, std::string_view node, std::string_view payload, MonoTime now);
   // What should be decided now; empty while changes gather.
   [[nodiscard]] std::map<NodeName, NodeLoad> Due(const View& view, MonoTime now);
   // When Due has something, if nothing else happens.
-  [[nodiscard]] MonoTime NextDeadline() const { return due_at_; }
+  [[nodiscard]] MonoTime NextDeadline() const { return std::min(due_at_, look_at_); }
 
  private:
+  void Change(const Node& node, const NodeLoad& load, MonoTime now);
+  // Takes the load from nodes that are silent.
+  void Expire(const View& view, MonoTime now);
+
   std::map<NodeName, NodeLoad> changed_;  // as measured, other than in the view
   MonoTime due_at_ = MonoTime::max();
+  std::map<NodeName, MonoTime> stands_until_;  // the load of a node that has published
+  MonoTime known_until_ = MonoTime::max();     // that of one that has not
+  MonoTime look_at_ = MonoTime::max();         // no load of the view is too old before
 };
 
 }  // namespace cube::manager

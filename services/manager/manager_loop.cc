@@ -150,7 +150,7 @@ void ManagerLoop::MaybeTakeOver() {
   planner_.ForgetView();
   teller_.ForgetFeed();
   liveness_.Reset();
-  loads_.Reset();
+  loads_.Reset(view_, now_.mono);
   hellos_.clear();
   lags_.clear();
   displaced_.clear();

@@ -21,13 +21,15 @@ constexpr std::size_t kCandidatesMax = 20;
 // Takes from what is left of a step's work; never below 0.
 void Spend(std::size_t& work, std::size_t cost) { work -= std::min(work, cost); }
 
-// Why pending tasks wait, asked once for each shape: the answer is a look at every node.
+// Why pending tasks wait, asked once for each shape: the answer is a look at every node. Only a
+// task that has moved too often has a reason of its own, which costs nothing.
 class Reasons {
  public:
   Reasons(const View& view, Planner& planner, std::size_t& work)
       : view_(view), planner_(planner), work_(work) {}
 
-  const std::string& Why(const Task& task) {
+  std::string Why(const Task& task) {
+    if (MovesAt(task) > view_.decided_at) return planner_.WhyPending(view_, task);
     const auto [it, is_new] = known_.try_emplace(ShapeOf(*task.spec));
     if (is_new) {
       it->second = planner_.WhyPending(view_, task);
@@ -52,7 +54,7 @@ void FillTask(const View& view, Reasons& reasons, const Task& task, v1::TaskView
   out.set_attempt(task.attempt);
   std::string reason = ReasonOf(task);
   if (status == Status::kPending) {
-    const std::string& waits = reasons.Why(task);
+    const std::string waits = reasons.Why(task);
     reason = reason.empty() ? waits : waits + " (" + reason + ")";
   }
   out.set_reason(std::move(reason));

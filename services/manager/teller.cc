@@ -49,15 +49,10 @@ std::string_view KindName(IntentResult::Kind kind) {
   return "unknown";
 }
 
-// A spec's share of a page, roughly; pages are cut well below the server's limit.
-std::size_t RoughSize(const TaskSpec& spec) {
-  std::size_t size = 512 + spec.image.size();
-  for (const auto& [key, value] : spec.env) size += key.size() + value.size() + 8;
-  for (const auto& [key, value] : spec.labels) size += key.size() + value.size() + 8;
-  for (const std::string& argument : spec.command) size += argument.size() + 4;
-  for (const std::string& argument : spec.entrypoint) size += argument.size() + 4;
-  return size;
-}
+// Bounds above the encoded size of a page's head and of an assignment without its spec: names and
+// ids of at most 63 bytes, a few numbers.
+constexpr std::size_t kHeadBytes = 512;
+constexpr std::size_t kAssignmentBytes = 160;
 
 }  // namespace
 
@@ -144,17 +139,19 @@ void Teller::TellSet(const View& view, const Node& node, bus::OpId& next_op, Ope
   head.cluster = view.term_start ? view.term_start->cluster : "";
   head.last_fact = node.last_fact;
   std::vector<DesiredPage> pages(1, head);
-  std::size_t bytes = 0;
+  std::size_t bytes = kHeadBytes;
   std::set<const TaskSpec*> specs;  // asked, never iterated
   for (const TaskNumber& number : node.attempts) {
     const Task& task = view.tasks.at(number);
-    const std::size_t size =
-        128 + (specs.insert(task.spec.get()).second ? RoughSize(*task.spec) : 0);
-    if (bytes + size > kPageBytesMax) {
+    const std::size_t spec_bytes = EncodedBytesMax(*task.spec);
+    std::size_t size = kAssignmentBytes + (specs.contains(task.spec.get()) ? 0 : spec_bytes);
+    if (bytes + size > kPageBytesMax) {  // never the first of a page: every spec fits one
       pages.push_back(head);
-      specs = {task.spec.get()};
-      bytes = RoughSize(*task.spec);
+      specs.clear();
+      bytes = kHeadBytes;
+      size = kAssignmentBytes + spec_bytes;
     }
+    specs.insert(task.spec.get());
     bytes += size;
     const std::uint32_t launches = task.observed ? task.observed->key.launch + 1 : 0;
     pages.back().assignments.push_back({task.id, task.attempt, task.placement, task.spec,

@@ -106,6 +106,10 @@ Result<NodeDescription> DescriptionOf(const Flags& flags, const std::string& dat
     CUBE_TRY_VOID(AddLabel(label, description.labels));
   }
   description.tasks_max = flags.tasks_max;
+  if (flags.address.starts_with('/')) {
+    return Fail(Code::kInvalid, "may not begin with '/'; give a host name or an IP address",
+                "--address");
+  }
   description.address = flags.address;
   description.version = kVersion;
   return description;

@@ -58,32 +58,44 @@ std::string MachineOf(const Node& node) {
   return address.empty() ? "/" + node.name.str() : address;  // no address begins with '/'
 }
 
+// Read from the front it can be taken apart in one way only, whatever the texts hold: numbers end,
+// texts say their length, lists their number of entries. Different needs never give one shape.
 std::string ShapeOf(const TaskSpec& spec) {
-  std::string shape = EngineOf(spec);
-  auto add = [&shape](std::string_view text) {
-    shape += '\n';
+  std::string shape;
+  const auto add = [&shape](std::int64_t number) {
+    shape += std::to_string(number);
+    shape += ' ';
+  };
+  const auto add_text = [&](std::string_view text) {
+    add(static_cast<std::int64_t>(text.size()));
     shape += text;
   };
-  add(std::to_string(spec.resources.cpu_millis));
-  add(std::to_string(spec.resources.memory_bytes));
-  add(std::to_string(spec.resources.disk_bytes));
+  const auto add_rule = [&](const Constraint& rule) {
+    add_text(rule.label);
+    add(static_cast<int>(rule.op));
+    add(std::ssize(rule.values));
+    for (const std::string& value : rule.values) add_text(value);
+  };
+  add_text(EngineOf(spec));
+  add(spec.resources.cpu_millis);
+  add(spec.resources.memory_bytes);
+  add(spec.resources.disk_bytes);
   for (const PortSpec& port : spec.ports) {
     if (port.host_port == 0) continue;
-    add((port.protocol == Protocol::kTcp ? "t" : "u") + std::to_string(port.host_port));
+    add(port.host_port);
+    shape += port.protocol == Protocol::kTcp ? 't' : 'u';
   }
-  const auto add_rule = [&](const Constraint& rule) {
-    add(rule.label);
-    shape += static_cast<char>('0' + static_cast<int>(rule.op));
-    for (const std::string& value : rule.values) add(value);
-  };
+  shape += ';';  // no port begins like this
+  add(std::ssize(spec.constraints));
   for (const Constraint& constraint : spec.constraints) add_rule(constraint);
-  // No label and no value begins like what follows.
+  add(std::ssize(spec.affinities));
   for (const Affinity& affinity : spec.affinities) {
-    add("\t" + std::to_string(affinity.weight));
+    add(affinity.weight);
     add_rule(affinity.rule);
   }
-  if (spec.distinct != 0) add(" " + std::to_string(spec.distinct) + " " + spec.name.str());
-  if (!spec.scheduler.empty()) add("," + spec.scheduler);
+  add(spec.distinct);
+  if (spec.distinct != 0) add_text(spec.name.str());
+  add_text(spec.scheduler);
   return shape;
 }
 

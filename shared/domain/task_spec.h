@@ -2,6 +2,7 @@
 // shared by all tasks of the same template.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -163,5 +164,9 @@ using TaskSpecPtr = std::shared_ptr<const TaskSpec>;
 
 // The engine a spec runs on: its `engine`, or the default for its shape.
 [[nodiscard]] std::string EngineOf(const TaskSpec& spec);
+
+// A bound above the bytes that a spec takes in a message (messages/cube/v1/spec.proto), framing
+// included. A sum over the values: whoever fills messages asks it for each spec.
+[[nodiscard]] std::size_t EncodedBytesMax(const TaskSpec& spec);
 
 }  // namespace cube

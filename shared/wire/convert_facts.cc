@@ -207,6 +207,11 @@ Result<NodeDescription> FromProto(const v1::NodeDescription& from) {
   CUBE_TRY_VOID(CheckLength(from.version(), kWordBytesMax, "version"));
   node.version = from.version();
   CUBE_TRY_VOID(CheckLength(from.address(), kWordBytesMax, "address"));
+  // It names the machine; one that gives none is its own, under a name that begins so.
+  if (from.address().starts_with('/')) {
+    return Fail(Code::kInvalid, "may not begin with '/'; give a host name or an IP address",
+                "address");
+  }
   node.address = from.address();
   return node;
 }

@@ -182,6 +182,13 @@ std::size_t HashSpec(const TaskSpec& spec) {
     hash.Add(affinity.weight);
   }
   hash.Add(spec.distinct);
+  hash.Add(spec.volumes.size());
+  for (const VolumeSpec& volume : spec.volumes) {
+    hash.AddText(volume.source);
+    hash.AddText(volume.target);
+    hash.Add(volume.read_only);
+  }
+  hash.AddText(spec.network);
   return hash.value();
 }
 

@@ -13,47 +13,6 @@ constexpr std::size_t kFramingMax = 7;
 
 std::size_t Text(std::string_view text) { return kFramingMax + text.size(); }
 
-std::size_t Texts(const std::vector<std::string>& texts) {
-  std::size_t size = 0;
-  for (const std::string& text : texts) size += Text(text);
-  return size;
-}
-
-std::size_t Map(const std::map<std::string, std::string>& map) {
-  std::size_t size = 0;
-  for (const auto& [key, value] : map) size += kFramingMax + Text(key) + Text(value);
-  return size;
-}
-
-std::size_t Rule(const Constraint& rule) {
-  return kFramingMax + Text(rule.label) + kScalarMax + Texts(rule.values);
-}
-
-std::size_t Spec(const TaskSpec& spec) {
-  std::size_t size = kFramingMax + Text(spec.name.str()) + Text(spec.image) + Texts(spec.command) +
-                     Texts(spec.entrypoint) + Map(spec.env) + Map(spec.labels) + Text(spec.user) +
-                     Text(spec.workdir) + Text(spec.stop_signal) + Text(spec.engine);
-  for (const PortSpec& port : spec.ports) size += kFramingMax + 3 * kScalarMax + Text(port.name);
-  size += kFramingMax + 3 * kScalarMax;  // resources
-  size += kFramingMax + 2 * kScalarMax;  // restart
-  if (spec.health) {
-    size += kFramingMax + 8 * kScalarMax + Text(spec.health->http_path) +
-            Text(spec.health->port_name) + Texts(spec.health->command);
-  }
-  size += 3 * kScalarMax;                     // stop_grace, priority, pull
-  size += kFramingMax + 2 * kScalarMax;       // reschedule
-  size += Text(spec.scheduler) + kScalarMax;  // distinct
-  for (const Constraint& constraint : spec.constraints) size += Rule(constraint);
-  for (const Affinity& affinity : spec.affinities) {
-    size += kFramingMax + Rule(affinity.rule) + kScalarMax;
-  }
-  for (const VolumeSpec& volume : spec.volumes) {
-    size += kFramingMax + Text(volume.source) + Text(volume.target) + kScalarMax;
-  }
-  size += Text(spec.network) + Texts(spec.cap_add) + Texts(spec.cap_drop) + kScalarMax;
-  return size;
-}
-
 // A sentence is cleaned on its way: a malformed byte becomes three, but never above the limit.
 std::size_t Sentence(std::string_view text) {
   return kFramingMax + std::min(text.size() * 3, kSentenceBytesMax);
@@ -62,8 +21,8 @@ std::size_t Sentence(std::string_view text) {
 std::size_t Of(const StartAttempt& item) {
   const Explanation& why = item.explanation;
   std::size_t size = Text(item.task.str()) + 4 * kScalarMax + Text(item.node.str()) +
-                     Spec(*item.spec) + kFramingMax + Text(why.scheduler) + 5 * kScalarMax +
-                     Text(why.runner_up.str());
+                     EncodedBytesMax(*item.spec) + kFramingMax + Text(why.scheduler) +
+                     5 * kScalarMax + Text(why.runner_up.str());
   for (const FilterCount& count : why.filtered) {
     size += kFramingMax + Text(count.filter) + kScalarMax;
   }

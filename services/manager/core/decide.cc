@@ -14,38 +14,9 @@ constexpr std::size_t kItemBytes = 96;
 // A start names its node, spec and explanation by their places in the message's tables: framing and
 // four small numbers.
 constexpr std::size_t kStartBytes = 40;
-constexpr std::size_t kSpecBytes = 256;
 // An explanation's framing, three numbers of nodes, two scores, and an index.
 constexpr std::size_t kReasonBytes = 56;
 constexpr std::size_t kEntryBytes = 16;
-
-std::size_t SizeOf(const std::vector<std::string>& texts) {
-  std::size_t size = 0;
-  for (const std::string& text : texts) size += text.size() + kEntryBytes;
-  return size;
-}
-
-std::size_t SizeOf(const std::map<std::string, std::string>& entries) {
-  std::size_t size = 0;
-  for (const auto& [key, value] : entries) size += key.size() + value.size() + kEntryBytes;
-  return size;
-}
-
-std::size_t SizeOf(const TaskSpec& spec) {
-  std::size_t size = kSpecBytes + spec.name.str().size() + spec.image.size() + spec.user.size() +
-                     spec.workdir.size() + spec.engine.size() + SizeOf(spec.command) +
-                     SizeOf(spec.entrypoint) + SizeOf(spec.env) + SizeOf(spec.labels);
-  for (const PortSpec& port : spec.ports) size += port.name.size() + 2 * kEntryBytes;
-  const auto add_rule = [&size](const Constraint& rule) {
-    size += rule.label.size() + SizeOf(rule.values) + kEntryBytes;
-  };
-  for (const Constraint& rule : spec.constraints) add_rule(rule);
-  for (const Affinity& affinity : spec.affinities) add_rule(affinity.rule);
-  size += kEntryBytes * spec.affinities.size() + spec.scheduler.size();
-  if (spec.health)
-    size += kSpecBytes + SizeOf(spec.health->command) + spec.health->http_path.size();
-  return size;
-}
 
 std::size_t SizeOf(const Explanation& explanation) {
   std::size_t size =
@@ -192,7 +163,7 @@ class Planner::Cycle {
     std::size_t size = kStartBytes + task.id.str().size();
     // Each table entry is paid for once; a spec may be shared by many tasks.
     const bool new_spec = !specs_.contains(task.spec.get());
-    if (new_spec) size += SizeOf(*task.spec);
+    if (new_spec) size += EncodedBytesMax(*task.spec);
     const bool new_node = !nodes_.contains(choice.node);
     if (new_node) size += choice.node->name.str().size() + kEntryBytes;
     // Tasks of one shape follow each other, under some policies with one explanation for all.

@@ -192,7 +192,8 @@ class LoopRig {
       last_[publish->subject] = publish->payload;
       published_[publish->subject].push_back(std::move(publish->payload));
     } else if (const auto* subscribe = std::get_if<bus::Subscribe>(&operation)) {
-      (subscribe->queue_group.empty() ? heartbeats_ : queries_) = subscribe->id;
+      if (!subscribe->queue_group.empty()) queries_ = subscribe->id;
+      if (subscribe->subject == wire::Subjects().HeartbeatAll()) heartbeats_ = subscribe->id;
     } else if (const auto* open = std::get_if<bus::OpenReader>(&operation)) {
       RigStream& stream = streams_[open->stream];
       stream.reader = open->id;

@@ -134,6 +134,7 @@ NodeDescription RandomDescription(Random& random) {
   }
   node.version = RandomText(random);
   node.address = RandomText(random);
+  if (node.address.starts_with('/')) node.address.insert(0, "h");
   return node;
 }
 

@@ -4,6 +4,7 @@
 
 #include "shared/base/random.h"
 #include "shared/cluster/status.h"
+#include "shared/wire/codec.h"
 #include "test/support/cluster/log_writer.h"
 
 namespace cube::manager {
@@ -123,6 +124,31 @@ TEST(DecideTest, TheMemoryOfFullShapesChangesNoAnswer) {
       log.Decide(one);
     }
   }
+}
+
+TEST(DecideTest, AMessageIsCutWhateverTheSpecsConsistOf) {
+  LogWriter log;
+  log.Join("a", {4000, kGi, 0});
+  for (int i = 0; i < 30; ++i) {
+    TaskSpec spec = test::Spec("t" + std::to_string(i));
+    for (int k = 0; k < 64; ++k) {  // 60 KB of volumes
+      spec.volumes.push_back(
+          {"v" + std::to_string(k), "/" + std::to_string(k) + std::string(940, 'x'), false});
+    }
+    log.Submit(spec.name.str() + "-1", spec);
+  }
+  const std::size_t head = wire::EncodeDecisions(log.Next({})).size();
+  Planner planner = MakePlanner();
+  std::size_t placed = 0;
+  int messages = 0;
+  for (; placed < 30 && messages < 30; ++messages) {
+    const auto items = planner.Decide(log.view(), {}, WallFromNanos(1));
+    EXPECT_LE(wire::EncodeDecisions(log.Next(items)).size(), kDecisionBytesMax + head);
+    placed += Placements(items).size();
+    log.Decide(items);
+  }
+  EXPECT_EQ(placed, 30u);
+  EXPECT_EQ(messages, 8) << "four specs each";
 }
 
 TEST(DecideTest, AViewThatIsReadBackIsLookedAtAnew) {

@@ -43,6 +43,8 @@ TEST(Step, EveryStepIsReached) {
   }
 }
 
+constexpr Duration kPatience = kLoadIntervals * kLoadInterval;
+
 class LoadMeterTest : public ::testing::Test {
  protected:
   LoadMeterTest() { AddNode("n1"); }
@@ -86,12 +88,13 @@ class LoadMeterTest : public ::testing::Test {
 };
 
 TEST_F(LoadMeterTest, SharesOfTheMachineAndOfThePromisedDisk) {
+  const MonoTime published = now_;
   Publish(Metrics("n1", 500, 400, 250));
   const auto due = Decide();
   ASSERT_EQ(due.size(), 1u);
   EXPECT_EQ(due.begin()->second, (NodeLoad{.cpu = 8, .memory = 4, .disk = 12}));
   EXPECT_TRUE(Decide().empty());
-  EXPECT_EQ(meter_.NextDeadline(), MonoTime::max());
+  EXPECT_EQ(meter_.NextDeadline(), published + kPatience) << "nothing until it is too old";
 }
 
 TEST_F(LoadMeterTest, MoreFreeDiskThanPromisedIsNoLoad) {
@@ -106,7 +109,7 @@ TEST_F(LoadMeterTest, ChangesGather) {
   now_ += kLoadsGather - std::chrono::nanoseconds(1);
   EXPECT_TRUE(Due().empty());
   Publish(Metrics("n1", 0));  // it was a burst
-  EXPECT_EQ(meter_.NextDeadline(), MonoTime::max());
+  EXPECT_GT(meter_.NextDeadline(), now_ + kLoadsGather);
   EXPECT_TRUE(Decide().empty());
 }
 
@@ -121,6 +124,17 @@ TEST_F(LoadMeterTest, CpuIsTheAverageOfAMinute) {
   }
   Publish(metrics);
   EXPECT_EQ(Decide().begin()->second.cpu, 6);
+}
+
+TEST_F(LoadMeterTest, TimesFromOutsideMayBeAnything) {
+  v1::Metrics metrics = Metrics("n1", 500);
+  metrics.mutable_samples(0)->set_at_ns(INT64_MIN);
+  auto& newest = *metrics.add_samples();
+  newest = metrics.samples(0);
+  newest.set_at_ns(INT64_MAX);
+  newest.set_cpu_used_permille(1000);
+  Publish(metrics);
+  EXPECT_EQ(Decide().begin()->second.cpu, 16) << "the newest sample alone";
 }
 
 TEST_F(LoadMeterTest, OnlyTheWelcomedWorkerCounts) {
@@ -144,7 +158,57 @@ TEST_F(LoadMeterTest, NodeThatGoesDownIsDropped) {
   Publish(Metrics("n1", 500));
   N().down = true;
   EXPECT_TRUE(Decide().empty());
+  now_ += kPatience;
+  EXPECT_TRUE(Decide().empty());
   EXPECT_EQ(meter_.NextDeadline(), MonoTime::max());
+}
+
+TEST_F(LoadMeterTest, LoadOfASilentNodeExpires) {
+  Publish(Metrics("n1", 500));
+  EXPECT_EQ(Decide().size(), 1u);
+  now_ += kLoadInterval;
+  Publish(Metrics("n1", 500));
+  now_ += kPatience - std::chrono::nanoseconds(1);
+  EXPECT_TRUE(Due().empty());
+  EXPECT_EQ(meter_.NextDeadline(), now_ + std::chrono::nanoseconds(1));
+  now_ += std::chrono::nanoseconds(1);
+  EXPECT_TRUE(Due().empty()) << "it gathers like every change";
+  EXPECT_EQ(meter_.NextDeadline(), now_ + kLoadsGather);
+  const auto due = Decide();
+  ASSERT_EQ(due.size(), 1u);
+  EXPECT_EQ(due.begin()->second, NodeLoad{});
+  EXPECT_TRUE(Decide().empty());
+  EXPECT_EQ(meter_.NextDeadline(), MonoTime::max());
+  Publish(Metrics("n1", 500));
+  EXPECT_EQ(Decide().begin()->second.cpu, 8) << "it is back";
+}
+
+TEST_F(LoadMeterTest, OneThatPublishesLessOftenSaysSo) {
+  v1::Metrics metrics = Metrics("n1", 500);
+  metrics.set_interval_ns(Duration(std::chrono::minutes(5)).count());
+  Publish(metrics);
+  EXPECT_EQ(Decide().size(), 1u);
+  now_ += std::chrono::minutes(19);
+  EXPECT_TRUE(Decide().empty());
+  now_ += std::chrono::minutes(1);
+  EXPECT_TRUE(Due().empty());
+  EXPECT_EQ(Decide().begin()->second, NodeLoad{});
+}
+
+TEST_F(LoadMeterTest, AfterATakeOverNodesHaveTheTimeToPublish) {
+  AddNode("n2");
+  AddNode("n3");
+  N("n1").load.cpu = 8;
+  N("n2").load.cpu = 8;
+  meter_.Reset(view_, now_);
+  EXPECT_EQ(meter_.NextDeadline(), now_ + kPatience);
+  now_ += kPatience - std::chrono::seconds(1);
+  Publish(Metrics("n2", 500));
+  EXPECT_TRUE(Decide().empty());  // 4 s later: begins to gather
+  const auto due = Decide();
+  ASSERT_EQ(due.size(), 1u);
+  EXPECT_EQ(due.begin()->first.str(), "n1");
+  EXPECT_EQ(due.begin()->second, NodeLoad{});
 }
 
 TEST_F(LoadMeterTest, ManyAreToldInPortions) {

@@ -3,6 +3,7 @@
 #include <cube/v1/queries.pb.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <set>
 
 #include "shared/wire/convert.h"
@@ -234,6 +235,27 @@ TEST_F(QueryServiceTest, NodesComeInPagesInTheOrderOfTheirNames) {
   EXPECT_TRUE(all.next_page().empty());
   request.set_page("n1");
   EXPECT_EQ(Ask("nodes", request).nodes_size(), 1);
+}
+
+TEST_F(QueryServiceTest, ATaskThatHasMovedTooOftenWaitsForAReasonOfItsOwn) {
+  log_.Join("n1", kCapacity);
+  TaskSpec spec = test::Spec("t");
+  spec.restart.mode = RestartMode::kNo;
+  spec.reschedule = {ReschedulePolicy::Mode::kOnFailure, 1};
+  spec.resources.cpu_millis = kCapacity.cpu_millis;
+  for (const char* id : {"t-1", "t-2", "t-3"}) log_.Submit(id, spec);
+  for (int i = 0; i < 2; ++i) {
+    log_.Decide({log_.Start("t-2", "n1")});
+    log_.Exit("t-2", 1, /*final=*/true);
+  }
+  log_.Decide({log_.Start("t-3", "n1")});
+  v1::QueryRequest request;
+  const v1::QueryReply reply = Ask("tasks", request);
+  ASSERT_EQ(reply.tasks_size(), 3);
+  std::map<std::string, std::string> reasons;
+  for (const v1::TaskView& task : reply.tasks()) reasons[task.id()] = task.reason();
+  EXPECT_TRUE(reasons["t-1"].starts_with("1 node: cpu 1")) << reasons["t-1"];
+  EXPECT_TRUE(reasons["t-2"].starts_with("moved 1 times within the hour")) << reasons["t-2"];
 }
 
 }  // namespace

@@ -102,5 +102,59 @@ TEST(TellerTest, TheFeedIsToldOnceAndAnOutcomeOnlyToASafeToken) {
   EXPECT_EQ(out.Take().size(), 1u);
 }
 
+// A spec of some 60 KB, nearly all of it volumes.
+TaskSpec Bulky(const std::string& name) {
+  TaskSpec spec = test::Spec(name);
+  for (int i = 0; i < 64; ++i) {
+    spec.volumes.push_back(
+        {"v" + std::to_string(i), "/" + std::to_string(i) + std::string(940, 'x'), false});
+  }
+  return spec;
+}
+
+TEST(TellerTest, PagesAreCutWhateverTheSpecsConsistOf) {
+  LogWriter log;
+  log.Join("n1", kCapacity);
+  std::vector<DecisionItem> starts;
+  for (int i = 0; i < 30; ++i) {
+    const std::string name = "t" + std::to_string(i);
+    log.Submit(name + "-1", Bulky(name));
+    starts.emplace_back(log.Start(name + "-1", "n1"));
+  }
+  log.Decide(starts);
+  Teller teller{wire::Subjects()};
+  Operations out;
+  bus::OpId next_op = 1;
+  teller.AnswerHello(log.view(), log.view().nodes.at(NodeName::Trusted("n1")), 0, next_op, out);
+  const std::vector<DesiredPage> pages = PagesIn(out);
+  EXPECT_EQ(pages.size(), 8u) << "four specs each";
+  std::size_t tasks = 0;
+  for (const DesiredPage& page : pages) {
+    EXPECT_LE(wire::EncodeDesired(page).size(), kPageBytesMax);
+    tasks += page.assignments.size();
+  }
+  EXPECT_EQ(tasks, 30u);
+}
+
+TEST(TellerTest, ManySmallAssignmentsFillPagesToo) {
+  LogWriter log;
+  log.Join("n1", kCapacity);
+  std::vector<DecisionItem> starts;
+  const std::string name(kTaskNameLengthMax, 'n');
+  for (int i = 0; i < 4000; ++i) {
+    const std::string id = name + "-" + std::to_string(i);
+    log.Submit(id, test::Spec(name));
+    starts.emplace_back(log.Start(id, "n1"));
+  }
+  log.Decide(starts);
+  Teller teller{wire::Subjects()};
+  Operations out;
+  bus::OpId next_op = 1;
+  teller.AnswerHello(log.view(), log.view().nodes.at(NodeName::Trusted("n1")), 0, next_op, out);
+  for (const DesiredPage& page : PagesIn(out)) {
+    EXPECT_LE(wire::EncodeDesired(page).size(), kPageBytesMax);
+  }
+}
+
 }  // namespace
 }  // namespace cube::manager

@@ -1,8 +1,14 @@
 // Law 10: decode(encode(x)) == x, for random values of every kind. A failure prints the seed.
+#include <cube/v1/desired.pb.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+#include <set>
+
 #include "shared/wire/codec.h"
+#include "shared/wire/convert.h"
 #include "shared/wire/human.h"
+#include "shared/wire/internal.h"
 #include "test/support/wire/equal.h"
 #include "test/support/wire/values.h"
 
@@ -177,6 +183,68 @@ TEST(EncodedSizeMax, HoldsForMalformedTextToo) {
     EXPECT_LE(EncodeDecisions(batch).size(), head + EncodedSizeMax(item));
     EXPECT_TRUE(DecodeDecisions(EncodeDecisions(batch)));
   }
+}
+
+// The bytes that a spec takes in a message's table of specs.
+std::size_t BytesOf(const TaskSpec& spec) {
+  v1::DesiredPage page;
+  ToProto(spec, *page.add_specs());
+  return page.ByteSizeLong();
+}
+
+TEST(EncodedBytesMax, IsABoundForEachSpec) {
+  for (int seed = 0; seed < kSeeds; ++seed) {
+    Random random(static_cast<std::uint64_t>(seed));
+    const TaskSpec spec = testing::RandomSpec(random);
+    ASSERT_LE(BytesOf(spec), EncodedBytesMax(spec)) << "seed " << seed;
+  }
+}
+
+TEST(EncodedBytesMax, CountsEveryTextOfASpec) {
+  const std::string big(10'000, 'x');
+  const std::vector<std::function<void(TaskSpec&)>> grow{
+      [&](TaskSpec& s) { s.image = big; },
+      [&](TaskSpec& s) { s.command = {big}; },
+      [&](TaskSpec& s) { s.entrypoint = {big}; },
+      [&](TaskSpec& s) { s.env[big] = big; },
+      [&](TaskSpec& s) { s.labels[big] = big; },
+      [&](TaskSpec& s) { s.user = big; },
+      [&](TaskSpec& s) { s.workdir = big; },
+      [&](TaskSpec& s) { s.ports = {{80, 0, Protocol::kTcp, big}}; },
+      [&](TaskSpec& s) { s.health.emplace().http_path = big; },
+      [&](TaskSpec& s) { s.health.emplace().port_name = big; },
+      [&](TaskSpec& s) { s.health.emplace().command = {big}; },
+      [&](TaskSpec& s) { s.stop_signal = big; },
+      [&](TaskSpec& s) { s.constraints = {{big, Constraint::Op::kIn, {big, big}}}; },
+      [&](TaskSpec& s) { s.affinities = {{{big, Constraint::Op::kIn, {big, big}}, -1}}; },
+      [&](TaskSpec& s) { s.engine = big; },
+      [&](TaskSpec& s) { s.scheduler = big; },
+      [&](TaskSpec& s) { s.volumes = {{big, big, true}}; },
+      [&](TaskSpec& s) { s.network = big; },
+      [&](TaskSpec& s) { s.cap_add = {big}; },
+      [&](TaskSpec& s) { s.cap_drop = {big}; },
+  };
+  for (std::size_t i = 0; i < grow.size(); ++i) {
+    TaskSpec spec;
+    spec.name = TaskName::Trusted("t");
+    grow[i](spec);
+    EXPECT_GE(BytesOf(spec), big.size()) << i;
+    EXPECT_LE(BytesOf(spec), EncodedBytesMax(spec)) << i;
+  }
+}
+
+TEST(HashSpec, TellsVolumesAndNetworksApart) {
+  TaskSpec plain;
+  plain.name = TaskName::Trusted("t");
+  TaskSpec mounts = plain;
+  mounts.volumes = {{"data", "/data", false}};
+  TaskSpec other = plain;
+  other.volumes = {{"data", "/data", true}};
+  TaskSpec host = plain;
+  host.network = "host";
+  const std::set<std::size_t> hashes{internal::HashSpec(plain), internal::HashSpec(mounts),
+                                     internal::HashSpec(other), internal::HashSpec(host)};
+  EXPECT_EQ(hashes.size(), 4u);
 }
 
 }  // namespace

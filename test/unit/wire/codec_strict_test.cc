@@ -212,7 +212,8 @@ TEST(Strict, Facts) {
        {[&](M& m) { node(m)->mutable_engines(0)->set_kind(""); },
         "facts[1].described.engines[0].kind"},
        {[&](M& m) { node(m)->set_version(std::string(300, 'a')); }, "facts[1].described.version"},
-       {[&](M& m) { node(m)->set_address(std::string(300, 'a')); }, "facts[1].described.address"}});
+       {[&](M& m) { node(m)->set_address(std::string(300, 'a')); }, "facts[1].described.address"},
+       {[&](M& m) { node(m)->set_address("/n2"); }, "facts[1].described.address"}});
 }
 
 TEST(Strict, Assign) {
