@@ -106,7 +106,8 @@ class DockerTest(suite.Case):
     def test_network_and_capabilities(self):
         ran = self.cluster.cube("run", "--attach", "--network", "none", "--cap-drop", "all",
                                 "--read-only", IMAGE, "sh", "-c",
-                                "ls /sys/class/net; grep CapEff /proc/self/status; touch /x", code=1)
+                                "ls /sys/class/net; grep CapEff /proc/self/status; touch /x",
+                                code=1)
         self.assertIn("lo\n", ran.out)
         self.assertNotIn("eth0", ran.out)
         self.assertIn("CapEff:\t0000000000000000", ran.out)
