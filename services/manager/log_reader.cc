@@ -77,10 +77,11 @@ bool LogReader::FoldUpTo(View& view, const DecisionBatch& batch, std::vector<Fol
   while (HasIntents() && intents_.messages.front().seq <= batch.intents.seq) {
     FoldIntent(view, folded, out);
   }
-  while (HasFacts() && facts_.messages.front().seq <= batch.facts.seq) FoldFact(view, out);
+  // The leader has folded the cycle's intents first, and the order is to be seen in the view.
   const bool intents_here = view.intents.seq >= batch.intents.seq || HasIntents();
-  const bool facts_here = view.facts.seq >= batch.facts.seq || HasFacts();
-  return intents_here && facts_here;
+  if (!intents_here) return false;
+  while (HasFacts() && facts_.messages.front().seq <= batch.facts.seq) FoldFact(view, out);
+  return view.facts.seq >= batch.facts.seq || HasFacts();
 }
 
 std::size_t LogReader::Follow(View& view, std::size_t decisions_max,

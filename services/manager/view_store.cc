@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <sstream>
 #include <utility>
 
 #include "shared/wire/convert.h"
@@ -130,7 +131,7 @@ Result<Task> TaskFrom(const v1::TaskRecord& record) {
   return task;
 }
 
-std::string NodeBytes(const Node& node) {
+v1::NodeRecord RecordOf(const Node& node) {
   v1::NodeRecord record;
   record.set_name(node.name.str());
   record.set_instance(node.instance);
@@ -146,7 +147,7 @@ std::string NodeBytes(const Node& node) {
   record.set_joining_instance(node.joining_instance);
   if (node.joining_instance != 0) ToProto(node.joining, *record.mutable_joining());
   if (node.load != NodeLoad{}) ToProto(node.load, *record.mutable_load());
-  return Bytes(record);
+  return record;
 }
 
 Result<Node> NodeFrom(std::string_view bytes) {
@@ -209,7 +210,7 @@ Result<Transition> TransitionFrom(const v1::TransitionRecord& record) {
   return step;
 }
 
-std::string MetaBytes(const View& view) {
+v1::ViewMeta MetaOf(const View& view) {
   v1::ViewMeta meta;
   ToProto(view.intents, *meta.mutable_intents());
   ToProto(view.facts, *meta.mutable_facts());
@@ -228,7 +229,7 @@ std::string MetaBytes(const View& view) {
     ToProto(due.error, *record.mutable_failure());
   }
   for (const Transition& step : view.untold) TransitionTo(step, *meta.add_untold());
-  return Bytes(meta);
+  return meta;
 }
 
 Result<void> ReadMeta(std::string_view bytes, View& view) {
@@ -256,6 +257,18 @@ Result<void> ReadMeta(std::string_view bytes, View& view) {
     view.untold.push_back(std::move(step));
   }
   return {};
+}
+
+v1::TaskRecord WholeRecordOf(const Task& task) {
+  v1::TaskRecord record = RecordOf(task);
+  ToProto(*task.spec, *record.mutable_spec());
+  return record;
+}
+
+void AddLines(const std::string& of, const google::protobuf::Message& record,
+              std::vector<std::string>& lines) {
+  std::istringstream text(record.DebugString());
+  for (std::string line; std::getline(text, line);) lines.push_back(of + ": " + line);
 }
 
 }  // namespace
@@ -384,9 +397,9 @@ store::WriteBatch ViewRecords::Save(View& view) {
     }
   }
   for (const NodeName& name : view.dirty_nodes) {
-    batch.Put(kNodes, name.str(), NodeBytes(view.nodes.at(name)));
+    batch.Put(kNodes, name.str(), Bytes(RecordOf(view.nodes.at(name))));
   }
-  batch.Put(kMeta, std::string(kMetaKey), MetaBytes(view));
+  batch.Put(kMeta, std::string(kMetaKey), Bytes(MetaOf(view)));
   view.dirty_tasks.clear();
   view.dirty_nodes.clear();
   if (forgotten_ >= std::max(kSpecSweepAfter, specs_.size() / 4)) Sweep(batch);
@@ -401,14 +414,22 @@ store::WriteBatch ViewRecords::Clear() {
 }
 
 std::string ViewBytes(const View& view) {
-  std::string bytes = MetaBytes(view);
-  for (const auto& [number, task] : view.tasks) {
-    v1::TaskRecord record = RecordOf(task);
-    ToProto(*task.spec, *record.mutable_spec());
-    bytes += KeyOf(number) + Bytes(record);
-  }
-  for (const auto& [name, node] : view.nodes) bytes += name.str() + NodeBytes(node);
+  std::string bytes = Bytes(MetaOf(view));
+  for (const auto& [number, task] : view.tasks) bytes += KeyOf(number) + Bytes(WholeRecordOf(task));
+  for (const auto& [name, node] : view.nodes) bytes += name.str() + Bytes(RecordOf(node));
   return bytes;
+}
+
+std::vector<std::string> ViewLines(const View& view) {
+  std::vector<std::string> lines;
+  AddLines("view", MetaOf(view), lines);
+  for (const auto& [number, task] : view.tasks) {
+    AddLines("task " + task.id.str(), WholeRecordOf(task), lines);
+  }
+  for (const auto& [name, node] : view.nodes) {
+    AddLines("node " + name.str(), RecordOf(node), lines);
+  }
+  return lines;
 }
 
 }  // namespace cube::manager

@@ -6,6 +6,7 @@
 #include <map>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "shared/base/error.h"
 #include "shared/cluster/view.h"
@@ -55,5 +56,8 @@ class ViewRecords {
 // All records of a view as bytes, in key order, with whole specifications: equal views have equal
 // bytes.
 [[nodiscard]] std::string ViewBytes(const View& view);
+
+// The same for people: a line for each field, with the record that it is of.
+[[nodiscard]] std::vector<std::string> ViewLines(const View& view);
 
 }  // namespace cube::manager

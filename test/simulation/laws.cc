@@ -15,6 +15,16 @@ const bus::StreamMessage* At(bus::SimServer& server, const std::string& stream, 
   return found == nullptr ? nullptr : found->Find(seq);
 }
 
+std::string FirstDifference(const View& view, const View& expected) {
+  std::vector<std::string> has = manager::ViewLines(view);
+  std::vector<std::string> wants = manager::ViewLines(expected);
+  has.emplace_back("nothing more");
+  wants.emplace_back("nothing more");
+  const auto [one, other] = std::ranges::mismatch(has, wants);
+  if (one == has.end() || other == wants.end()) return {};
+  return "\n  it has   " + *one + "\n  not      " + *other;
+}
+
 }  // namespace
 
 std::string Laws::Check() {
@@ -180,7 +190,7 @@ std::string Laws::CompareView(const std::string& who, const View& view) const {
   }
   if (manager::ViewBytes(view) == manager::ViewBytes(view_)) return {};
   return "law 1: the view of " + who + " is not the one that the log gives at decision " +
-         std::to_string(view.valid_seq);
+         std::to_string(view.valid_seq) + FirstDifference(view, view_);
 }
 
 }  // namespace cube::sim

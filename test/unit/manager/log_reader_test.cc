@@ -146,6 +146,18 @@ TEST_F(LogReaderTest, IntentsAreFoldedBeforeFacts) {
   EXPECT_EQ(view_.untold.size(), 1u);
 }
 
+TEST_F(LogReaderTest, FactsWaitUntilAllIntentsOfTheirDecisionAreHere) {
+  Joined(1, "n1");
+  Intent(1);
+  Decision(1, Next(nullptr, 2, 1));
+  EXPECT_EQ(Follow(), 0u);
+  EXPECT_EQ(view_.intents.seq, 1u);
+  EXPECT_EQ(view_.facts.seq, 0u) << "folded before intent 2, which the leader has folded first";
+  Intent(2);
+  EXPECT_EQ(Follow(), 1u);
+  EXPECT_EQ(view_.facts.seq, 1u);
+}
+
 TEST_F(LogReaderTest, ForeignDecisionsAreSkippedAndFoldNothing) {
   const DecisionBatch first = Next(nullptr, 0, 0);
   Decision(1, first);

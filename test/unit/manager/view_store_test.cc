@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "shared/store/memory_store.h"
 #include "test/support/cluster/log_writer.h"
 
@@ -45,6 +47,19 @@ TEST_F(ViewStoreTest, WhatIsSavedIsReadBack) {
   log_.Decide({});
   Save();
   EXPECT_EQ(ViewBytes(Loaded()), ViewBytes(log_.view()));
+}
+
+TEST_F(ViewStoreTest, LinesSayWhichRecordAFieldIsOf) {
+  log_.Join("n1", {4000, 1 << 30, 0});
+  log_.Submit("a-1", SpecOf(1));
+  log_.Decide({});
+  const std::vector<std::string> before = ViewLines(log_.view());
+  EXPECT_EQ(std::ranges::count(before, "task a-1: id: \"a-1\""), 1);
+  EXPECT_EQ(std::ranges::count(before, "node n1: name: \"n1\""), 1);
+  log_.view().tasks.at({1, 0}).stop_wanted = true;
+  std::vector<std::string> after = ViewLines(log_.view());
+  EXPECT_EQ(std::erase(after, "task a-1: stop_wanted: true"), 1u);
+  EXPECT_EQ(after, before);
 }
 
 TEST_F(ViewStoreTest, EqualSpecificationsAreStoredAndHeldOnce) {
