@@ -102,7 +102,9 @@ void RandomIsolation(Random& random, TaskSpec& spec) {
     if (kind == 0) volume.source = "/srv/" + RandomToken(random, 6);
     if (kind == 1) volume.source = RandomToken(random, 8);
   }
-  if (spec.ports.empty() && Coin(random)) spec.network = "none";
+  // Only a command can check what has no network.
+  const bool needs_network = spec.health && spec.health->kind != HealthCheck::Kind::kCommand;
+  if (spec.ports.empty() && !needs_network && Coin(random)) spec.network = "none";
   if (Coin(random)) spec.cap_add = {"NET_ADMIN", "KILL"};
   if (Coin(random)) spec.cap_drop = {"ALL"};
   spec.read_only_root = Coin(random);

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "services/worker/engine/sim/sim_engine.h"
-#include "test/support/engine/prober_contract.h"
+#include "test/support/engine/probe_results.h"
 
 namespace cube::engine {
 namespace {
