@@ -1,5 +1,6 @@
-// Upper bounds of encoded sizes: a manager asks for each decision while it fills a message, so
-// they are sums over the values, without encoding anything.
+// Upper bounds of encoded sizes, sums over the values without encoding anything. Specifications
+// have theirs in shared/domain/task_spec.h, since deciding fills messages by it; nothing but tests
+// and the benchmark of the codec asks for whole items yet.
 #include "shared/wire/codec.h"
 #include "shared/wire/limits.h"
 
