@@ -48,6 +48,7 @@ struct Flags {
   std::string name;
   std::string stream_bytes = "2Gi";
   std::uint32_t replicas = 1;
+  std::string keep_finished = FormatDuration(Settings{}.finished_age_max);
   Settings settings;
 };
 
@@ -126,6 +127,15 @@ Result<wire::StreamLimits> LimitsOf(const Flags& flags) {
   return limits;
 }
 
+Result<Settings> SettingsOf(const Flags& flags) {
+  Settings settings = flags.settings;
+  CUBE_TRY(settings.scheduler, ParsePolicy(flags.settings.scheduler, "--scheduler"));
+  Result<Duration> age = ParseDuration(flags.keep_finished);
+  if (!age) return Fail(Code::kInvalid, age.error().message, "--keep-finished");
+  settings.finished_age_max = *age;
+  return settings;
+}
+
 // Beside the view, not in it: the view may be set aside, this stays.
 Result<std::string> Process::Identity() const {
   constexpr std::size_t kIdentityBytesMax = 256;
@@ -148,8 +158,7 @@ Result<void> Process::Open() {
   CUBE_TRY(options.limits, LimitsOf(flags_));
   CUBE_TRY(options.owner, Identity());
   options.name = flags_.name.empty() ? "manager-" + options.owner.substr(0, 6) : flags_.name;
-  options.settings = flags_.settings;
-  CUBE_TRY(options.settings.scheduler, ParsePolicy(flags_.settings.scheduler, "--scheduler"));
+  CUBE_TRY(options.settings, SettingsOf(flags_));
   options.seed = runtime::RandomU64();
   name_ = options.name;
   meter_.emplace(options.subjects);
@@ -288,6 +297,16 @@ int main(int argc, char** argv) {
                  "placement policy of tasks that name none: round-robin, spread, binpack, epvm, "
                  "epvm-book or greedy")
       ->envname("CUBE_SCHEDULER")
+      ->capture_default_str();
+  app.add_option("--keep-finished", flags.keep_finished,
+                 "how long `cube ps -a` knows a finished task; `cube why` and `cube events` go on "
+                 "as long as the log")
+      ->envname("CUBE_KEEP_FINISHED")
+      ->capture_default_str();
+  app.add_option("--keep-finished-max", flags.settings.finished_count_max,
+                 "finished tasks known at one time; beyond it the oldest are forgotten")
+      ->envname("CUBE_KEEP_FINISHED_MAX")
+      ->check(CLI::Range(0U, 10'000'000U))
       ->capture_default_str();
   app.add_option("--stream-bytes", flags.stream_bytes,
                  "size of each of the three streams of the log; a full one refuses messages. "
