@@ -92,6 +92,14 @@ void Child::Stop() {
   pid_ = 0;
 }
 
+void Child::Kill() {
+  if (pid_ <= 0) return;
+  ::kill(pid_, SIGKILL);
+  int status = 0;
+  ::waitpid(pid_, &status, 0);
+  pid_ = 0;
+}
+
 WorkDir::WorkDir()
     : path_((std::filesystem::temp_directory_path() / "cube-bench-XXXXXX").string()) {
   CUBE_CHECK(::mkdtemp(path_.data()) != nullptr);

@@ -33,6 +33,8 @@ class Child {
   [[nodiscard]] pid_t pid() const { return pid_; }
   // SIGTERM, and SIGKILL if it is still there after 10 s. Waits for the end.
   void Stop();
+  // SIGKILL. Waits for the end.
+  void Kill();
 
  private:
   explicit Child(pid_t pid) : pid_(pid) {}

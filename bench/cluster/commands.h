@@ -29,6 +29,13 @@ struct LatencyOptions {
 };
 [[nodiscard]] Result<void> RunLatency(const LatencyOptions& options);
 
+struct FailoverOptions {
+  std::uint32_t rounds = 3;
+  std::uint32_t tasks = 10;  // on the node that dies
+  std::string bin_dir;
+};
+[[nodiscard]] Result<void> RunFailover(const FailoverOptions& options);
+
 struct IdleOptions {
   std::uint32_t seconds = 30;
   std::string bin_dir;

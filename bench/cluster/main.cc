@@ -10,6 +10,7 @@
 namespace {
 
 using cube::bench::C1mOptions;
+using cube::bench::FailoverOptions;
 using cube::bench::IdleOptions;
 using cube::bench::LatencyOptions;
 using cube::bench::LogOptions;
@@ -19,6 +20,7 @@ struct Flags {
   LogOptions log;
   C1mOptions c1m;
   LatencyOptions latency;
+  FailoverOptions failover;
   IdleOptions idle;
   SimNodesOptions nodes;
 };
@@ -46,6 +48,14 @@ void AddCommands(CLI::App& app, Flags& flags) {
   latency->add_option("--count", flags.latency.count, "tasks, one after the other")
       ->check(CLI::Range(1u, 10'000u))
       ->capture_default_str();
+  CLI::App* failover =
+      app.add_subcommand("failover", "a container dies, a node dies: until its tasks run again");
+  failover->add_option("--rounds", flags.failover.rounds)
+      ->check(CLI::Range(1u, 100u))
+      ->capture_default_str();
+  failover->add_option("--tasks", flags.failover.tasks, "on the node that dies")
+      ->check(CLI::Range(1u, 200u))
+      ->capture_default_str();
   CLI::App* idle = app.add_subcommand("idle", "what the services cost while nothing happens");
   idle->add_option("--seconds", flags.idle.seconds)
       ->check(CLI::Range(1u, 3'600u))
@@ -61,6 +71,7 @@ cube::Result<void> Run(const CLI::App& app, const Flags& flags) {
   if (app.got_subcommand("log")) return cube::bench::RunLog(flags.log);
   if (app.got_subcommand("c1m")) return cube::bench::RunC1m(flags.c1m);
   if (app.got_subcommand("latency")) return cube::bench::RunLatency(flags.latency);
+  if (app.got_subcommand("failover")) return cube::bench::RunFailover(flags.failover);
   if (app.got_subcommand("idle")) return cube::bench::RunIdle(flags.idle);
   return cube::bench::RunSimNodes(flags.nodes);
 }
@@ -77,7 +88,7 @@ int main(int argc, char** argv) {
   app.fallthrough();
   AddCommands(app, flags);
   CLI11_PARSE(app, argc, argv);
-  flags.c1m.bin_dir = flags.latency.bin_dir = flags.idle.bin_dir = bin_dir;
+  flags.c1m.bin_dir = flags.latency.bin_dir = flags.failover.bin_dir = flags.idle.bin_dir = bin_dir;
   cube::runtime::IgnoreSigpipe();
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
   if (const cube::Result<void> done = Run(app, flags); !done) {
