@@ -4,12 +4,6 @@
 
 namespace cube::manager {
 
-Duration HeartbeatInterval(std::size_t nodes) {
-  const auto spread = std::chrono::nanoseconds(std::chrono::seconds(1)) *
-                      static_cast<std::int64_t>(nodes) / kHeartbeatsPerSecondMax;
-  return std::max<Duration>(kHeartbeatMin, spread);
-}
-
 void Liveness::Reset() {
   heard_.clear();
   silent_.clear();

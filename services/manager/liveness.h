@@ -18,15 +18,10 @@ namespace cube::manager {
 
 // Echoes without a heartbeat of a node between them that make it silent.
 inline constexpr std::uint64_t kSilentEchoes = 3;
-inline constexpr Duration kHeartbeatMin = std::chrono::seconds(1);
-// Heartbeats per second that a leader takes at most: the interval grows with the cluster.
-inline constexpr std::int64_t kHeartbeatsPerSecondMax = 1000;
 // More nodes than this share going silent together is more likely our fault than theirs.
 inline constexpr std::size_t kMassSilenceShare = 3;  // a third
 inline constexpr std::size_t kMassSilenceMin = 3;
 inline constexpr Duration kMassSilenceHold = std::chrono::seconds(30);
-
-[[nodiscard]] Duration HeartbeatInterval(std::size_t nodes);
 
 class Liveness {
  public:

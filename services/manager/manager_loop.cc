@@ -330,7 +330,7 @@ void ManagerLoop::AnswerHellos() {
 
 void ManagerLoop::Beat() {
   if (now_.mono < next_beat_) return;
-  next_beat_ = now_.mono + HeartbeatInterval(view_.nodes.size());
+  next_beat_ = now_.mono + HeartbeatInterval(static_cast<std::uint32_t>(view_.nodes.size()));
   Heartbeat beat;
   beat.node = kLeaderHeartbeat;
   beat.instance = instance_;

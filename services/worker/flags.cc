@@ -73,9 +73,6 @@ void AddFlags(CLI::App& app, Flags& flags) {
       ->envname("CUBE_ALLOW_HOST_NETWORK");
   app.add_flag("--no-exec", flags.no_exec, "refuse to run commands in tasks for 'cube exec'")
       ->envname("CUBE_NO_EXEC");
-  app.add_option("--heartbeat", flags.heartbeat, "interval; at 1000 nodes and more: nodes/1000 s")
-      ->envname("CUBE_HEARTBEAT")
-      ->capture_default_str();
   app.add_option("--metrics-interval", flags.metrics_interval,
                  "time between metrics, 0 = none; from 7500 nodes on nodes/500 s if that is longer")
       ->envname("CUBE_METRICS_INTERVAL")

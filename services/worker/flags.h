@@ -23,7 +23,6 @@ struct Flags {
   std::uint32_t tasks_max = kTasksMaxDefault;
   std::vector<std::string> labels;  // "key=value"
   std::string address;
-  std::string heartbeat = "1s";
   std::string metrics_interval = "15s";
   // What tasks in containers may have of this machine.
   std::vector<std::string> allow_mounts, allow_volumes, allow_capabilities;

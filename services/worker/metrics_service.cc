@@ -59,7 +59,7 @@ Duration MetricsIntervalOf(Duration wanted, std::uint32_t nodes) {
 }
 
 MetricsService::MetricsService(Options options, MonoTime now)
-    : options_(std::move(options)), nodes_at_(now), look_at_(now) {
+    : options_(std::move(options)), look_at_(now) {
   message_.set_node(options_.node.str());
 }
 
@@ -68,23 +68,10 @@ void MetricsService::OnUsages(const std::string& engine, engine::Usages usages) 
   for (engine::LaunchUsage& usage : usages.launches) usages_[usage.key] = std::move(usage);
 }
 
-bool MetricsService::OnGot(const bus::Got& got) {
-  if (nodes_op_ != got.op) return false;
-  nodes_op_.reset();
-  if (!got.message) return true;
-  const auto beat = wire::DecodeHeartbeat(got.message->payload);
-  if (beat && beat->nodes > 0) nodes_ = beat->nodes;
-  return true;
-}
-
-void MetricsService::OnFailed(const bus::OpFailed& failed) {
-  if (nodes_op_ == failed.op) nodes_op_.reset();
-}
-
-void MetricsService::Advance(const WorkerCore& core, bool connected, Now now, bus::OpId& next_op,
+void MetricsService::Advance(const WorkerCore& core, bool connected, std::uint32_t nodes, Now now,
                              Operations& out) {
   if (options_.interval <= Duration{0}) return;
-  if (!looking_ && now.mono >= look_at_) BeginLook(core, connected, now.mono, next_op, out);
+  if (!looking_ && now.mono >= look_at_) BeginLook(core, nodes, now.mono, out);
   if (!looking_ || (now.mono < look_by_ && (!sample_ || !awaited_.empty()))) return;
   looking_ = false;
   if (!sample_) return;  // a machine without /proc has no metrics
@@ -97,9 +84,9 @@ void MetricsService::Advance(const WorkerCore& core, bool connected, Now now, bu
       options_.subjects.Metrics(options_.node.str()), {}, message_.SerializeAsString()}));
 }
 
-void MetricsService::BeginLook(const WorkerCore& core, bool connected, MonoTime now,
-                               bus::OpId& next_op, Operations& out) {
-  const Duration interval = MetricsIntervalOf(options_.interval, nodes_);
+void MetricsService::BeginLook(const WorkerCore& core, std::uint32_t nodes, MonoTime now,
+                               Operations& out) {
+  const Duration interval = MetricsIntervalOf(options_.interval, nodes);
   message_.set_interval_ns(interval.count());
   look_at_ = now + (++looks_ == 1 ? std::min(kMetricsFirstWindow, interval) : interval);
   looking_ = true;
@@ -113,11 +100,6 @@ void MetricsService::BeginLook(const WorkerCore& core, bool connected, MonoTime 
     awaited_.insert(kind);
     out.emplace_back(AskUsage{kind});
   }
-  if (!connected || nodes_op_ || now < nodes_at_) return;
-  nodes_at_ = now + kNodesLookInterval;
-  nodes_op_ = next_op++;
-  out.emplace_back(bus::Operation(bus::GetLast{*nodes_op_, options_.subjects.HeartbeatsStream(),
-                                               options_.subjects.Heartbeat(kLeaderHeartbeat)}));
 }
 
 void MetricsService::EndLook(const WorkerCore& core) {

@@ -27,8 +27,6 @@ inline constexpr Duration kMetricsFirstWindow = std::chrono::seconds(2);
 // A message goes out without the usage of engines that take longer; the next look waits for that.
 inline constexpr Duration kUsageWait = std::chrono::seconds(10);
 static_assert(kUsageWait < kMetricsInterval);
-// The size of the cluster is looked up so often.
-inline constexpr Duration kNodesLookInterval = std::chrono::minutes(5);
 // Tasks in one message, the busiest first: about 90 bytes each, so far below every server's
 // max_payload.
 inline constexpr std::size_t kMetricsTasksMax = 4000;
@@ -47,12 +45,9 @@ class MetricsService {
 
   void OnSampled(const Sample& sample) { sample_ = sample; }
   void OnUsages(const std::string& engine, engine::Usages usages);
-  // The answer to our question for the size of the cluster? Then it is taken.
-  bool OnGot(const bus::Got& got);
-  void OnFailed(const bus::OpFailed& failed);
 
-  // Begins a look when it is due, publishes when it is complete.
-  void Advance(const WorkerCore& core, bool connected, Now now, bus::OpId& next_op,
+  // Begins a look when it is due, publishes when it is complete. `nodes`: of the cluster.
+  void Advance(const WorkerCore& core, bool connected, std::uint32_t nodes, Now now,
                Operations& out);
   [[nodiscard]] MonoTime NextDeadline() const;
 
@@ -60,16 +55,12 @@ class MetricsService {
   [[nodiscard]] const v1::Metrics& newest() const { return message_; }
 
  private:
-  void BeginLook(const WorkerCore& core, bool connected, MonoTime now, bus::OpId& next_op,
-                 Operations& out);
+  void BeginLook(const WorkerCore& core, std::uint32_t nodes, MonoTime now, Operations& out);
   void EndLook(const WorkerCore& core);
   void AddTasks(const WorkerCore& core, v1::MetricsSample& sample);
   [[nodiscard]] std::optional<std::uint32_t> CpuMillis(const engine::LaunchUsage& usage) const;
 
   Options options_;
-  std::uint32_t nodes_ = 0;  // of the cluster; 0 = not known yet
-  std::optional<bus::OpId> nodes_op_;
-  MonoTime nodes_at_{};
   std::uint64_t looks_ = 0;  // that have begun
   MonoTime look_at_{};
   // The look under way.

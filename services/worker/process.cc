@@ -73,13 +73,6 @@ Result<LoopOptions> Process::OptionsOfLoop() const {
   CUBE_TRY(options.subjects, service::SubjectsOf(flags_.service));
   options.engines = flags_.engines;
   CUBE_TRY(options.description, DescriptionOf(flags_, folder_.dir));
-  Result<Duration> heartbeat = ParseDuration(flags_.heartbeat);
-  if (!heartbeat)
-    return std::unexpected(Error{Code::kInvalid, heartbeat.error().message, "--heartbeat"});
-  if (*heartbeat < std::chrono::milliseconds(100)) {
-    return Fail(Code::kInvalid, "must be at least 100ms", "--heartbeat");
-  }
-  options.heartbeat = *heartbeat;
   Result<Duration> interval = ParseDuration(flags_.metrics_interval);
   if (!interval) {
     return std::unexpected(Error{Code::kInvalid, interval.error().message, "--metrics-interval"});

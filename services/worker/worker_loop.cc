@@ -26,6 +26,7 @@ WorkerLoop::WorkerLoop(LoopOptions options, StoredState stored, Now now)
       core_({options_.node, options_.engines}, stored, now),
       catch_up_(options_.node, options_.subjects),
       outbox_(stored.acked, stored.meta.last_fact),
+      cluster_size_(options_.subjects, now.mono),
       metrics_({options_.node, options_.subjects,
                 options_.metrics ? options_.metrics_interval : Duration{0}},
                now.mono),
@@ -51,7 +52,8 @@ Operations WorkerLoop::Step(std::span<Input> inputs, Now now) {
   SendJoined(now);
   SendFacts(now);
   SendBeat(now);
-  metrics_.Advance(core_, connected_, now, next_op_, after_);
+  cluster_size_.Advance(connected_, now.mono, next_op_, after_);
+  metrics_.Advance(core_, connected_, cluster_size_.nodes(), now, after_);
   EndIfDone(now);
   Operations operations;
   operations.reserve(after_.size() + 1);
@@ -128,7 +130,7 @@ void WorkerLoop::OnBus(bus::Event& event, Now now) {
                  [&](bus::Got& e) { OnGot(e, now); },
                  [&](bus::OpFailed& e) {
                    if (term_op_ == e.op) term_op_.reset();
-                   metrics_.OnFailed(e);
+                   cluster_size_.OnFailed(e);
                    catch_up_.OnFailed(e);
                  },
                  [](auto&) {},
@@ -258,7 +260,7 @@ void WorkerLoop::LookAtTerm(Now now) {
 }
 
 void WorkerLoop::OnGot(const bus::Got& got, Now now) {
-  if (metrics_.OnGot(got)) return;
+  if (cluster_size_.OnGot(got)) return;
   if (catch_up_.OnGot(got, core_, now, random_, next_op_, after_)) return NoteWelcome(now);
   if (term_op_ != got.op) return;
   term_op_.reset();
@@ -403,7 +405,7 @@ void WorkerLoop::SendBeat(Now now) {
   beat.term = meta.term;
   beat.hello = hello;
   beat.sent_at = now.wall;
-  beat_at_ = now.mono + options_.heartbeat;
+  beat_at_ = now.mono + HeartbeatInterval(cluster_size_.nodes());
   if (hello) {
     hello_said_ = now.mono;
     hello_at_ = now.mono + hello_retry_;
@@ -439,7 +441,7 @@ MonoTime WorkerLoop::NextDeadline() const {
     }
   }
   if (!connected_) return next;
-  next = std::min(next, beat_at_);
+  next = std::min({next, beat_at_, cluster_size_.NextDeadline()});
   if (hello_) next = std::min({next, hello_at_, catch_up_at_});
   if (!joined_op_) next = std::min(next, joined_at_);
   if (!facts_ && !outbox_.empty()) next = std::min(next, facts_at_);

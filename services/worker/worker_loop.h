@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "services/worker/catch_up.h"
+#include "services/worker/cluster_size.h"
 #include "services/worker/core/worker_core.h"
 #include "services/worker/exec_service.h"
 #include "services/worker/log_service.h"
@@ -22,7 +23,6 @@
 
 namespace cube::worker {
 
-inline constexpr Duration kHeartbeatDefault = std::chrono::seconds(1);
 // A hello without an answer is repeated, from this interval on, doubling.
 inline constexpr Duration kHelloRetryMin = std::chrono::seconds(1);
 inline constexpr Duration kHelloRetryMax = std::chrono::seconds(15);
@@ -54,7 +54,6 @@ struct LoopOptions {
   wire::Subjects subjects;
   std::vector<std::string> engines;  // kinds
   NodeDescription description;       // without engines
-  Duration heartbeat = kHeartbeatDefault;
   bool metrics = true;
   bool exec = true;                              // commands in tasks are run for callers
   Duration metrics_interval = kMetricsInterval;  // at least; 0 = none
@@ -115,6 +114,7 @@ class WorkerLoop {
   CatchUp catch_up_;
   Outbox outbox_;
   LogService logs_;
+  ClusterSize cluster_size_;
   MetricsService metrics_;
   ExecService execs_;
   Random random_;

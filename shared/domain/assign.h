@@ -1,6 +1,8 @@
 // What a worker is told to run (messages/cube/v1/desired.proto, decoded and checked).
 #pragma once
 
+#include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <variant>
@@ -79,5 +81,14 @@ struct Heartbeat {
 };
 // No node can have this name: tokens do not begin with '-'.
 inline constexpr std::string_view kLeaderHeartbeat = "-leader";
+
+inline constexpr Duration kHeartbeatMin = std::chrono::seconds(1);
+// Heartbeats per second that a leader takes at most.
+inline constexpr std::int64_t kHeartbeatsPerSecondMax = 1000;
+// The time between two heartbeats, of workers and of the leader, in a cluster of so many nodes.
+[[nodiscard]] constexpr Duration HeartbeatInterval(std::uint32_t nodes) {
+  return std::max(kHeartbeatMin,
+                  Duration(std::chrono::seconds(1)) * nodes / kHeartbeatsPerSecondMax);
+}
 
 }  // namespace cube

@@ -73,6 +73,15 @@ std::string LoopRig::ExecuteBus(bus::Operation& operation) {
            "\n";
   }
   if (const auto* last = std::get_if<bus::GetLast>(&operation)) {
+    if (last->subject == wire::Subjects().Heartbeat(kLeaderHeartbeat)) {
+      Heartbeat beat;
+      beat.node = kLeaderHeartbeat;
+      beat.nodes = cluster_nodes_;
+      bus::StreamMessage message;
+      message.payload = wire::EncodeHeartbeat(beat);
+      replies_.emplace_back(FromBus{bus::Got{last->op, std::move(message)}});
+      return {};
+    }
     return "get-last " + last->subject + " op" + std::to_string(last->op) + "\n";
   }
   return "other\n";

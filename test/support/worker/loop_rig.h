@@ -50,6 +50,8 @@ class LoopRig {
   [[nodiscard]] int beats() const { return beats_; }
   [[nodiscard]] const std::vector<std::string>& logged() const { return logged_; }
   [[nodiscard]] const std::vector<bus::Publish>& published() const { return published_; }
+  // What the leader's heartbeat says when it is looked up, which the text of a step leaves out.
+  void SetClusterNodes(std::uint32_t nodes) { cluster_nodes_ = nodes; }
   std::deque<Input>& replies() { return replies_; }  // of the disk, given to the next step
 
  private:
@@ -67,6 +69,7 @@ class LoopRig {
   std::vector<std::string> logged_;
   std::vector<bus::Publish> published_;
   std::deque<Input> replies_;
+  std::uint32_t cluster_nodes_ = 1;
 };
 
 }  // namespace cube::worker

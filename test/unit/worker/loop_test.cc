@@ -23,7 +23,7 @@ TEST(Join, IsSaidUntilWelcome) {
   EXPECT_EQ(rig.Step(), "append 1: joined;\nhello at 0\n");
   rig.Accept();
   rig.Pass(kJoinRetryMax);
-  EXPECT_EQ(rig.Step(), "get-last cube.desired.n1.0 op3\nappend 1: joined;\nhello at 0\n")
+  EXPECT_EQ(rig.Step(), "get-last cube.desired.n1.0 op4\nappend 1: joined;\nhello at 0\n")
       << "the answer may have been lost";
   rig.Accept();
   EXPECT_EQ(rig.Assign(Batch(9, 0, {Welcomed{kInstance, 1}})), "commit\nengine docker as c1/n1\n");
@@ -81,7 +81,7 @@ TEST(Join, IsTriedAgainWhenNobodyKnowsUs) {
   }
   EXPECT_EQ(text,
             "hello at 10\nhello at 10\nhello at 10\nhello at 10\n"
-            "get-last cube.desired.n1.0 op2\nappend 1: joined;\n"
+            "get-last cube.desired.n1.0 op3\nappend 1: joined;\n"
             "hello at 10\n");
 }
 
@@ -220,7 +220,21 @@ TEST(Beats, GoOutAtTheirInterval) {
   EXPECT_EQ(rig.beat().position, 10u);
   EXPECT_EQ(rig.beat().incarnation, 1u);
   EXPECT_EQ(rig.beat().instance, kInstance);
-  EXPECT_LE(rig.loop().NextDeadline() - rig.now().mono, kHeartbeatDefault);
+  EXPECT_LE(rig.loop().NextDeadline() - rig.now().mono, kHeartbeatMin);
+}
+
+TEST(Beats, AreSeldomInALargeCluster) {
+  LoopRig rig;
+  rig.SetClusterNodes(4'000);
+  rig.BecomeReady();
+  rig.Pass(seconds(4));
+  rig.Step();
+  const int before = rig.beats();
+  for (int i = 0; i < 40; ++i) {
+    rig.Pass(seconds(1));
+    rig.Step();
+  }
+  EXPECT_EQ(rig.beats() - before, 10);
 }
 
 TEST(Beats, RestWhileNatsIsAway) {
@@ -287,7 +301,7 @@ TEST(Term, IsLookedUpInTheLog) {
   AssignBatch older = Batch(12, 10, {Start("a")});
   older.term = {.epoch = 2, .id = 8};
   const std::string text = rig.Assign(older);
-  ASSERT_EQ(text.substr(0, 28), "get-last cube.decisions op3\n") << text;
+  ASSERT_EQ(text.substr(0, 28), "get-last cube.decisions op4\n") << text;
   EXPECT_EQ(rig.Assign(older), "") << "not more often than needed";
   DecisionBatch newest;
   newest.term = older.term;
@@ -297,7 +311,7 @@ TEST(Term, IsLookedUpInTheLog) {
   bus::StreamMessage message;
   message.payload = wire::EncodeDecisions(newest);
   rig.Pass(seconds(2));
-  EXPECT_EQ(rig.Step({FromBus{bus::Got{3, message}}}), "commit\nhello at 0\n");
+  EXPECT_EQ(rig.Step({FromBus{bus::Got{4, message}}}), "commit\nhello at 0\n");
   EXPECT_EQ(rig.loop().core().meta().term, older.term);
 }
 

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include "shared/domain/assign.h"
-#include "shared/wire/codec.h"
 
 namespace cube::worker {
 namespace {
@@ -28,17 +27,13 @@ class MetricsServiceTest : public ::testing::Test {
   // One step; what it asks for, in words.
   std::string Step() {
     Operations out;
-    service_.Advance(core_, connected_, now_, next_op_, out);
+    service_.Advance(core_, connected_, nodes_, now_, out);
     std::string text;
     for (const Operation& operation : out) {
       if (std::holds_alternative<TakeSample>(operation)) text += "sample ";
       if (const auto* usage = std::get_if<AskUsage>(&operation)) text += usage->engine + " ";
       const auto* call = std::get_if<bus::Operation>(&operation);
       if (call == nullptr) continue;
-      if (const auto* last = std::get_if<bus::GetLast>(call)) {
-        text += "get " + last->subject + " ";
-        asked_op_ = last->op;
-      }
       if (const auto* publish = std::get_if<bus::Publish>(call)) {
         text += publish->subject;
         EXPECT_TRUE(published_.ParseFromString(publish->payload));
@@ -88,13 +83,12 @@ class MetricsServiceTest : public ::testing::Test {
   WorkerCore core_{{NodeName::Trusted("n1"), {"docker"}}, Stored(), now_};
   MetricsService service_{{NodeName::Trusted("n1"), wire::Subjects()}, now_.mono};
   bool connected_ = true;
-  bus::OpId next_op_ = 100;
-  bus::OpId asked_op_ = 0;
+  std::uint32_t nodes_ = 0;
   v1::Metrics published_;
 };
 
 TEST_F(MetricsServiceTest, FirstLookIsComparedWithOnly) {
-  EXPECT_EQ(Step(), "sample docker get cube.heartbeats.-leader ");
+  EXPECT_EQ(Step(), "sample docker ");
   service_.OnSampled(Looks());
   EXPECT_EQ(Step(), "") << "the engine has not answered yet";
   service_.OnUsages("docker", {});
@@ -186,7 +180,7 @@ TEST_F(MetricsServiceTest, EngineThatDoesNotAnswerIsLeftOut) {
 
 TEST_F(MetricsServiceTest, EngineThatIsDownIsNotAsked) {
   Engine("docker", engine::Down{"gone"});
-  EXPECT_EQ(Step(), "sample get cube.heartbeats.-leader ");
+  EXPECT_EQ(Step(), "sample ");
   service_.OnSampled(Looks());
   Step();
   Pass(kMetricsFirstWindow);
@@ -221,17 +215,8 @@ TEST_F(MetricsServiceTest, IntervalGrowsWithTheCluster) {
   EXPECT_EQ(MetricsIntervalOf(seconds(15), 7'500), seconds(15));
   EXPECT_EQ(MetricsIntervalOf(seconds(15), 10'000), seconds(20));
   EXPECT_EQ(MetricsIntervalOf(seconds(60), 10'000), seconds(60));
-  Step();
-  Heartbeat beat;
-  beat.node = kLeaderHeartbeat;
-  beat.nodes = 10'000;
-  bus::StreamMessage message;
-  message.payload = wire::EncodeHeartbeat(beat);
-  EXPECT_FALSE(service_.OnGot({asked_op_ + 1, message})) << "another's question";
-  EXPECT_TRUE(service_.OnGot({asked_op_, message}));
-  service_.OnSampled(Looks());
-  service_.OnUsages("docker", {});
-  Step();
+  nodes_ = 10'000;
+  Look();
   Pass(kMetricsFirstWindow);
   Look();
   EXPECT_EQ(service_.NextDeadline(), now_.mono + seconds(20));
@@ -241,7 +226,7 @@ TEST_F(MetricsServiceTest, IntervalGrowsWithTheCluster) {
 TEST_F(MetricsServiceTest, NoneAtAll) {
   MetricsService off({NodeName::Trusted("n1"), wire::Subjects(), Duration{0}}, now_.mono);
   Operations out;
-  off.Advance(core_, true, now_, next_op_, out);
+  off.Advance(core_, true, 1, now_, out);
   EXPECT_TRUE(out.empty());
   EXPECT_EQ(off.NextDeadline(), MonoTime::max());
 }
