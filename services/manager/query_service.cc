@@ -84,6 +84,16 @@ std::string_view NodeStatus(const Node& node) {
   return node.reported ? "ready" : "joining";
 }
 
+// Why a welcome node takes no work yet. One whose engines are all silent cannot know what they run.
+std::string WhyJoining(const NodeDescription& description) {
+  std::string silent;
+  for (const EngineDescription& engine : description.engines) {
+    if (engine.up) return "has not reported yet what runs there";
+    silent += (silent.empty() ? "" : ", ") + engine.kind;
+  }
+  return "cannot say yet what runs there: no answer from engine " + silent;
+}
+
 void FillNode(const Node& node, v1::NodeView& out) {
   out.set_name(node.name.str());
   out.set_status(std::string(NodeStatus(node)));
@@ -99,7 +109,7 @@ void FillNode(const Node& node, v1::NodeView& out) {
   } else if (node.incarnation == 0) {
     out.set_reason("waiting for the leader's welcome");
   } else if (!node.reported) {
-    out.set_reason("has not reported yet what runs there");
+    out.set_reason(WhyJoining(node.description));
   }
 }
 

@@ -86,6 +86,15 @@ def _remove_control_groups(unique):
                     pass
 
 
+def _unmount(folder):
+    """What an engine of the test's own has mounted there."""
+    with open("/proc/self/mountinfo", encoding="utf-8") as file:
+        mounts = [line.split()[4] for line in file]
+    for mount in reversed(mounts):
+        if mount.startswith(folder + "/"):
+            subprocess.run(["umount", "-l", mount], check=False, capture_output=True)
+
+
 def clean(folder, unique):
     """Ends and removes all that belongs to the test."""
     _kill_all(folder, unique)
@@ -94,6 +103,7 @@ def clean(folder, unique):
         subprocess.run(["docker", "rm", "-f", *containers], capture_output=True,
                        timeout=DOCKER_SECONDS, check=False)
     _remove_control_groups(unique)
+    _unmount(folder)
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -237,6 +237,20 @@ TEST_F(QueryServiceTest, NodesComeInPagesInTheOrderOfTheirNames) {
   EXPECT_EQ(Ask("nodes", request).nodes_size(), 1);
 }
 
+TEST_F(QueryServiceTest, ANodeThatTakesNoWorkYetSaysWhy) {
+  log_.SayJoined("n1", 100, kCapacity);
+  log_.Decide({});
+  EXPECT_EQ(Ask("nodes").nodes(0).reason(), "waiting for the leader's welcome");
+  log_.Decide({WelcomeNode{NodeName::Trusted("n1"), 100, 1}});
+  EXPECT_EQ(Ask("nodes").nodes(0).reason(), "has not reported yet what runs there");
+  NodeDescription description = log_.view().nodes.begin()->second.description;
+  for (EngineDescription& engine : description.engines) engine.up = false;
+  log_.Fact("n1", NodeDescribed{description});
+  log_.Decide({});
+  EXPECT_EQ(Ask("nodes").nodes(0).reason(),
+            "cannot say yet what runs there: no answer from engine docker");
+}
+
 TEST_F(QueryServiceTest, ATaskThatHasMovedTooOftenWaitsForAReasonOfItsOwn) {
   log_.Join("n1", kCapacity);
   TaskSpec spec = test::Spec("t");

@@ -47,6 +47,8 @@ struct HttpLoop::Exchange {
   HttpResponse response;
   bool finished = false;
   CURLcode result = CURLE_OK;
+  // Why result is no success, for people.
+  [[nodiscard]] std::string ErrorText() const;
   std::string error;
   char error_text[CURL_ERROR_SIZE] = {};
 

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <system_error>
 #include <utility>
 
 #include "services/worker/engine/docker/http_exchange.h"
@@ -23,6 +24,9 @@ void GlobalInit() {
   static const CURLcode result = curl_global_init(CURL_GLOBAL_DEFAULT);
   CUBE_CHECK(result == CURLE_OK);
 }
+
+// For people: without the query, which can be long.
+std::string_view PathOf(std::string_view target) { return target.substr(0, target.find('?')); }
 
 // What the failure means for the caller: was the request possibly carried out?
 Code CodeOf(CURLcode result) {
@@ -47,6 +51,16 @@ Code CodeOf(CURLcode result) {
 }
 
 }  // namespace
+
+std::string HttpLoop::Exchange::ErrorText() const {
+  // Of a Unix socket that refuses, libcurl would name a host and a port that are none.
+  long os_error = 0;
+  if (result == CURLE_COULDNT_CONNECT &&
+      curl_easy_getinfo(easy.get(), CURLINFO_OS_ERRNO, &os_error) == CURLE_OK && os_error != 0) {
+    return "cannot connect: " + std::generic_category().message(static_cast<int>(os_error));
+  }
+  return error_text[0] != '\0' ? error_text : curl_easy_strerror(result);
+}
 
 HttpLoop::HttpLoop(Endpoint endpoint) : endpoint_(std::move(endpoint)) {
   GlobalInit();
@@ -267,7 +281,7 @@ void HttpLoop::TakeFinished() {
     long status = 0;
     curl_easy_getinfo(x.easy.get(), CURLINFO_RESPONSE_CODE, &status);
     x.response.status = static_cast<int>(status);
-    x.error = x.error_text[0] != '\0' ? x.error_text : curl_easy_strerror(x.result);
+    x.error = x.ErrorText();
     curl_multi_remove_handle(multi_, x.easy.get());
     x.in_multi = false;
     Queue(x);
@@ -309,14 +323,13 @@ void HttpLoop::DeliverTo(Id id) {
   const auto exchange = std::move(it->second);
   exchanges_.erase(id);
   if (exchange->too_large) {
-    exchange->stream.done(Fail(
-        Code::kResource,
-        fmt::format("the answer to {} is larger than {} bytes", x.request.target, kBodyBytesMax)));
-  } else if (exchange->result != CURLE_OK) {
     exchange->stream.done(
-        Fail(CodeOf(exchange->result),
-             fmt::format("{} {} at {}: {}", exchange->request.method, exchange->request.target,
-                         endpoint_.name, exchange->error)));
+        Fail(Code::kResource, fmt::format("the answer to {} is larger than {} bytes",
+                                          PathOf(exchange->request.target), kBodyBytesMax)));
+  } else if (exchange->result != CURLE_OK) {
+    exchange->stream.done(Fail(CodeOf(exchange->result),
+                               fmt::format("{} {}: {}", exchange->request.method,
+                                           PathOf(exchange->request.target), exchange->error)));
   } else {
     exchange->stream.done(std::move(exchange->response));
   }

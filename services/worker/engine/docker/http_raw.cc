@@ -173,7 +173,7 @@ void HttpLoop::EndRaw(Exchange& x, CURLcode result) {
   x.finished = true;
   x.raw->deaf = true;
   x.result = result;
-  x.error = x.error_text[0] != '\0' ? x.error_text : curl_easy_strerror(result);
+  x.error = x.ErrorText();
   raw_.erase(x.id);
   if (std::exchange(x.in_multi, false)) curl_multi_remove_handle(multi_, x.easy.get());
   Queue(x);
