@@ -17,8 +17,8 @@ namespace {
 using wire::FromProto;
 using wire::ToProto;
 
-constexpr std::uint32_t kSchemaVersion = 2;
-enum Table : store::TableId { kMeta, kTasks, kNodes, kSpecs };
+constexpr std::uint32_t kSchemaVersion = 3;
+enum Table : store::TableId { kMeta, kTasks, kNodes, kSpecs, kUntold };
 constexpr std::string_view kMetaKey = "view";
 
 // Big-endian, so that bytewise order is that of the numbers and commits append.
@@ -175,7 +175,8 @@ Result<Node> NodeFrom(std::string_view bytes) {
   return node;
 }
 
-void TransitionTo(const Transition& from, v1::TransitionRecord& to) {
+v1::TransitionRecord RecordOf(const Transition& from) {
+  v1::TransitionRecord to;
   ToProto(from.stamp, *to.mutable_stamp());
   to.set_time_ns(ToNanos(from.time));
   to.set_task(from.task);
@@ -188,9 +189,14 @@ void TransitionTo(const Transition& from, v1::TransitionRecord& to) {
   if (from.exit_code) to.set_exit_code(*from.exit_code);
   for (const BoundPort& port : from.ports) ToProto(port, *to.add_ports());
   to.set_healthy(from.healthy);
+  return to;
 }
 
-Result<Transition> TransitionFrom(const v1::TransitionRecord& record) {
+Result<Transition> TransitionFrom(std::string_view bytes) {
+  v1::TransitionRecord record;
+  if (!record.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    return Damaged("a step that was not told");
+  }
   Transition step;
   step.stamp = FromProto(record.stamp());
   step.time = WallFromNanos(record.time_ns());
@@ -228,7 +234,7 @@ v1::ViewMeta MetaOf(const View& view) {
     record.set_task(due.task);
     ToProto(due.error, *record.mutable_failure());
   }
-  for (const Transition& step : view.untold) TransitionTo(step, *meta.add_untold());
+  meta.set_untold_first(view.untold_first);
   return meta;
 }
 
@@ -252,11 +258,16 @@ Result<void> ReadMeta(std::string_view bytes, View& view) {
     view.refusals.push_back(
         {record.intent(), record.index(), record.task(), FromProto(record.failure())});
   }
-  for (const v1::TransitionRecord& record : meta.untold()) {
-    CUBE_TRY(Transition step, TransitionFrom(record));
-    view.untold.push_back(std::move(step));
-  }
+  view.untold_first = meta.untold_first();
   return {};
+}
+
+// Number of the first untold step that no decision has stamped yet; behind the last if there is
+// none.
+std::uint64_t FirstUnstamped(const View& view) {
+  std::size_t at = view.untold.size();
+  while (at > 0 && view.untold[at - 1].stamp == Stamp{}) --at;
+  return view.untold_first + at;
 }
 
 v1::TaskRecord WholeRecordOf(const Task& task) {
@@ -273,7 +284,7 @@ void AddLines(const std::string& of, const google::protobuf::Message& record,
 
 }  // namespace
 
-store::Schema ViewSchema() { return {kSchemaVersion, {"meta", "tasks", "nodes", "specs"}}; }
+store::Schema ViewSchema() { return {kSchemaVersion, {"meta", "tasks", "nodes", "specs", "untold"}}; }
 
 void ViewRecords::Keep(std::uint64_t number, TaskSpecPtr spec, std::size_t hash) {
   numbers_.emplace(spec.get(), number);
@@ -302,12 +313,44 @@ Result<void> ViewRecords::LoadSpecs(const store::Store& store) {
   return result;
 }
 
+Result<void> ViewRecords::LoadUntold(const store::Store& store, View& view) {
+  Result<void> result;
+  CUBE_TRY_VOID(store.Scan(kUntold, "", [&](std::string_view key, std::string_view bytes) {
+    Result<Transition> step = TransitionFrom(bytes);
+    if (step && NumberFrom(key) != view.untold_first + view.untold.size()) {
+      step = Damaged("the numbers of steps that were not told");
+    }
+    if (!step) {
+      result = std::unexpected(std::move(step).error());
+      return false;
+    }
+    view.untold.push_back(std::move(*step));
+    return true;
+  }));
+  untold_ = {view.untold_first, FirstUnstamped(view), view.untold_first + view.untold.size()};
+  return result;
+}
+
+// Under load there are very many, most of which are told by the next cycle: only what is new is
+// written, and a step is new until a decision has stamped it.
+void ViewRecords::SaveUntold(const View& view, store::WriteBatch& batch) {
+  const std::uint64_t end = view.untold_first + view.untold.size();
+  for (std::uint64_t n = untold_.from; n < std::min(view.untold_first, untold_.end); ++n) {
+    batch.Delete(kUntold, KeyOf(n));
+  }
+  for (std::uint64_t n = std::max(view.untold_first, untold_.settled); n < end; ++n) {
+    batch.Put(kUntold, KeyOf(n), Bytes(RecordOf(view.untold[n - view.untold_first])));
+  }
+  untold_ = {view.untold_first, FirstUnstamped(view), end};
+}
+
 Result<View> ViewRecords::Load(const store::Store& store) {
   View view;
   CUBE_TRY_VOID(LoadSpecs(store));
   CUBE_TRY(const std::optional<std::string> meta, store.Get(kMeta, kMetaKey));
   if (!meta) return view;
   CUBE_TRY_VOID(ReadMeta(*meta, view));
+  CUBE_TRY_VOID(LoadUntold(store, view));
   Result<void> result;
   CUBE_TRY_VOID(store.Scan(kTasks, "", [&](std::string_view, std::string_view bytes) {
     v1::TaskRecord record;
@@ -399,6 +442,7 @@ store::WriteBatch ViewRecords::Save(View& view) {
   for (const NodeName& name : view.dirty_nodes) {
     batch.Put(kNodes, name.str(), Bytes(RecordOf(view.nodes.at(name))));
   }
+  SaveUntold(view, batch);
   batch.Put(kMeta, std::string(kMetaKey), Bytes(MetaOf(view)));
   view.dirty_tasks.clear();
   view.dirty_nodes.clear();
@@ -409,12 +453,13 @@ store::WriteBatch ViewRecords::Save(View& view) {
 store::WriteBatch ViewRecords::Clear() {
   *this = {};
   store::WriteBatch batch;
-  for (const Table table : {kMeta, kTasks, kNodes, kSpecs}) batch.Clear(table);
+  for (const Table table : {kMeta, kTasks, kNodes, kSpecs, kUntold}) batch.Clear(table);
   return batch;
 }
 
 std::string ViewBytes(const View& view) {
   std::string bytes = Bytes(MetaOf(view));
+  for (const Transition& step : view.untold) bytes += Bytes(RecordOf(step));
   for (const auto& [number, task] : view.tasks) bytes += KeyOf(number) + Bytes(WholeRecordOf(task));
   for (const auto& [name, node] : view.nodes) bytes += name.str() + Bytes(RecordOf(node));
   return bytes;
@@ -423,6 +468,7 @@ std::string ViewBytes(const View& view) {
 std::vector<std::string> ViewLines(const View& view) {
   std::vector<std::string> lines;
   AddLines("view", MetaOf(view), lines);
+  for (const Transition& step : view.untold) AddLines("untold", RecordOf(step), lines);
   for (const auto& [number, task] : view.tasks) {
     AddLines("task " + task.id.str(), WholeRecordOf(task), lines);
   }

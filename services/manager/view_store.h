@@ -45,12 +45,21 @@ class ViewRecords {
   std::uint64_t NumberOf(TaskSpecPtr& spec, store::WriteBatch& batch);
   void Sweep(store::WriteBatch& batch);
   [[nodiscard]] Result<void> LoadSpecs(const store::Store& store);
+  [[nodiscard]] Result<void> LoadUntold(const store::Store& store, View& view);
+  void SaveUntold(const View& view, store::WriteBatch& batch);
 
   std::map<std::uint64_t, Spec> specs_;  // by number; what the store holds
   std::unordered_map<const TaskSpec*, std::uint64_t> numbers_;
   std::unordered_multimap<std::size_t, std::uint64_t> by_hash_;  // of the encoded bytes
   std::uint64_t next_number_ = 1;
   std::size_t forgotten_ = 0;  // tasks, since the last sweep
+  // Numbers of the untold transitions that the store holds: [from, end), of which those from
+  // `settled` on had no stamp yet.
+  struct {
+    std::uint64_t from = 1;
+    std::uint64_t settled = 1;
+    std::uint64_t end = 1;
+  } untold_;
 };
 
 // All records of a view as bytes, in key order, with whole specifications: equal views have equal

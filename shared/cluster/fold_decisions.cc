@@ -185,6 +185,7 @@ void SetTransitions(View& view, const DecisionBatch& batch, std::size_t known_be
     if (same_term ? stamp.cycle <= batch.told.cycle : own_term) told = i + 1;
   }
   view.untold.erase(view.untold.begin(), view.untold.begin() + static_cast<std::ptrdiff_t>(told));
+  view.untold_first += told;
 }
 
 }  // namespace

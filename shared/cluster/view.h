@@ -185,6 +185,7 @@ struct View {
   NodeName last_node;                  // of the last placement: round robin goes on behind it
   std::vector<RefuseIntent> refusals;  // that no decision has named yet
   std::vector<Transition> untold;      // not known to have been told
+  std::uint64_t untold_first = 1;      // number of untold.front(): one more for each before it
 
   // Indexes; follow from the above.
   std::map<std::string, std::set<PendingKey>> pending;  // by shape

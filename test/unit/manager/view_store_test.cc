@@ -12,6 +12,7 @@ namespace {
 
 constexpr store::TableId kTasks = 1;
 constexpr store::TableId kSpecs = 3;
+constexpr store::TableId kUntold = 4;
 
 class ViewStoreTest : public testing::Test {
  protected:
@@ -47,6 +48,60 @@ TEST_F(ViewStoreTest, WhatIsSavedIsReadBack) {
   log_.Decide({});
   Save();
   EXPECT_EQ(ViewBytes(Loaded()), ViewBytes(log_.view()));
+}
+
+TEST_F(ViewStoreTest, StepsThatWereNotToldAreWrittenOnce) {
+  log_.Join("n1", {4000, 1 << 30, 0});
+  for (int i = 0; i < 100; ++i) log_.Submit("a-" + std::to_string(i), SpecOf(1));
+  const auto puts = [this] {
+    const store::WriteBatch batch = records_.Save(log_.view());
+    EXPECT_TRUE(store_.Commit(batch).has_value());
+    return std::ranges::count_if(batch.writes(), [](const store::Write& write) {
+      return write.table == kUntold && write.kind == store::Write::Kind::kPut;
+    });
+  };
+  EXPECT_EQ(puts(), 100) << "before a decision has stamped them";
+  EXPECT_EQ(ViewBytes(Loaded()), ViewBytes(log_.view()));
+  log_.Decide({log_.Start("a-1", "n1")});
+  EXPECT_EQ(puts(), 101) << "with their stamps, and one more";
+  const Stamp first = log_.view().stamp;
+  log_.Decide({log_.Start("a-2", "n1")});
+  EXPECT_EQ(puts(), 1);
+  EXPECT_EQ(*store_.Count(kUntold), 102u);
+  EXPECT_EQ(ViewBytes(Loaded()), ViewBytes(log_.view()));
+  // Another process goes on from there.
+  ViewRecords next;
+  log_.view() = *next.Load(store_);
+  log_.told = first;
+  log_.Decide({log_.Start("a-3", "n1")});
+  ASSERT_TRUE(store_.Commit(next.Save(log_.view())).has_value());
+  EXPECT_EQ(*store_.Count(kUntold), 2u);
+  EXPECT_EQ(ViewBytes(Loaded()), ViewBytes(log_.view()));
+  EXPECT_EQ(Loaded().untold_first, 102u);
+}
+
+TEST_F(ViewStoreTest, StepsThatWereStampedAndToldBetweenTwoSavesGo) {
+  for (int i = 0; i < 5; ++i) log_.Submit("a-" + std::to_string(i), SpecOf(1));
+  Save();
+  log_.Decide({});
+  log_.told = log_.view().stamp;
+  log_.Decide({});
+  log_.Submit("b-1", SpecOf(1));
+  Save();
+  EXPECT_EQ(*store_.Count(kUntold), 1u);
+  EXPECT_EQ(ViewBytes(Loaded()), ViewBytes(log_.view()));
+}
+
+TEST_F(ViewStoreTest, AStepThatIsMissingIsDamage) {
+  for (int i = 0; i < 3; ++i) log_.Submit("a-" + std::to_string(i), SpecOf(1));
+  log_.Decide({});
+  Save();
+  store::WriteBatch damage;
+  damage.Delete(kUntold, std::string("\0\0\0\0\0\0\0\2", 8));
+  ASSERT_TRUE(store_.Commit(damage).has_value());
+  const Result<View> view = ViewRecords().Load(store_);
+  ASSERT_FALSE(view.has_value());
+  EXPECT_EQ(view.error().code, Code::kDataLoss);
 }
 
 TEST_F(ViewStoreTest, LinesSayWhichRecordAFieldIsOf) {
