@@ -284,7 +284,9 @@ void AddLines(const std::string& of, const google::protobuf::Message& record,
 
 }  // namespace
 
-store::Schema ViewSchema() { return {kSchemaVersion, {"meta", "tasks", "nodes", "specs", "untold"}}; }
+store::Schema ViewSchema() {
+  return {kSchemaVersion, {"meta", "tasks", "nodes", "specs", "untold"}};
+}
 
 void ViewRecords::Keep(std::uint64_t number, TaskSpecPtr spec, std::size_t hash) {
   numbers_.emplace(spec.get(), number);
