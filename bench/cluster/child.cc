@@ -16,6 +16,7 @@
 
 #include "shared/base/check.h"
 #include "shared/runtime/fd.h"
+#include "test/support/tied.h"
 
 namespace cube::bench {
 namespace {
@@ -57,7 +58,12 @@ Result<Usage> UsageOf(pid_t pid) {
 }
 
 Result<std::unique_ptr<Child>> Child::Start(std::vector<std::string> command,
-                                            const std::string& log) {
+                                            const std::string& log, bool tied) {
+  if (::access(command[0].c_str(), X_OK) != 0) {
+    return Fail(Code::kNotFound,
+                fmt::format("cannot start {}; name its folder by --bin-dir", command[0]));
+  }
+  if (tied) command.insert(command.begin(), test::kTied.begin(), test::kTied.end());
   std::vector<char*> argv;
   for (std::string& argument : command) argv.push_back(argument.data());
   argv.push_back(nullptr);
@@ -72,9 +78,7 @@ Result<std::unique_ptr<Child>> Child::Start(std::vector<std::string> command,
   const int error = ::posix_spawn(&pid, argv[0], &files, nullptr, argv.data(), environ);
   posix_spawn_file_actions_destroy(&files);
   if (error != 0) {
-    return Fail(
-        Code::kNotFound,
-        fmt::format("cannot start {} (error {}); name its folder by --bin-dir", command[0], error));
+    return Fail(Code::kNotFound, fmt::format("cannot start {} (error {})", command[0], error));
   }
   return std::unique_ptr<Child>(new Child(pid));
 }

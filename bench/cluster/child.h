@@ -23,9 +23,11 @@ struct Usage {
 
 class Child {
  public:
-  // command[0] is a path. `log` takes what it prints; empty = our own streams.
+  // command[0] is a path. `log` takes what it prints; empty = our own streams. A tied one ends with
+  // us, even when we are killed; being tied costs it an exec.
   [[nodiscard]] static Result<std::unique_ptr<Child>> Start(std::vector<std::string> command,
-                                                            const std::string& log);
+                                                            const std::string& log,
+                                                            bool tied = true);
   ~Child();  // as Stop
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;

@@ -77,7 +77,7 @@ class Latency {
 // fork, exec and nothing else.
 Result<void> StartPlain(const Clock& clock, std::vector<double>& samples) {
   const MonoTime begin = clock.now().mono;
-  CUBE_TRY(const auto child, Child::Start({"/bin/sleep", kLifeSeconds}, ""));
+  CUBE_TRY(const auto child, Child::Start({"/bin/sleep", kLifeSeconds}, "", false));
   samples.push_back(Millis(clock.now().mono - begin));
   return {};
 }

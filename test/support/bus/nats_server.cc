@@ -16,8 +16,10 @@
 #include <fstream>
 #include <memory>
 #include <sstream>
+#include <vector>
 
 #include "shared/bus/nats_handles.h"
+#include "test/support/tied.h"
 
 namespace cube::bus {
 namespace {
@@ -107,12 +109,12 @@ Result<void> NatsServer::Spawn() {
   posix_spawn_file_actions_init(&files);
   posix_spawn_file_actions_addopen(&files, 1, log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
   posix_spawn_file_actions_adddup2(&files, 1, 2);
-  std::string program = binary_;
-  std::string flag = "-c";
-  std::string file = config;
-  std::array<char*, 4> arguments{program.data(), flag.data(), file.data(), nullptr};
-  const int error =
-      ::posix_spawn(&pid_, binary_.c_str(), &files, nullptr, arguments.data(), environ);
+  std::vector<std::string> command(test::kTied.begin(), test::kTied.end());
+  command.insert(command.end(), {binary_, "-c", config});
+  std::vector<char*> arguments;
+  for (std::string& word : command) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+  const int error = ::posix_spawn(&pid_, arguments[0], &files, nullptr, arguments.data(), environ);
   posix_spawn_file_actions_destroy(&files);
   if (error != 0) {
     pid_ = 0;
