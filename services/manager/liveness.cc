@@ -49,7 +49,8 @@ void Liveness::OnDrained(const View& view, MonoTime now, std::string& notice) {
     const bool same = heard->second.instance == node.instance;
     if (same && judged_ - heard->second.echo >= kSilentEchoes) silent.emplace(name, node.instance);
   }
-  if (silent.size() < kMassSilenceMin || silent.size() * kMassSilenceShare <= up) {
+  const bool few = silent.size() < kMassSilenceMin;
+  if (few || (!mass_ && silent.size() * kMassSilenceShare <= up)) {
     mass_ = false;
     silent_ = std::move(silent);
     return;
@@ -59,9 +60,14 @@ void Liveness::OnDrained(const View& view, MonoTime now, std::string& notice) {
     mass_since_ = now;
     notice = std::to_string(silent.size()) + " of " + std::to_string(up) +
              " nodes went silent together; none is called down for " +
-             FormatDuration(kMassSilenceHold);
+             FormatDuration(kMassSilenceHold) + ", then a few at a time";
   }
-  if (now - mass_since_ >= kMassSilenceHold) silent_ = std::move(silent);
+  if (now - mass_since_ < kMassSilenceHold) return;
+  std::size_t left = std::max<std::size_t>(1, up / kMassDownShare);
+  for (const auto& entry : silent) {
+    if (left == 0) return;
+    if (silent_.insert(entry).second) --left;
+  }
 }
 
 void Liveness::JudgeJoins(const View& view, Verdicts& verdicts) {

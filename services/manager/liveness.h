@@ -18,10 +18,14 @@ namespace cube::manager {
 
 // Echoes without a heartbeat of a node between them that make it silent.
 inline constexpr std::uint64_t kSilentEchoes = 3;
-// More nodes than this share going silent together is more likely our fault than theirs.
+// More nodes than this share going silent together is more likely our fault than theirs, or that of
+// a machine with too much to do, which more work would not help.
 inline constexpr std::size_t kMassSilenceShare = 3;  // a third
 inline constexpr std::size_t kMassSilenceMin = 3;
 inline constexpr Duration kMassSilenceHold = std::chrono::seconds(30);
+// After that so many are called down with each echo, until less than kMassSilenceMin are left:
+// their tasks come to the others a few at a time.
+inline constexpr std::size_t kMassDownShare = 100;  // a hundredth of the nodes, at least one
 
 class Liveness {
  public:

@@ -120,8 +120,32 @@ TEST_F(LivenessTest, ManyThatGoSilentTogetherAreNotBelievedAtOnce) {
   for (int i = 0; i < 3; ++i) Echo();
   EXPECT_TRUE(Judge().silent.empty());
   EXPECT_NE(notice_.find("6 of 6 nodes"), std::string::npos) << notice_;
-  for (int i = 0; i < 31; ++i) Echo();
-  EXPECT_EQ(Judge().silent.size(), 6u);
+  for (int i = 0; i < 29; ++i) Echo();
+  EXPECT_TRUE(Judge().silent.empty());
+  // Then one with each echo.
+  for (std::size_t i = 1; i <= 3; ++i) {
+    Echo();
+    const Verdicts verdicts = Judge();
+    EXPECT_EQ(verdicts.silent.size(), 1u);
+    log_.Decide({NodeDown{verdicts.silent.begin()->first, "silent"}});
+  }
+  // One speaks again; of the two that are left no more is made than of any two.
+  Heartbeat beat;
+  beat.node = "n6";
+  beat.instance = log_.view().nodes.at(NodeName::Trusted("n6")).instance;
+  liveness_.OnHeartbeat(log_.view(), beat);
+  Echo();
+  EXPECT_EQ(Judge().silent.size(), 2u);
+}
+
+TEST_F(LivenessTest, AHundredthOfManySilentNodesIsCalledDownAtATime) {
+  for (int i = 2; i <= 400; ++i) log_.Join("n" + std::to_string(i), kCapacity);
+  for (int i = 0; i < 33; ++i) Echo();
+  EXPECT_TRUE(Judge().silent.empty());
+  Echo();
+  EXPECT_EQ(Judge().silent.size(), 4u);
+  Echo();
+  EXPECT_EQ(Judge().silent.size(), 8u) << "none has been called down yet";
 }
 
 TEST_F(LivenessTest, ADownNodeThatBeatsAgainIsHeard) {
