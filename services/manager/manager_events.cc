@@ -158,15 +158,22 @@ void ManagerLoop::OnHeartbeat(const bus::Message& message) {
   Lag& lag = lags_[name];
   const bool behind = beat->incarnation != node.incarnation || beat->position < lag.expected ||
                       beat->position > view_.valid_seq;
+  // One that steps forward only has much to do; it would notice a copy that is missing itself.
+  const bool stands = behind && beat->position == lag.position;
   lag.expected = node.last_decision;
-  lag.behind = behind ? lag.behind + 1 : 0;
+  lag.position = beat->position;
+  lag.behind = stands ? lag.behind + 1 : 0;
+  if (!behind) lag.set_wait = kSetIntervalMin;
   // A position that the log has not reached comes from a log that lost its end: worth nothing.
   const bool known = beat->incarnation == node.incarnation && beat->position <= view_.valid_seq;
   const std::uint64_t position = known ? beat->position : 0;
   const bool set_due = lag.behind >= kLaggingBeats && now_.mono >= lag.set_at;
   if (!beat->hello && !set_due) return;
   hellos_[name] = position;
-  if (set_due) lag.set_at = now_.mono + kSetInterval;
+  if (set_due) {
+    lag.set_at = now_.mono + lag.set_wait;
+    lag.set_wait = std::min(2 * lag.set_wait, kSetIntervalMax);
+  }
   lag.behind = 0;
 }
 

@@ -48,9 +48,10 @@ inline constexpr Duration kDisplacedInterval = std::chrono::seconds(3);
 // started again does so within 20 s (worker_loop.h, kJoinAfterSilence). One that beats on without
 // asking does not know.
 inline constexpr Duration kDisplacedPatience = std::chrono::seconds(30);
-// A worker whose heartbeats show an old position gets a complete set, but not a next one before
-// this time: under load the set is one of the things that are late.
-inline constexpr Duration kSetInterval = std::chrono::seconds(5);
+// A worker whose heartbeats show the same old position gets a complete set, but not a next one
+// before this time, doubled with each: under load the set is one of the things that are late.
+inline constexpr Duration kSetIntervalMin = std::chrono::seconds(5);
+inline constexpr Duration kSetIntervalMax = std::chrono::minutes(1);
 // Assignments told in complete sets in one step; the other nodes wait for the next one.
 inline constexpr std::size_t kSetAssignmentsPerStep = 16'384;
 // Decisions a follower folds in one step before it looks at other inputs.
@@ -123,9 +124,11 @@ class ManagerLoop {
   };
   // What a node's heartbeats have shown of its position.
   struct Lag {
-    std::uint64_t expected = 0;  // what it had been told when its last heartbeat came
-    std::uint32_t behind = 0;    // heartbeats in a row with less
-    MonoTime set_at{};           // no set for an old position before
+    std::uint64_t expected = 0;           // what it had been told when its last heartbeat came
+    std::uint64_t position = 0;           // in that heartbeat
+    std::uint32_t behind = 0;             // heartbeats in a row with less, and no step forward
+    Duration set_wait = kSetIntervalMin;  // until the set after the next one
+    MonoTime set_at{};                    // no set for an old position before
   };
   // Comparing positions: what is still to come, and what was found.
   struct Check {

@@ -130,12 +130,27 @@ TEST_F(ManagerEventsTest, AHeartbeatThatStaysBehindGetsACompleteSetAndNotOneEach
   EXPECT_EQ(beats(2), 0u);
   EXPECT_EQ(beats(1), 1u);
   EXPECT_EQ(beats(10), 0u) << "it may be late, not lost";
-  rig_.Pass(kSetInterval);
+  rig_.Pass(kSetIntervalMin);
+  EXPECT_EQ(beats(1), 1u);
+  rig_.Pass(kSetIntervalMin);
+  EXPECT_EQ(beats(3), 0u) << "the wait has doubled";
+  rig_.Pass(kSetIntervalMin);
   EXPECT_EQ(beats(1), 1u);
   Heartbeat hello = BeatOf(kSecond, 2);
   hello.hello = true;
   rig_.Feed({rig_.Beat(hello)});
   EXPECT_EQ(rig_.SetsOf("n1"), 1u) << "who asks is answered";
+}
+
+TEST_F(ManagerEventsTest, AWorkerThatIsFarBehindButStepsForwardGetsNoSet) {
+  const std::uint64_t told = rig_.view().nodes.at(kNode).last_decision;
+  ASSERT_GE(told, 3u);
+  Heartbeat beat = BeatOf(kSecond, 2);
+  for (beat.position = 1; beat.position < told; ++beat.position) {
+    rig_.Feed({rig_.Beat(beat)});
+    rig_.Feed({rig_.Beat(beat)});
+  }
+  EXPECT_EQ(rig_.SetsOf("n1"), 0u);
 }
 
 TEST_F(ManagerEventsTest, AWorkerThatIsOneHeartbeatBehindUnderLoadGetsNoSet) {
