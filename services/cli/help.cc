@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "services/cli/exit_code.h"
+#include "services/cli/render/text.h"
 
 namespace cube::cli {
 namespace {
@@ -13,23 +14,6 @@ namespace {
 constexpr std::size_t kHelpWidth = 80;
 // The longest left column ("  -o, --output table|wide|json|yaml|name" is cut onto its own line).
 constexpr std::size_t kLeftWidthMax = 30;
-
-std::vector<std::string> Wrap(std::string_view text, std::size_t width) {
-  std::vector<std::string> lines(1);
-  std::size_t at = 0;
-  while (at < text.size()) {
-    std::size_t end = text.find(' ', at);
-    if (end == std::string_view::npos) end = text.size();
-    const std::string_view word = text.substr(at, end - at);
-    if (!lines.back().empty() && lines.back().size() + 1 + word.size() > width) {
-      lines.emplace_back();
-    }
-    if (!lines.back().empty()) lines.back() += ' ';
-    lines.back() += word;
-    at = end + 1;
-  }
-  return lines;
-}
 
 // Two columns; a left side that is too long stands on a line of its own.
 void Entry(std::string& out, const std::string& left, std::string_view right, std::size_t column) {

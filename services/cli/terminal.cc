@@ -15,14 +15,6 @@ namespace {
 // Where the terminal does not say how wide it is.
 constexpr std::size_t kWidthDefault = 80;
 
-std::size_t WidthOf(int fd) {
-  winsize size{};
-  if (ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
-  const char* columns = std::getenv("COLUMNS");
-  const int value = columns == nullptr ? 0 : std::atoi(columns);
-  return value > 0 ? static_cast<std::size_t>(value) : kWidthDefault;
-}
-
 bool WantsColor() {
   const char* no_color = std::getenv("NO_COLOR");
   const char* term = std::getenv("TERM");
@@ -32,13 +24,21 @@ bool WantsColor() {
 
 }  // namespace
 
+std::size_t ColumnsNow(int fd) {
+  winsize size{};
+  if (ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
+  const char* columns = std::getenv("COLUMNS");
+  const int value = columns == nullptr ? 0 : std::atoi(columns);
+  return value > 0 ? static_cast<std::size_t>(value) : kWidthDefault;
+}
+
 Terminal Terminal::Real() {
   const bool out_tty = isatty(STDOUT_FILENO) == 1;
   return Terminal{.out = std::cout,
                   .err = std::cerr,
                   .out_tty = out_tty,
                   .err_tty = isatty(STDERR_FILENO) == 1,
-                  .width = out_tty ? WidthOf(STDOUT_FILENO) : 0,
+                  .width = out_tty ? ColumnsNow(STDOUT_FILENO) : 0,
                   .color = out_tty && WantsColor()};
 }
 

@@ -26,6 +26,10 @@ struct Terminal {
   void Say(std::string_view text) const;
 };
 
+// How wide the terminal at a descriptor is now: people resize it. $COLUMNS or 80 where it does not
+// say.
+[[nodiscard]] std::size_t ColumnsNow(int fd);
+
 // One line that is drawn over itself on a terminal, and plain lines when piped. On err.
 class Progress {
  public:

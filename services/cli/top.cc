@@ -10,6 +10,7 @@
 #include "services/cli/exit_code.h"
 #include "services/cli/interrupt.h"
 #include "services/cli/render/format.h"
+#include "services/cli/render/text.h"
 #include "services/cli/session.h"
 #include "services/cli/show.h"
 #include "services/cli/usage.h"
@@ -54,20 +55,21 @@ class Screen {
     return key;
   }
 
-  // Draws over what is there; what does not fit is left out.
-  void Draw(const std::string& frame) const {
+  // Draws over what is there, `last` below it; what does not fit between is left out.
+  void Draw(const std::string& frame, const std::string& last) const {
     winsize size{};
     const bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 0;
     std::size_t rows = known ? size.ws_row : kRowsDefault;
     std::string text = "\033[H";
     std::size_t at = 0;
-    while (at < frame.size() && rows > 1) {
+    while (at < frame.size() && rows > 2) {
       const std::size_t end = std::min(frame.find('\n', at), frame.size());
       text += frame.substr(at, end - at) + "\033[K\n";
       at = end + 1;
       --rows;
     }
-    terminal_.out << text << "\033[J" << std::flush;
+    if (rows > 2) text += "\033[K\n";
+    terminal_.out << text << last << "\033[J" << std::flush;
   }
 
  private:
@@ -108,9 +110,9 @@ Result<int> Watch(Session& session, Client& client, std::vector<v1::NodeView> no
     if (key != 0 || client.Mono() >= draw_at) {
       draw_at = client.In(kRedraw);
       options.now = client.Wall();
-      options.layout.width = session.terminal().width;
-      screen.Draw(TopFrame(nodes, metrics, options) +
-                  "\nq quits; c, m, n sort by cpu, memory, name");
+      options.layout.width = ColumnsNow(STDOUT_FILENO);
+      screen.Draw(TopFrame(nodes, metrics, options),
+                  CutToWidth("q quits; c, m, n sort by cpu, memory, name", options.layout.width));
     }
     const auto message = client.Next(client.In(kLookForKeys));
     if (!message) {

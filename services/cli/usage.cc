@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "services/cli/render/format.h"
+#include "services/cli/render/text.h"
 #include "services/cli/render/values.h"
 
 namespace cube::cli {
@@ -125,9 +126,9 @@ Table TopNodes(const std::vector<v1::NodeView>& nodes, const MetricsByNode& metr
                {"MEM%", true},
                {"MEMORY (MiB)", true},
                {"DISK%", true},
-               {"LOAD", true},
+               {"LOAD", true, 0, 2},
                {"RUNNING", true},
-               {"AGE", true}});
+               {"AGE", true, 0, 1}});
   for (const v1::NodeView* node : NodeRows(nodes, metrics, options)) {
     const NodeMetrics* known = MetricsOf(metrics, node->name());
     const v1::MetricsSample* sample = Newest(known, options.now);
@@ -155,7 +156,7 @@ Table TopNodes(const std::vector<v1::NodeView>& nodes, const MetricsByNode& metr
 
 Table TopTasks(const MetricsByNode& metrics, const TopOptions& options) {
   Table table({{"TASK", false, kIdWidthMin},
-               {"NAME", false, kTextWidthMin},
+               {"NAME", false, kTextWidthMin, 1},
                {"NODE", false, kTextWidthMin},
                {"CPU%", true},
                {"MEMORY", true},
@@ -248,8 +249,11 @@ std::string TotalsText(const Totals& totals) {
 std::string TopFrame(const std::vector<v1::NodeView>& nodes, const MetricsByNode& metrics,
                      const TopOptions& options) {
   const Totals totals = SumOf(metrics, options.now);
-  std::string text = fmt::format("{} nodes, {} tasks running. Used: {}\n", nodes.size(),
-                                 totals.tasks_running, TotalsText(totals));
+  const std::string summary = fmt::format("{} node{}, {} task{} running. Used: {}", nodes.size(),
+                                          nodes.size() == 1 ? "" : "s", totals.tasks_running,
+                                          totals.tasks_running == 1 ? "" : "s", TotalsText(totals));
+  std::string text;
+  for (const auto& line : Wrap(summary, options.layout.width)) text += line + "\n";
   if (options.nodes) text += "\n" + TopNodes(nodes, metrics, options).Render(options.layout);
   if (options.tasks) text += "\n" + TopTasks(metrics, options).Render(options.layout);
   return text;

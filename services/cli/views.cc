@@ -15,6 +15,10 @@ using Json = nlohmann::ordered_json;
 // Ids may be cut to this many columns, names and images a little less: still telling.
 constexpr std::size_t kIdWidthMin = 16;
 constexpr std::size_t kTextWidthMin = 10;
+// Enough of an image, of ports and of a reason to be of use; for less than that, others go.
+constexpr std::size_t kImageWanted = 20;
+constexpr std::size_t kPortsWanted = 12;
+constexpr std::size_t kReasonWanted = 24;
 constexpr double kPermille = 1000.0;
 
 Json TextOrNull(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
@@ -73,15 +77,39 @@ std::string EnginesText(const v1::NodeDescription& node) {
   return OrDash(text);
 }
 
+// "nginx:1.25" of "docker.io/library/nginx:1.25", as docker has it.
+std::string BriefImage(std::string_view image) {
+  for (const std::string_view prefix : {"docker.io/library/", "docker.io/"}) {
+    if (image.starts_with(prefix)) return std::string(image.substr(prefix.size()));
+  }
+  return {};
+}
+
+// A port without the address of its node; of tcp alone.
+std::string BriefPort(std::uint32_t host_port, std::uint32_t port, v1::Protocol protocol) {
+  return fmt::format("{}->{}{}", host_port, port, protocol == v1::PROTOCOL_UDP ? "/udp" : "");
+}
+
+std::string BriefPorts(const v1::TaskView& task) {
+  std::string text;
+  for (const auto& port : task.ports()) {
+    if (!text.empty()) text += ",";
+    text += BriefPort(port.host_port(), port.port(), port.protocol());
+  }
+  return text;
+}
+
+// A narrow terminal leaves out first what is found elsewhere: an id begins with the name, and
+// `cube status TASK` has the rest. Whoever asks for the wide table gets all of it.
 std::vector<Column> TaskColumns(bool wide, bool reasons) {
   std::vector<Column> columns = {{"ID", false, kIdWidthMin},
-                                 {"NAME", false, kTextWidthMin},
+                                 {"NAME", false, kTextWidthMin, wide ? 0 : 2},
                                  {"NODE", false, kTextWidthMin},
                                  {"STATE"},
                                  {"CREATED"},
-                                 {"CONTAINERNAME", false, kTextWidthMin},
-                                 {"IMAGE", false, kTextWidthMin},
-                                 {"PORTS", false, kTextWidthMin}};
+                                 {"CONTAINERNAME", false, kTextWidthMin, wide ? 0 : 3},
+                                 {"IMAGE", false, kTextWidthMin, wide ? 0 : 1, kImageWanted},
+                                 {"PORTS", false, kTextWidthMin, 0, kPortsWanted}};
   if (wide) {
     const std::vector<Column> more = {{"HEALTHY"},
                                       {"ATTEMPT", true},
@@ -92,7 +120,7 @@ std::vector<Column> TaskColumns(bool wide, bool reasons) {
                                       {"CONTAINERID", false, kTextWidthMin}};
     columns.insert(columns.end(), more.begin(), more.end());
   }
-  if (reasons) columns.push_back({"REASON", false, kTextWidthMin});
+  if (reasons) columns.push_back({"REASON", false, kTextWidthMin, 0, kReasonWanted});
   return columns;
 }
 
@@ -227,18 +255,19 @@ Table TaskTable(const std::vector<v1::TaskView>& tasks, const ViewOptions& optio
       std::ranges::any_of(tasks, [](const auto& task) { return !task.reason().empty(); });
   Table table(TaskColumns(options.wide, reasons));
   for (const auto& task : tasks) {
-    std::string state = task.status();
+    Cell state{task.status(), StatusColor(task.status())};
     if (task.status() == "running" && task.spec().has_health() && !task.healthy()) {
-      state += " (not healthy yet)";
+      state.text += " (not healthy yet)";
+      state.brief = "not yet healthy";
     }
     std::vector<Cell> cells = {{task.id()},
                                {task.spec().name()},
                                {OrDash(task.node())},
-                               {state, StatusColor(task.status())},
+                               state,
                                {FormatAge(WallFromNanos(task.created_at_ns()), options.now)},
                                {ContainerName(task, options.cluster)},
-                               {OrDash(task.spec().image())},
-                               {PortsText(task)}};
+                               {OrDash(task.spec().image()), 0, BriefImage(task.spec().image())},
+                               {PortsText(task), 0, BriefPorts(task)}};
     if (options.wide) {
       const std::string launch = task.attempt() > 0 ? std::to_string(task.launch()) : "-";
       cells.insert(cells.end(), {{task.healthy() ? "yes" : "no"},
@@ -260,23 +289,23 @@ Table NodeTable(const std::vector<v1::NodeView>& nodes, const ViewOptions& optio
       std::ranges::any_of(nodes, [](const auto& node) { return !node.reason().empty(); });
   std::vector<Column> columns = {{"NAME", false, kTextWidthMin},
                                  {"STATUS"},
-                                 {"ROLE"},
+                                 {"ROLE", false, 0, options.wide ? 0 : 3},
                                  {"CPUS", true},
                                  {"MEMORY (MiB)", true},
                                  {"DISK (GiB)", true},
                                  {"CPU%", true},
                                  {"MEM%", true},
-                                 {"LOAD", true},
+                                 {"LOAD", true, 0, options.wide ? 0 : 1},
                                  {"TASKS", true},
                                  {"AGE", true},
-                                 {"VERSION", false, kTextWidthMin}};
+                                 {"VERSION", false, kTextWidthMin, options.wide ? 0 : 2}};
   if (options.wide) {
     columns.insert(columns.end(), {{"ENGINES", false, kTextWidthMin},
                                    {"LABELS", false, kTextWidthMin},
                                    {"ADDRESS"},
                                    {"INCARNATION", true}});
   }
-  if (reasons) columns.push_back({"REASON", false, kTextWidthMin});
+  if (reasons) columns.push_back({"REASON", false, kTextWidthMin, 0, kReasonWanted});
   Table table(std::move(columns));
   auto share = [](std::string_view used, std::string_view all) {
     return fmt::format("{}/{}", used, all);

@@ -151,7 +151,7 @@ class MetricsTest(suite.Case):
         self.metrics_with_the_task()
         frame = cluster.cube("top").out
         self.assertNotIn("\033", frame, "nothing but text when piped")
-        self.assertRegex(frame, r"^1 nodes, 1 tasks running\. Used: ")
+        self.assertRegex(frame, r"^1 node, 1 task running\. Used: ")
         self.assertRegex(frame, r"(?m)^NODE +STATUS +CPU%")
         self.assertRegex(frame, rf"(?m)^{self.busy} +busy +{cluster.node('a')} +[\d.]+ ")
         tasks = cluster.cube("top", "tasks", "--sort", "mem", "-o", "json").json()

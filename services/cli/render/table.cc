@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <numeric>
 
 #include "services/cli/render/text.h"
 #include "shared/base/check.h"
@@ -12,44 +11,89 @@ namespace cube::cli {
 
 void Table::Add(std::vector<Cell> cells) {
   CUBE_CHECK(cells.size() == columns_.size());
-  for (auto& cell : cells) cell.text = Printable(cell.text);
+  for (auto& cell : cells) {
+    cell.text = Printable(cell.text);
+    cell.brief = Printable(cell.brief);
+  }
   rows_.push_back(std::move(cells));
 }
 
-std::vector<std::size_t> Table::Widths(const TableLayout& layout) const {
-  std::vector<std::size_t> widths(columns_.size());
-  for (std::size_t c = 0; c < columns_.size(); ++c) {
-    if (layout.headers) widths[c] = DisplayWidth(columns_[c].title);
-    for (const auto& row : rows_) widths[c] = std::max(widths[c], DisplayWidth(row[c].text));
+namespace {
+
+// Of the columns that are shown, with the gaps between them.
+std::size_t Total(const std::vector<std::size_t>& widths, const std::vector<bool>& shown) {
+  std::size_t total = 0;
+  for (std::size_t c = 0; c < widths.size(); ++c) {
+    if (shown[c]) total += widths[c] + (total == 0 ? 0 : kColumnGap);
   }
-  if (layout.width == 0 || columns_.empty()) return widths;
-  const std::size_t gaps = kColumnGap * (columns_.size() - 1);
-  std::size_t total = std::accumulate(widths.begin(), widths.end(), gaps);
-  while (total > layout.width) {
+  return total;
+}
+
+}  // namespace
+
+Table::Shape Table::NaturalShape(const TableLayout& layout, bool brief) const {
+  Shape shape{std::vector<std::size_t>(columns_.size()), std::vector<bool>(columns_.size(), true),
+              brief};
+  for (std::size_t c = 0; c < columns_.size(); ++c) {
+    std::size_t& width = shape.widths[c];
+    if (layout.headers) width = DisplayWidth(columns_[c].title);
+    for (const auto& row : rows_) width = std::max(width, DisplayWidth(TextOf(row[c], brief)));
+  }
+  return shape;
+}
+
+void Table::LeaveOut(Shape& shape, std::size_t width) const {
+  auto wanted = shape.widths;
+  for (std::size_t c = 0; c < columns_.size(); ++c) {
+    if (columns_[c].width_wanted > 0) wanted[c] = std::min(wanted[c], columns_[c].width_wanted);
+  }
+  while (Total(wanted, shape.shown) > width) {
+    std::size_t least = columns_.size();
+    for (std::size_t c = 0; c < columns_.size(); ++c) {
+      const int lesser = columns_[c].lesser;
+      if (!shape.shown[c] || lesser == 0) continue;
+      if (least == columns_.size() || lesser > columns_[least].lesser) least = c;
+    }
+    if (least == columns_.size()) return;
+    shape.shown[least] = false;
+  }
+}
+
+void Table::Cut(Shape& shape, std::size_t width) const {
+  for (std::size_t total = Total(shape.widths, shape.shown); total > width; --total) {
     // The widest of those that may be cut gives way first; of equals the last, since ids come
     // first.
     std::size_t widest = columns_.size();
     for (std::size_t c = 0; c < columns_.size(); ++c) {
-      const bool can = columns_[c].width_min > 0 && widths[c] > columns_[c].width_min;
-      if (can && (widest == columns_.size() || widths[c] >= widths[widest])) widest = c;
+      const bool can =
+          shape.shown[c] && columns_[c].width_min > 0 && shape.widths[c] > columns_[c].width_min;
+      if (can && (widest == columns_.size() || shape.widths[c] >= shape.widths[widest])) widest = c;
     }
-    if (widest == columns_.size()) break;
-    --widths[widest];
-    --total;
+    if (widest == columns_.size()) return;
+    --shape.widths[widest];
   }
-  return widths;
+}
+
+Table::Shape Table::ShapeFor(const TableLayout& layout) const {
+  Shape shape = NaturalShape(layout, false);
+  if (layout.width == 0 || Total(shape.widths, shape.shown) <= layout.width) return shape;
+  shape = NaturalShape(layout, true);
+  LeaveOut(shape, layout.width);
+  Cut(shape, layout.width);
+  return shape;
 }
 
 std::string Table::Render(const TableLayout& layout) const {
-  const auto widths = Widths(layout);
+  const Shape shape = ShapeFor(layout);
   std::string out;
   auto line = [&](auto cell_at) {
     std::size_t used = 0;  // columns of this line so far
     std::size_t pending = 0;
     for (std::size_t c = 0; c < columns_.size(); ++c) {
+      if (!shape.shown[c]) continue;
       const Cell cell = cell_at(c);
-      std::string text = CutToWidth(cell.text, widths[c]);
-      std::size_t pad = widths[c] - DisplayWidth(text);
+      std::string text = CutToWidth(TextOf(cell, shape.brief), shape.widths[c]);
+      std::size_t pad = shape.widths[c] - DisplayWidth(text);
       std::size_t lead = pending + (columns_[c].right ? pad : 0);
       if (layout.width != 0) {  // columns that cannot be cut: the line is
         const std::size_t room = layout.width > used ? layout.width - used : 0;
@@ -68,7 +112,7 @@ std::string Table::Render(const TableLayout& layout) const {
     }
     out += '\n';
   };
-  if (layout.headers) line([&](std::size_t c) { return Cell{columns_[c].title, 0}; });
+  if (layout.headers) line([&](std::size_t c) { return Cell{columns_[c].title}; });
   for (const auto& row : rows_) line([&](std::size_t c) { return row[c]; });
   return out;
 }

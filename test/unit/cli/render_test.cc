@@ -14,6 +14,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 using std::chrono::seconds;
+using testing::ElementsAre;
 
 TEST(Text, WidthsOfUtf8) {
   EXPECT_EQ(DisplayWidth("abc"), 3u);
@@ -98,6 +99,37 @@ TEST(Table, FitsEveryTerminalAndNeverWraps) {
       EXPECT_LE(DisplayWidth(line), width) << line;
     }
   }
+}
+
+TEST(Table, BriefFormsFirstThenLesserColumnsGiveWay) {
+  Table table({{"ID", false, 8},
+               {"NAME", false, 4, 1},
+               {"BOX", false, 4, 2},
+               {"PORTS", false, 4},
+               {"REASON", false, 6, 0, 10}});
+  table.Add({{"web-k3x7"}, {"web"}, {"cube-web"}, {"a:80->80", 0, "80"}, {"no node has 64 cpus"}});
+  const auto titles = [&](std::size_t width) {
+    const std::string text = table.Render({.width = width});
+    return text.substr(0, text.find('\n'));
+  };
+  EXPECT_EQ(table.Render({.width = 62}),
+            "ID         NAME   BOX        PORTS      REASON\n"
+            "web-k3x7   web    cube-web   a:80->80   no node has 64 cpus\n");
+  EXPECT_EQ(table.Render({.width = 56}),
+            "ID         NAME   BOX        PORTS   REASON\n"
+            "web-k3x7   web    cube-web   80      no node has 64 cpus\n");
+  EXPECT_EQ(titles(49), "ID         NAME   BOX        PORTS   REASON") << "the reason is cut";
+  EXPECT_EQ(titles(46), "ID         NAME   PORTS   REASON");
+  EXPECT_EQ(table.Render({.width = 35}),
+            "ID         PORTS   REASON\n"
+            "web-k3x7   80      no node has 64 …\n");
+}
+
+TEST(Text, WrapsBetweenWords) {
+  EXPECT_THAT(Wrap("one two three", 7), ElementsAre("one two", "three"));
+  EXPECT_THAT(Wrap("größe ist das", 9), ElementsAre("größe ist", "das"));
+  EXPECT_THAT(Wrap("a nats://127.0.0.1:4222 b", 8), ElementsAre("a", "nats://127.0.0.1:4222", "b"));
+  EXPECT_THAT(Wrap("one two three", 0), ElementsAre("one two three"));
 }
 
 TEST(Table, ColoursDoNotCountAsWidth) {

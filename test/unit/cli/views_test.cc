@@ -77,6 +77,21 @@ TEST(Views, TaskTable) {
   EXPECT_THAT(TaskTable({}, options).Render({}), HasSubstr("ID   NAME   NODE   STATE   CREATED"));
 }
 
+TEST(Views, NarrowTerminalsShowWhatIsFoundNowhereElse) {
+  v1::TaskView web = Web();
+  web.mutable_spec()->set_image("docker.io/library/nginx:1.25");
+  const ViewOptions options{.now = WallFromNanos(kNoon + 180 * kSecond), .cluster = "x1-y2z3w4v5"};
+  EXPECT_EQ(TaskTable({web, Pending()}, options).Render({.width = 100}),
+            "ID             NAME   NODE     STATE     CREATED   IMAGE        PORTS       REASON\n"
+            "web-k3x7q2ab   web    node-a   running   3m ago    nginx:1.25   32768->80\n"
+            "big-aaaa1111   big    -        pending   3m ago    huge                     "
+            "no node has 64 cpus\n");
+  EXPECT_EQ(TaskTable({web, Pending()}, options).Render({.width = 80}),
+            "ID             NODE     STATE     CREATED   PORTS       REASON\n"
+            "web-k3x7q2ab   node-a   running   3m ago    32768->80\n"
+            "big-aaaa1111   -        pending   3m ago                no node has 64 cpus\n");
+}
+
 TEST(Views, WideTableHasMore) {
   const std::string wide =
       TaskTable({Web()}, {.now = WallFromNanos(kNoon), .wide = true, .cluster = {}}).Render({});
