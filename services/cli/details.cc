@@ -24,6 +24,23 @@ void Line(std::string& out, std::string_view title, const std::string& text) {
   out += fmt::format("{:<{}}{}\n", title, kTitleWidth, Printable(text));
 }
 
+// Long values go on below themselves; piped they stay on their line.
+std::string Fitted(std::string_view lines, std::size_t width) {
+  if (width <= 2 * kTitleWidth) return std::string(lines);
+  std::string out;
+  while (!lines.empty()) {
+    const std::size_t end = lines.find('\n');
+    std::string title(lines.substr(0, kTitleWidth));
+    for (const auto& text :
+         Wrap(lines.substr(kTitleWidth, end - kTitleWidth), width - kTitleWidth)) {
+      out += title + text + "\n";
+      title.assign(kTitleWidth, ' ');
+    }
+    lines.remove_prefix(end + 1);
+  }
+  return out;
+}
+
 std::string Joined(const std::vector<std::string>& words) {
   return fmt::format("{}", fmt::join(words, " "));
 }
@@ -82,7 +99,8 @@ void UsageLines(std::string& out, const NodeMetrics* metrics, WallTime now) {
 }
 
 // What the log says last about a task or node.
-Result<void> ShowLastEvents(Session& session, Client& client, LogFilter filter) {
+Result<void> ShowLastEvents(Session& session, Client& client, LogFilter filter,
+                            EventColumns columns) {
   CUBE_TRY(auto items, ReadTail(client, kDecisionsLookedAt));
   std::erase_if(items, [&](const LogItem& item) { return !filter.Matches(item); });
   if (items.empty()) return {};
@@ -90,8 +108,8 @@ Result<void> ShowLastEvents(Session& session, Client& client, LogFilter filter) 
     items.erase(items.begin(), items.end() - static_cast<std::ptrdiff_t>(kLastEventsMax));
   }
   const TableLayout layout = LayoutOf(session.args(), session.terminal());
-  session.terminal().out << "\n" << EventHeader(layout);
-  for (const auto& item : items) session.terminal().out << EventLine(item, layout);
+  session.terminal().out << "\n" << EventHeader(layout, columns);
+  for (const auto& item : items) session.terminal().out << EventLine(item, layout, columns);
   return {};
 }
 
@@ -114,8 +132,8 @@ Result<void> ShowTaskDetails(Session& session, Client& client, const v1::TaskVie
   Line(out, "Started", AtText(task.started_at_ns(), now));
   Line(out, "Finished", AtText(task.finished_at_ns(), now));
   if (task.has_exit_code()) Line(out, "Exit code", std::to_string(task.exit_code()));
-  session.terminal().out << out;
-  return ShowLastEvents(session, client, LogFilter{.tasks = {task.id()}});
+  session.terminal().out << Fitted(out, LayoutOf(session.args(), session.terminal()).width);
+  return ShowLastEvents(session, client, LogFilter{.tasks = {task.id()}}, {.task = false});
 }
 
 Result<void> ShowNodeDetails(Session& session, Client& client, const v1::NodeView& node) {
@@ -145,7 +163,7 @@ Result<void> ShowNodeDetails(Session& session, Client& client, const v1::NodeVie
   Line(out, "Address", about.address());
   Line(out, "Version", about.version());
   Line(out, "Joined", AtText(node.joined_at_ns(), now));
-  session.terminal().out << out;
+  session.terminal().out << Fitted(out, LayoutOf(session.args(), session.terminal()).width);
 
   v1::QueryRequest request;
   request.set_node(node.name());
@@ -156,7 +174,7 @@ Result<void> ShowNodeDetails(Session& session, Client& client, const v1::NodeVie
                            << TaskTable(tasks, {.now = now, .cluster = cluster.cluster()})
                                   .Render(LayoutOf(session.args(), session.terminal()));
   }
-  return ShowLastEvents(session, client, LogFilter{.node = node.name()});
+  return ShowLastEvents(session, client, LogFilter{.node = node.name()}, {});
 }
 
 }  // namespace cube::cli

@@ -64,18 +64,29 @@ Result<DoctorSight> Look(Client& client) {
   return sight;
 }
 
-void Print(const Terminal& terminal, const Finding& finding) {
+// Below each other on a terminal, in its width; a line each when piped.
+void PrintText(const Terminal& terminal, std::string_view text, std::size_t width) {
+  constexpr std::size_t kIndent = kLevelWidth + kCheckWidth;
+  const std::size_t room = width > 2 * kIndent ? width - kIndent : 0;
+  bool first = true;
+  for (const auto& line : Wrap(Printable(text), room)) {
+    if (!first) terminal.out << std::string(kIndent, ' ');
+    first = false;
+    terminal.out << line << "\n";
+  }
+}
+
+void Print(const Terminal& terminal, const Finding& finding, std::size_t width) {
   const int color = finding.level == Level::kOk        ? kGreen
                     : finding.level == Level::kWarning ? kYellow
                                                        : kRed;
   std::string level = fmt::format("{:<{}}", LevelName(finding.level), kLevelWidth);
   if (terminal.color) level = fmt::format("\x1b[{}m{}\x1b[0m", color, level);
-  terminal.out << level
-               << fmt::format("{:<{}}{}\n", finding.check, kCheckWidth, Printable(finding.text));
-  if (!finding.remedy.empty()) {
-    terminal.out << fmt::format("{:<{}}-> {}\n", "", kLevelWidth + kCheckWidth,
-                                Printable(finding.remedy));
-  }
+  terminal.out << level << fmt::format("{:<{}}", finding.check, kCheckWidth);
+  PrintText(terminal, finding.text, width);
+  if (finding.remedy.empty()) return;
+  terminal.out << std::string(kLevelWidth + kCheckWidth, ' ');
+  PrintText(terminal, "-> " + finding.remedy, width);
 }
 
 Result<int> Doctor(Session& session) {
@@ -90,7 +101,7 @@ Result<int> Doctor(Session& session) {
       if (format == Format::kName) {
         session.terminal().out << finding.check << "\n";
       } else {
-        Print(session.terminal(), finding);
+        Print(session.terminal(), finding, LayoutOf(session.args(), session.terminal()).width);
       }
     }
   }

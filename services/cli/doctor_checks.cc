@@ -76,7 +76,7 @@ class Diagnosis {
         missing.push_back(stream.name);
         continue;
       }
-      Add(Level::kFailed, "streams", fmt::format("{}: {}", stream.name, error.Text()),
+      Add(Level::kFailed, "streams", error.Text(),
           "is JetStream on (nats-server -js, or jetstream {} in its configuration), and may this "
           "user ask it?");
       return false;
@@ -99,9 +99,9 @@ class Diagnosis {
       const bus::StreamState& state = *stream.state;
       const auto used = static_cast<double>(state.bytes);
       const double share = state.bytes_max > 0 ? used / static_cast<double>(state.bytes_max) : 0.0;
-      std::string text =
-          fmt::format("{}: {} in {} messages", stream.name,
-                      FormatSize(static_cast<std::int64_t>(state.bytes)), state.messages);
+      std::string text = fmt::format("{}: {} in {} message{}", stream.name,
+                                     FormatSize(static_cast<std::int64_t>(state.bytes)),
+                                     state.messages, state.messages == 1 ? "" : "s");
       if (state.bytes_max > 0) {
         text += fmt::format(", {:.0f} % of {}", share * 100, FormatSize(state.bytes_max));
       }
@@ -195,6 +195,7 @@ class Diagnosis {
   }
 
   void Engines() {
+    if (sight_.nodes.empty()) return;
     std::vector<std::string> down;
     std::vector<std::string> unlimited;
     for (const auto& node : sight_.nodes) {

@@ -54,12 +54,13 @@ std::string TimeText(WallTime time, const TableLayout& layout) {
 }
 
 std::string OneLine(const std::string& time, const std::string& source, const std::string& node,
-                    const std::string& task, const std::string& what, const TableLayout& layout) {
+                    const std::string& task, const std::string& what, const TableLayout& layout,
+                    EventColumns columns) {
   const bool narrow = layout.width != 0 && layout.width < kNarrow;
   std::string line = Padded(time, narrow ? kShortTimeWidth : kTimeWidth);
   line += Padded(source, kSourceWidth);
   line += Padded(node.empty() ? "-" : Printable(node), kNodeWidth);
-  line += Padded(task.empty() ? "-" : Printable(task), kTaskWidth);
+  if (columns.task) line += Padded(task.empty() ? "-" : Printable(task), kTaskWidth);
   return line + Printable(what);
 }
 
@@ -187,15 +188,15 @@ Result<std::vector<LogItem>> ReadTail(Client& client, std::uint64_t decisions) {
   return items;
 }
 
-std::string EventHeader(const TableLayout& layout) {
-  const std::string line = OneLine("TIME", "SOURCE", "NODE", "TASK", "EVENT", layout);
+std::string EventHeader(const TableLayout& layout, EventColumns columns) {
+  const std::string line = OneLine("TIME", "SOURCE", "NODE", "TASK", "EVENT", layout, columns);
   return (layout.width == 0 ? line : CutToWidth(line, layout.width)) + "\n";
 }
 
-std::string EventLine(const LogItem& item, const TableLayout& layout) {
+std::string EventLine(const LogItem& item, const TableLayout& layout, EventColumns columns) {
   const std::string what = item.foreign ? "ignored, foreign: " + item.text : item.text;
   std::string line = OneLine(TimeText(item.time, layout), Singular(item.source), item.node,
-                             item.task, what, layout);
+                             item.task, what, layout, columns);
   if (layout.width != 0) line = CutToWidth(line, layout.width);
   const int color = ColorOf(item);
   if (layout.color && color != 0) line = fmt::format("\x1b[{}m{}\x1b[0m", color, line);

@@ -65,7 +65,11 @@ class History {
 
 // One line for people: time, source, node, task, what happened. Fixed columns, so that lines of a
 // running feed stand below each other; cut to the layout's width.
-[[nodiscard]] std::string EventLine(const LogItem& item, const TableLayout& layout);
-[[nodiscard]] std::string EventHeader(const TableLayout& layout);
+struct EventColumns {
+  bool task = true;  // false where all lines are of one task
+};
+[[nodiscard]] std::string EventLine(const LogItem& item, const TableLayout& layout,
+                                    EventColumns columns = {});
+[[nodiscard]] std::string EventHeader(const TableLayout& layout, EventColumns columns = {});
 
 }  // namespace cube::cli

@@ -14,6 +14,9 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::size_t kTimeWidth = 26;   // RFC 3339 with milliseconds, and a gap
+constexpr std::size_t kClockWidth = 14;  // its time of day, where the terminal is narrow
+constexpr std::size_t kNarrow = 120;
+constexpr std::size_t kRestMin = 20;     // of what happened: less is cut, not wrapped
 constexpr std::size_t kAfterWidth = 10;  // "+12.345 s"
 constexpr std::size_t kSourceWidth = 10;
 
@@ -44,12 +47,22 @@ std::string_view Singular(Source source) {
   return "";
 }
 
+// A hop with all that is known of it: below each other on a terminal.
 std::string HopLine(const Hop& hop, bool first, std::size_t width) {
-  std::string line = fmt::format("  {:<{}}{:>{}}  {:<{}}{}", FormatRfc3339(hop.item.time),
-                                 kTimeWidth, first ? "" : AfterText(hop.after), kAfterWidth,
-                                 Singular(hop.item.source), kSourceWidth, Printable(hop.item.text));
-  if (width != 0) line = CutToWidth(line, width);
-  return line + "\n";
+  std::string time = FormatRfc3339(hop.item.time);
+  const bool narrow = width != 0 && width < kNarrow && time.size() == kTimeWidth - 2;
+  if (narrow) time = time.substr(std::string_view("2026-01-01T").size(), kClockWidth - 2);
+  const std::string head = fmt::format(
+      "  {:<{}}{:>{}}  {:<{}}", time, narrow ? kClockWidth : kTimeWidth,
+      first ? "" : AfterText(hop.after), kAfterWidth, Singular(hop.item.source), kSourceWidth);
+  const std::string text = Printable(hop.item.text);
+  if (width == 0) return head + text + "\n";
+  if (width < head.size() + kRestMin) return CutToWidth(head + text, width) + "\n";
+  std::string out;
+  for (const auto& line : Wrap(text, width - head.size())) {
+    out += (out.empty() ? head : std::string(head.size(), ' ')) + line + "\n";
+  }
+  return out;
 }
 
 std::int64_t Number(const Json& details, const char* key) {
@@ -137,9 +150,11 @@ Json ToJson(const Story& story) {
 
 std::string RenderStory(const Story& story, std::size_t width) {
   std::string out;
-  auto paragraph = [&](std::string text) {
-    text = Printable(text);
-    out += (width == 0 ? text : CutToWidth(text, width)) + "\n";
+  auto paragraph = [&](std::string_view text, std::size_t indent) {
+    const std::size_t room = width > 2 * indent ? width - indent : 0;
+    for (const auto& line : Wrap(Printable(text), room)) {
+      out += std::string(indent, ' ') + line + "\n";
+    }
   };
   bool first = true;
   for (const auto& hop : story.before) {
@@ -152,8 +167,9 @@ std::string RenderStory(const Story& story, std::size_t width) {
     paragraph(fmt::format("Attempt {} on {}{}", attempt.number, attempt.decision.node,
                           scheduler != attempt.decision.details.end() && scheduler->is_string()
                               ? ", chosen by " + scheduler->get<std::string>()
-                              : ""));
-    paragraph("  " + ChoiceText(attempt.decision));
+                              : ""),
+              0);
+    paragraph(ChoiceText(attempt.decision), 2);
     for (const auto& hop : attempt.hops) {
       out += HopLine(hop, first, width);
       first = false;

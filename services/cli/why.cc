@@ -5,6 +5,7 @@
 #include "services/cli/exit_code.h"
 #include "services/cli/history.h"
 #include "services/cli/render/format.h"
+#include "services/cli/render/text.h"
 #include "services/cli/session.h"
 #include "services/cli/show.h"
 #include "services/cli/story.h"
@@ -64,8 +65,10 @@ Result<int> Why(Session& session) {
     return kExitDone;
   }
   const TableLayout layout = LayoutOf(session.args(), session.terminal());
-  session.terminal().out << fmt::format("{} is {}\n\n", story.task, now)
-                         << RenderStory(story, layout.width);
+  for (const auto& line : Wrap(Printable(story.task + ": " + now), layout.width)) {
+    session.terminal().out << line << "\n";
+  }
+  session.terminal().out << "\n" << RenderStory(story, layout.width);
   return kExitDone;
 }
 

@@ -111,6 +111,13 @@ TEST(Doctor, NoManagerNoLeaderAndALateManager) {
   EXPECT_THAT(Complaints(sight), testing::ElementsAre(HasSubstr("failed manager: no manager")));
 }
 
+TEST(Doctor, WithoutNodesNothingIsSaidOfEngines) {
+  DoctorSight sight = Well();
+  sight.nodes.clear();
+  EXPECT_THAT(Complaints(sight), testing::ElementsAre("failed nodes: no node has joined yet"));
+  for (const auto& finding : Diagnose(sight)) EXPECT_NE(finding.check, "engines");
+}
+
 TEST(Doctor, NodesThatAreDownAndEnginesThatDoNotAnswer) {
   DoctorSight sight = Well();
   v1::NodeView down;

@@ -177,6 +177,8 @@ TEST(EventLines, StandBelowEachOtherAndFit) {
   // A narrow terminal: the date gives way, then the line is cut.
   EXPECT_EQ(EventLine(item, {.width = 80}),
             "00:00:00.123  fact      node-a        web-1                   running?[2J\n");
+  EXPECT_EQ(EventLine(item, {.width = 40}, {.task = false}),
+            "00:00:00.123  fact      node-a        r…\n");
   EXPECT_EQ(EventLine(item, {.width = 40}), "00:00:00.123  fact      node-a        w…\n");
 }
 

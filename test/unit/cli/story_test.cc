@@ -90,6 +90,14 @@ TEST(Story, IsReadTopDown) {
   EXPECT_THAT(text, Not(HasSubstr("run other")));
 }
 
+TEST(Story, LongTextsGoOnBelowThemselves) {
+  auto items = Moved();
+  items.back().text = "exited: could not start: no such file or directory on that node";
+  const std::string text = RenderStory(StoryOf("web-1", items), 80);
+  EXPECT_THAT(text, HasSubstr("exited: could not start: no such file or\n" + std::string(38, ' ') +
+                              "directory on that node\n"));
+}
+
 TEST(Story, LinesAreCutToTheTerminal) {
   std::size_t at = 0;
   const std::string text = RenderStory(StoryOf("web-1", Moved()), 40);
