@@ -45,7 +45,9 @@ void ManagerLoop::OnEvent(const bus::Event& event) {
                  },
                  [this](const bus::GotState& e) { OnState(e); },
                  [this](const bus::StreamsReady& e) {
-                   if (e.op == ensure_op_ && phase_ == Phase::kEnsuring) BeginCheck();
+                   if (e.op != ensure_op_ || phase_ != Phase::kEnsuring) return;
+                   unready_reason_.clear();
+                   BeginCheck();
                  },
                  [](const bus::Replied&) {},  // this loop sends no requests
                  [this](const bus::OpFailed& e) { OnOpFailed(e); },
@@ -88,7 +90,10 @@ void ManagerLoop::OnOpFailed(const bus::OpFailed& failed) {
       out_.Exit(1, failed.error.Text());
       return;
     }
-    out_.Warn("the streams are not ready: " + failed.error.Text());
+    // Said once, however often it is tried.
+    std::string reason = failed.error.Text();
+    if (reason != unready_reason_) out_.Warn("the streams are not ready, tried on: " + reason);
+    unready_reason_ = std::move(reason);
     EnsureLater();
     return;
   }

@@ -192,6 +192,7 @@ class ManagerLoop {
   bus::OpId next_op_ = 1;
   bool subscribed_ = false;
   bus::OpId ensure_op_ = 0;
+  std::string unready_reason_;  // of the streams, that the log has; empty = they were ready
   Check check_;
 
   LogReader reader_;

@@ -141,7 +141,7 @@ class LoopRig {
   [[nodiscard]] manager::ManagerLoop& loop() { return *loop_; }
   [[nodiscard]] const View& view() const { return loop_->view(); }
   [[nodiscard]] Now now() const { return now_; }
-  [[nodiscard]] bool warned() const { return warned_; }
+  [[nodiscard]] int warnings() const { return warnings_; }
   [[nodiscard]] int loads() const { return loads_; }
   [[nodiscard]] int ensures() const { return ensures_; }
   [[nodiscard]] std::uint64_t commits() const { return commits_; }
@@ -172,7 +172,7 @@ class LoopRig {
       if (auto* call = std::get_if<bus::Operation>(&operation)) Execute(*call);
       if (std::holds_alternative<manager::Commit>(operation)) ++commits_;
       if (const auto* line = std::get_if<manager::LogLine>(&operation)) {
-        warned_ = warned_ || line->level == manager::LogLine::Level::kWarning;
+        warnings_ += line->level == manager::LogLine::Level::kWarning ? 1 : 0;
       }
     }
     taking_ = false;
@@ -223,7 +223,7 @@ class LoopRig {
   bus::SubId queries_ = 0;
   std::uint64_t lease_seq_ = 0;
   std::uint64_t commits_ = 0;
-  bool warned_ = false;
+  int warnings_ = 0;
   int loads_ = 0;
   int ensures_ = 0;
 };

@@ -143,6 +143,25 @@ TEST_F(ManagerCheckTest, AFailedLookBeginsAnewLater) {
   EXPECT_EQ(rig_.ensures(), 2);
 }
 
+TEST_F(ManagerCheckTest, StreamsThatAreNotReadyAreToldOnceAndTriedOn) {
+  rig_.answers = false;
+  rig_.Connect();
+  const auto fail = [&](const char* why) {
+    const auto asked = std::exchange(rig_.asked, {});
+    const auto& ensure = std::get<bus::EnsureStreams>(asked.at(0));
+    rig_.Feed({bus::OpFailed{ensure.op, {Code::kUnavailable, why, ""}}});
+    rig_.Pass(kRetryAfter);
+  };
+  for (int i = 0; i < 10; ++i) fail("no JetStream");
+  EXPECT_EQ(rig_.ensures(), 11);
+  EXPECT_EQ(rig_.warnings(), 1);
+  fail("no room");
+  EXPECT_EQ(rig_.warnings(), 2) << "another reason";
+  rig_.answers = true;
+  for (const bus::Operation& operation : std::exchange(rig_.asked, {})) rig_.Answer(operation);
+  EXPECT_TRUE(rig_.sent());
+}
+
 // The view is ahead of the log by the message under way: its outcome says what we hold.
 class InFlightTest : public ManagerCheckTest {
  protected:

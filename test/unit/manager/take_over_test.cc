@@ -45,14 +45,14 @@ TEST(TakeOver, OpensATermBehindTheLog) {
   EXPECT_EQ(batch.cycle, 1u);
   ASSERT_TRUE(batch.term_start);
   EXPECT_EQ(batch.term_start->cluster, "testcluster");
-  EXPECT_FALSE(rig.warned());
+  EXPECT_EQ(rig.warnings(), 0);
 }
 
 TEST(TakeOver, ClusterTimeGoesOnFromThisMachinesClockHoweverLongNobodyLed) {
   Rig rig(hours(14));
   ASSERT_TRUE(rig.sent());
   EXPECT_EQ(rig.batch().decided_at, kDecidedAt + hours(14));
-  EXPECT_TRUE(rig.warned());
+  EXPECT_GT(rig.warnings(), 0);
 }
 
 TEST(TakeOver, ClusterTimeNeverGoesBack) {
