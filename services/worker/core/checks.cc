@@ -41,10 +41,13 @@ void WorkerCore::Probed(const engine::ProbeResult& result, Now now) {
   const HealthCheck& check = *a->spec->health;
   if (result.outcome == Outcome::kUnknown) {
     CountNothing(*c.health, check, now.mono);
-    effects_.notices.push_back(
-        {true, "a health check could not be made: " + result.detail, result.key});
+    if (!std::exchange(c.health->unmade_told, true)) {
+      effects_.notices.push_back(
+          {true, "its health cannot be checked, tried on: " + result.detail, result.key});
+    }
     return;
   }
+  c.health->unmade_told = false;
   const bool passed = result.outcome == Outcome::kPassed;
   if (!CountResult(*c.health, check, passed, now.mono)) return;
   PutHealth(*a, c, passed, passed ? std::string() : result.detail, now);

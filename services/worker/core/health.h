@@ -27,8 +27,9 @@ struct HealthState {
   MonoTime due;                 // of the next check
   MonoTime counts_from;         // failures before it do not count
   Duration pause = kEagerPauseMin;
-  std::uint64_t probe = 0;  // id of the check under way; 0 = none
-  MonoTime give_up_at;      // with probe
+  std::uint64_t probe = 0;   // id of the check under way; 0 = none
+  MonoTime give_up_at;       // with probe
+  bool unmade_told = false;  // that checks cannot be made has been said; until one is made again
 };
 
 // A launch runs since `started_at` (the engine's clock). `known`: an older verdict, from before

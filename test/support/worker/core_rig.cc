@@ -117,6 +117,7 @@ CoreRig CoreRig::Ready(std::vector<std::string> engines) {
 std::string CoreRig::Step() {
   core_->Reconcile(now_);
   const Effects effects = core_->TakeEffects();
+  for (const Notice& notice : effects.notices) notices_.push_back(notice.text);
   if (effects.meta_changed) meta_ = core_->meta();
   for (const AttemptKey& key : effects.attempts_changed) {
     if (const Attempt* a = core_->Find(key)) {

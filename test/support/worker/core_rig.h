@@ -130,6 +130,8 @@ class CoreRig {
   // Reconciles; then what changed, one line each: facts, then calls. Records are kept as a store
   // would keep them (see Crash).
   std::string Step();
+  // What the steps so far had to say in the log.
+  [[nodiscard]] const std::vector<std::string>& notices() const { return notices_; }
   // The facts so far are in the log.
   void AckAll() { core_->Acked(core_->meta().last_fact); }
   // What the worker has from its next start on.
@@ -150,6 +152,7 @@ class CoreRig {
   std::map<AttemptKey, Attempt> records_;
   std::map<std::uint64_t, Fact> outbox_;
   std::uint64_t acked_ = 0;
+  std::vector<std::string> notices_;
 };
 
 }  // namespace cube::worker

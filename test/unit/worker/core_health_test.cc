@@ -180,6 +180,15 @@ TEST(Checks, OneThatCouldNotBeMadeSaysNothingOfTheLaunch) {
     Answer(rig, id, Outcome::kUnknown);
     EXPECT_EQ(rig.Step(), "");
   }
+  EXPECT_EQ(rig.notices().size(), 1u) << "said once, however often it is tried";
+  rig.Pass(seconds(1));
+  rig.Step();
+  Answer(rig, 10, Outcome::kPassed);
+  rig.Pass(seconds(1));
+  rig.Step();
+  Answer(rig, 11, Outcome::kUnknown);
+  rig.Step();
+  EXPECT_EQ(rig.notices().size(), 2u) << "it could be checked in between";
 }
 
 TEST(Checks, ACrashOfTheWorkerKeepsTheVerdict) {

@@ -382,6 +382,15 @@ TEST(Welcome, AgainNumbersFactsAnewAndDescribesTheNodeAnew) {
   EXPECT_EQ(rig.OutboxCount(), 0u);
 }
 
+TEST(Welcome, IsLoggedInACompleteSetToo) {
+  LoopRig rig;
+  rig.Step();
+  rig.Connect();
+  rig.Desired(Set(10, {}));
+  ASSERT_FALSE(rig.logged().empty());
+  EXPECT_NE(rig.logged().back().find("joined as node n1, incarnation 1"), std::string::npos);
+}
+
 TEST(Welcome, AndItsAnswerInOneStepAreNotConfused) {
   LoopRig rig;
   rig.BecomeReady();
