@@ -87,8 +87,8 @@ void Scheduler::Take(const Choice& choice, const TaskSpec& spec) {
 
 std::string DescribeWait(const Explanation& explanation) {
   if (explanation.nodes == 0) return "no node has joined yet";
-  std::string text =
-      std::to_string(explanation.nodes) + (explanation.nodes == 1 ? " node:" : " nodes:");
+  std::string text = "no fit on " + std::to_string(explanation.nodes) +
+                     (explanation.nodes == 1 ? " node:" : " nodes:");
   for (std::size_t i = 0; i < explanation.filtered.size(); ++i) {
     text += i == 0 ? " " : ", ";
     text += explanation.filtered[i].filter + " " + std::to_string(explanation.filtered[i].nodes);

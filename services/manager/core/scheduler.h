@@ -69,7 +69,7 @@ class Scheduler {
   std::size_t last_row_ = ScoreTree::kNone;  // of the placement before the next one
 };
 
-// "3 nodes: memory 2, down 1", "no node has joined yet".
+// "no fit on 3 nodes: memory 2, down 1", "no node has joined yet".
 [[nodiscard]] std::string DescribeWait(const Explanation& explanation);
 
 }  // namespace cube::manager

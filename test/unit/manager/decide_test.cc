@@ -83,11 +83,11 @@ TEST(DecideTest, WhoDoesNotFitWaitsWithTheReasonAndIsPlacedWhenRoomComes) {
   spec.resources = {100, 0, 0};
   log.Submit("t-1", spec);
   EXPECT_TRUE(planner.Decide(log.view(), {}, WallFromNanos(1)).empty());
-  EXPECT_EQ(why("t-1"), "1 node: port 8080 taken 1");
+  EXPECT_EQ(why("t-1"), "no fit on 1 node: port 8080 taken 1");
   spec.resources = {600, 0, 0};
   log.Submit("t-2", spec);
   EXPECT_TRUE(planner.Decide(log.view(), {}, WallFromNanos(1)).empty());
-  EXPECT_EQ(why("t-2"), "1 node: cpu 1");
+  EXPECT_EQ(why("t-2"), "no fit on 1 node: cpu 1");
   log.Exit("t-0", 0, /*final=*/true);
   const auto placed = Placements(planner.Decide(log.view(), {}, WallFromNanos(1)));
   EXPECT_EQ(placed.size(), 1u) << "one of the two gets the port";
@@ -238,7 +238,7 @@ TEST(DecideTest, ALoadIsDecidedOnceAndFreesWhoWaitsForIt) {
   log.Submit("t-1", spec);
   EXPECT_TRUE(planner.Decide(log.view(), verdicts, WallFromNanos(1)).empty());
   EXPECT_EQ(planner.WhyPending(log.view(), *log.view().Find(TaskId::Trusted("t-1"))),
-            "1 node: memory in use 1");
+            "no fit on 1 node: memory in use 1");
   verdicts.loads[a] = {16, 14, 0};  // a busy cpu keeps nobody away
   log.Decide(planner.Decide(log.view(), verdicts, WallFromNanos(1)));
   EXPECT_EQ(Placements(planner.Decide(log.view(), verdicts, WallFromNanos(1))).size(), 1u);

@@ -28,17 +28,17 @@ TEST(FiltersTest, LookAtReadinessEngineLabelsAndLimits) {
   TaskSpec spec = test::Spec("t");
   EXPECT_EQ(Why(log, spec), "");
   spec.engine = "process";
-  EXPECT_EQ(Why(log, spec), "1 node: no engine process 1");
+  EXPECT_EQ(Why(log, spec), "no fit on 1 node: no engine process 1");
   spec.engine = "";
   node.description.engines[0].up = false;
-  EXPECT_EQ(Why(log, spec), "1 node: engine docker down 1");
+  EXPECT_EQ(Why(log, spec), "no fit on 1 node: engine docker down 1");
   node.description.engines[0].up = true;
   node.description.tasks_max = 0;
-  EXPECT_EQ(Why(log, spec), "1 node: task limit 1");
+  EXPECT_EQ(Why(log, spec), "no fit on 1 node: task limit 1");
   node.reported = false;
-  EXPECT_EQ(Why(log, spec), "1 node: joining 1");
+  EXPECT_EQ(Why(log, spec), "no fit on 1 node: joining 1");
   node.down = true;
-  EXPECT_EQ(Why(log, spec), "1 node: down 1");
+  EXPECT_EQ(Why(log, spec), "no fit on 1 node: down 1");
 }
 
 TEST(FiltersTest, ConstraintsCompareLabels) {
@@ -63,18 +63,18 @@ TEST(FiltersTest, WhatIsPromisedOrMeasuredIsNotFree) {
   spec.resources = {1000, 16 * kGi, 100};
   EXPECT_EQ(Why(log, spec), "") << "an exact fit";
   spec.resources = {1001, 0, 0};
-  EXPECT_EQ(Why(log, spec), "1 node: cpu 1");
+  EXPECT_EQ(Why(log, spec), "no fit on 1 node: cpu 1");
   spec.resources = {0, 16 * kGi + 1, 0};
-  EXPECT_EQ(Why(log, spec), "1 node: memory 1");
+  EXPECT_EQ(Why(log, spec), "no fit on 1 node: memory 1");
   spec.resources = {0, 0, 101};
-  EXPECT_EQ(Why(log, spec), "1 node: disk 1");
+  EXPECT_EQ(Why(log, spec), "no fit on 1 node: disk 1");
   log.Decide({SetLoad{NodeName::Trusted("a"), {0, 4, 16}}});
   spec.resources = {1000, 12 * kGi, 0};
   EXPECT_EQ(Why(log, spec), "");
   spec.resources = {0, 12 * kGi + 1, 0};
-  EXPECT_EQ(Why(log, spec), "1 node: memory in use 1");
+  EXPECT_EQ(Why(log, spec), "no fit on 1 node: memory in use 1");
   spec.resources = {0, 0, 1};
-  EXPECT_EQ(Why(log, spec), "1 node: disk in use 1");
+  EXPECT_EQ(Why(log, spec), "no fit on 1 node: disk in use 1");
   spec.resources = {};
   EXPECT_EQ(Why(log, spec), "") << "nothing asked always fits";
 }
@@ -94,7 +94,7 @@ TEST(FiltersTest, StaticPortsAreThoseOfTheAddress) {
   log.Decide({log.Start("t-1", "a")});
   log.Submit("t-2", spec);
   log.Decide({log.Start("t-2", "c")});
-  EXPECT_EQ(Why(log, spec), "3 nodes: port 8080 taken 3");
+  EXPECT_EQ(Why(log, spec), "no fit on 3 nodes: port 8080 taken 3");
   TaskSpec udp = spec;
   udp.ports[0].protocol = Protocol::kUdp;
   EXPECT_EQ(Why(log, udp), "") << "another protocol";
@@ -105,7 +105,7 @@ TEST(FiltersTest, StaticPortsAreThoseOfTheAddress) {
   EXPECT_EQ(Why(log, spec), "");
   log.Submit("t-3", spec);
   log.Decide({log.Start("t-3", "b")});
-  EXPECT_EQ(Why(log, spec), "3 nodes: port 8080 taken 3");
+  EXPECT_EQ(Why(log, spec), "no fit on 3 nodes: port 8080 taken 3");
   log.Exit("t-1", 0, /*final=*/true);
   EXPECT_EQ(Why(log, spec), "");
 }
@@ -117,7 +117,7 @@ TEST(FiltersTest, DistinctCountsTasksOfTheNameOnANode) {
   log.Decide({log.Start("web-1", "a")});
   TaskSpec spec = test::Spec("web");
   spec.distinct = 1;
-  EXPECT_EQ(Why(log, spec), "1 node: distinct 1");
+  EXPECT_EQ(Why(log, spec), "no fit on 1 node: distinct 1");
   spec.distinct = 2;
   EXPECT_EQ(Why(log, spec), "");
   spec.distinct = 1;

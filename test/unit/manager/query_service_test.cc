@@ -268,7 +268,7 @@ TEST_F(QueryServiceTest, ATaskThatHasMovedTooOftenWaitsForAReasonOfItsOwn) {
   ASSERT_EQ(reply.tasks_size(), 3);
   std::map<std::string, std::string> reasons;
   for (const v1::TaskView& task : reply.tasks()) reasons[task.id()] = task.reason();
-  EXPECT_TRUE(reasons["t-1"].starts_with("1 node: cpu 1")) << reasons["t-1"];
+  EXPECT_TRUE(reasons["t-1"].starts_with("no fit on 1 node: cpu 1")) << reasons["t-1"];
   EXPECT_TRUE(reasons["t-2"].starts_with("moved 1 times within the hour")) << reasons["t-2"];
 }
 

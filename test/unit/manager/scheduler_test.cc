@@ -24,7 +24,7 @@ TEST(SchedulerTest, ATaskCanBeKeptAwayFromNodes) {
   ASSERT_NE(choice.node, nullptr);
   EXPECT_EQ(choice.node->name.str(), "b");
   EXPECT_EQ(choice.explanation.feasible, 1u);
-  EXPECT_EQ(DescribeWait(choice.explanation), "3 nodes: failed there 2");
+  EXPECT_EQ(DescribeWait(choice.explanation), "no fit on 3 nodes: failed there 2");
   choice = scheduler.Pick(spec, shape);
   EXPECT_EQ(choice.node->name.str(), "a") << "only for that one question";
   EXPECT_EQ(choice.explanation.feasible, 3u);
