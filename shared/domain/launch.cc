@@ -17,8 +17,9 @@ std::string SignalText(int signal) {
 }  // namespace
 
 bool HasExitCode(const LaunchFact& fact) {
-  return fact.cause == ExitCause::kExited || fact.cause == ExitCause::kSignaled ||
-         (fact.cause == ExitCause::kStartFailed && fact.exit_code > 0);
+  if (fact.cause == ExitCause::kExited || fact.cause == ExitCause::kSignaled) return true;
+  return (fact.cause == ExitCause::kStartFailed || fact.cause == ExitCause::kOutOfMemory) &&
+         fact.exit_code > 0;
 }
 
 std::string DescribeEnd(const LaunchFact& fact) {

@@ -53,8 +53,8 @@ struct LaunchFact {
 inline constexpr std::int32_t kExitNotExecutable = 126;
 inline constexpr std::int32_t kExitNoSuchCommand = 127;
 
-// kExited and kSignaled have an exit code; kStartFailed has one of the two above if the command is
-// what could not be started.
+// kExited and kSignaled have an exit code, kOutOfMemory if the engine knows it, and kStartFailed
+// has one of the two above if the command is what could not be started.
 [[nodiscard]] bool HasExitCode(const LaunchFact& fact);
 
 // What its checks say of a running launch: the worker's words, and the newest of them in a task's

@@ -173,7 +173,7 @@ class DockerTest(suite.Case):
         self.wait_reason(killed, "failed", "SIGSEGV")
         hog = cluster.run(cluster.spec("hog", command=["tail", "/dev/zero"], memory="16Mi",
                                        restart="no"), "-d")[0]
-        self.wait_reason(hog, "failed", "out of memory")
+        self.assertEqual(self.wait_reason(hog, "failed", "out of memory")["exit_code"], 137)
         paused = cluster.run(cluster.spec("paused", UNTIL_TOLD))[0]
         docker("pause", *self.containers(paused))
         self.assertEqual(cluster.tasks()[paused]["status"], "running")

@@ -76,6 +76,8 @@ TEST(HasExitCode, WhereSomethingRanOrTheCommandIsAtFault) {
   EXPECT_TRUE(has(ExitCause::kStartFailed, kExitNoSuchCommand));
   EXPECT_FALSE(has(ExitCause::kStartFailed, -1));
   EXPECT_FALSE(has(ExitCause::kStartFailed, 0));
+  EXPECT_TRUE(has(ExitCause::kOutOfMemory, 137));
+  EXPECT_FALSE(has(ExitCause::kOutOfMemory, -1));
   EXPECT_FALSE(has(ExitCause::kVanished, -1));
   EXPECT_FALSE(has(ExitCause::kNone, -1));
 }

@@ -133,6 +133,8 @@ TEST(DockerContainer, Ends) {
   EXPECT_EQ(Ended(R"("Status":"exited","ExitCode":255)").cause, ExitCause::kExited);
   EXPECT_EQ(Ended(R"("Status":"exited","ExitCode":137,"OOMKilled":true)").cause,
             ExitCause::kOutOfMemory);
+  EXPECT_EQ(MemoryLimitText(16 << 20), "16 MiB");
+  EXPECT_EQ(MemoryLimitText((16 << 20) + 1), "16777217 bytes");
   // A helper of it was killed, it went on and ended well.
   EXPECT_EQ(Ended(R"("Status":"exited","ExitCode":0,"OOMKilled":true)").cause, ExitCause::kExited);
   EXPECT_EQ(Ended(R"("Status":"dead","ExitCode":1)").state, LaunchState::kExited);

@@ -256,8 +256,8 @@ void Core::ApplyExit(Entry& entry, LaunchStatus status) {
   }
   if (maybe_oom && status.detail.empty())
     status.detail = fmt::format(
-        "killed from outside, perhaps at its memory limit of {} bytes; the engine does not say",
-        entry.memory_bytes);
+        "killed from outside, perhaps at its memory limit of {}; the engine does not say",
+        MemoryLimitText(entry.memory_bytes));
   if (entry.status.state < LaunchState::kRunning) {
     // It came and went between two looks.
     LaunchStatus running = status;

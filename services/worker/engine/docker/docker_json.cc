@@ -253,6 +253,12 @@ Result<Container> DecodeContainer(std::string_view body) {
   return result;
 }
 
+std::string MemoryLimitText(std::int64_t bytes) {
+  constexpr std::int64_t kMebibyte = 1 << 20;
+  return bytes % kMebibyte == 0 ? fmt::format("{} MiB", bytes / kMebibyte)
+                                : fmt::format("{} bytes", bytes);
+}
+
 LaunchStatus StatusOf(const Container& container, const Identity& identity) {
   LaunchStatus status;
   status.key = identity.key;
@@ -280,7 +286,7 @@ LaunchStatus StatusOf(const Container& container, const Identity& identity) {
   if (container.oom_killed && code != 0) {
     status.cause = ExitCause::kOutOfMemory;
     status.detail =
-        fmt::format("a process was killed at the memory limit of {} bytes", container.memory_bytes);
+        "a process was killed at the memory limit of " + MemoryLimitText(container.memory_bytes);
   } else if (code > kSignalBase && code <= kSignalBase + kSignalMax) {
     status.cause = ExitCause::kSignaled;
   } else {

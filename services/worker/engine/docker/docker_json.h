@@ -98,6 +98,8 @@ struct Container {
 
 // What the container says about its launch. kRemoving counts as exited: callers look first.
 [[nodiscard]] LaunchStatus StatusOf(const Container& container, const Identity& identity);
+// "16 MiB": a limit as people give it; in bytes where it is not a whole number of those.
+[[nodiscard]] std::string MemoryLimitText(std::int64_t bytes);
 
 struct ContainerRow {
   std::string id;
