@@ -6,6 +6,7 @@ import tempfile
 import unittest
 
 import cpp_text
+import parity
 import rules
 import schema
 import tidy
@@ -175,6 +176,54 @@ class Tree(unittest.TestCase):
         self.assertEqual(len(found), 2, found)
         self.assertTrue(found[0].startswith("shared/base/bad.cc:2: 'std::mutex'"), found)
         self.assertTrue(found[1].startswith("shared/base/bad.cc:1: no CMakeLists.txt"), found)
+
+
+class Parity(unittest.TestCase):
+    HELP = "---- cube ps --help\n  -a, --all   finished tasks too\n---- cube node ls --help\n"
+
+    def test_commands(self):
+        helps = parity.helps_of(self.HELP)
+        for good in ("cube ps", "cube ps -a web", "cube ps --all", "cube node ls"):
+            self.assertEqual(parity.command_fault(good.split(), helps), "", good)
+        for bad in ("cube pz", "cube ps --al", "cube node rm"):
+            self.assertNotEqual(parity.command_fault(bad.split(), helps), "", bad)
+
+    def test_cases(self):
+        with tempfile.TemporaryDirectory() as folder:
+            root = pathlib.Path(folder)
+            (root / "test/support").mkdir(parents=True)
+            (root / "test/support/contract.h").write_text("TYPED_TEST_P(Contract, Two) {}\n")
+            (root / "test/a_test.cc").write_text('#include "test/support/contract.h"\n'
+                                                 "TEST(A, One) {}\nTEST(A, DISABLED_Off) {}\n")
+            (root / "test/b_test.py").write_text(
+                "class Both:\n  def test_x(self): pass\nclass B(Both): pass\nclass C(Both): pass\n")
+            (root / "test/CMakeLists.txt").write_text(
+                "cube_test(a_test LABEL unit SOURCES a_test.cc)\n"
+                "cube_e2e_test(e2e_b_test FILE b_test TIMEOUT 1 TESTS B)\n")
+            tests = parity.Tests(root, {"a_test", "e2e_b_test", "tidy"})
+            for good in ("a_test A.One Contract.Two", "e2e_b_test B.test_x", "tidy"):
+                self.assertEqual(tests.fault(good.split()), "", good)
+            for bad in ("c_test", "a_test A.Off", "a_test A.Two", "e2e_b_test C.test_x",
+                        "e2e_b_test B.test_y", "tidy A.One"):
+                self.assertNotEqual(tests.fault(bad.split()), "", bad)
+
+    def test_rows(self):
+        row = "| {} | x | {} | means | {} |\n"
+        text = "".join(row.format(n, "+" if n > 66 else "1, 2", "`tidy`") for n in range(1, 101))
+        text = "".join(line.replace("means", "*Not yet*") if int(line.split()[1]) in parity.NOT_YET
+                       else line for line in text.splitlines(keepends=True))
+        tests = parity.Tests(pathlib.Path("/nowhere"), {"tidy"})
+
+        def found(old, new):
+            self.assertIn(old, text)
+            return list(parity.findings(text.replace(old, new, 1), tests, {}))
+        self.assertEqual(found("| 1 |", "| 1 |"), [])
+        self.assertEqual(len(found("`tidy`", "nothing")), 1)
+        self.assertEqual(len(found("`tidy`", "`tidier`")), 1)
+        self.assertEqual(len(found("| 7 |", "| 8 |")), 1)
+        self.assertEqual(len(found("| + |", "| 3 |")), 1)
+        self.assertEqual(len(found("*Not yet*", "means")), 1)
+        self.assertEqual(len(found(" | means", " means")), 1)
 
 
 if __name__ == "__main__":
