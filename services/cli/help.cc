@@ -70,7 +70,9 @@ void Commands(std::string& out, const CommandSpec& command) {
   for (const auto& child : command.children) {
     if (child.hidden) continue;
     const bool is_default = child.name == command.default_child;
-    Entry(out, child.name, child.summary + (is_default ? " (the default)" : ""), column);
+    std::string summary = child.summary;
+    if (is_default) summary.insert(summary.rfind('.'), " (the default)");
+    Entry(out, child.name, summary, column);
   }
 }
 
