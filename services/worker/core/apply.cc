@@ -35,6 +35,7 @@ void WorkerCore::Welcome(std::uint32_t incarnation, const std::string& cluster, 
                          std::uint64_t last_fact, Now now) {
   const bool engines_started = !meta_.cluster.empty();
   ++welcomes_;
+  LookAtAll();
   meta_.incarnation = incarnation;
   meta_.welcome_epoch = term.epoch;
   meta_.cluster = cluster;
@@ -139,6 +140,7 @@ void WorkerCore::Assign(const Assignment& assignment, Now now) {
   auto found = attempts_.find(key);
   if (found != attempts_.end() && found->second.placement != assignment.placement) {
     // The same number from another history of the log: the old one counts no more.
+    Look(key.task);
     attempts_.erase(found);
     found = attempts_.end();
   }
@@ -152,7 +154,7 @@ void WorkerCore::Assign(const Assignment& assignment, Now now) {
     found = attempts_.emplace(key, std::move(a)).first;
     Touch(found->second);
   }
-  found->second.unassigned = false;
+  if (std::exchange(found->second.unassigned, false)) Look(key.task);
   if (assignment.stop) AskStop(assignment.task, assignment.attempt, assignment.grace);
 }
 
@@ -205,6 +207,7 @@ Applied WorkerCore::Apply(const DesiredPage& page, Now now, Random& random) {
 Applied WorkerCore::ApplySet(Now now, Random& random) {
   const auto pages = std::exchange(pages_, {});
   const DesiredPage& first = pages.begin()->second;
+  LookAtAll();
   meta_.term = first.term;
   meta_.position = first.seq;
   meta_.report = first.report;

@@ -32,6 +32,7 @@ void WorkerCore::Probed(const engine::ProbeResult& result, Now now) {
   using Outcome = engine::ProbeResult::Outcome;
   const auto found = containers_.find(result.key);
   if (found == containers_.end()) return;
+  Look(result.key.task);
   Container& c = found->second;
   Attempt* a = OwnerOf(c.status);
   if (!c.health || c.health->probe != result.id || c.exited() || a == nullptr || a->done ||

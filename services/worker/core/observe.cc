@@ -34,19 +34,25 @@ void Explain(const Attempt& a, engine::LaunchStatus& end) {
 void WorkerCore::Observe(const std::string& engine, const engine::Event& event, Now now,
                          Random& random) {
   if (const auto* up = std::get_if<engine::Up>(&event)) {
+    LookAtAll();
     SeeUp(engine, *up);
   } else if (std::holds_alternative<engine::Down>(event)) {
+    LookAtAll();
     EngineState& state = engines_[engine];
     state.up = state.listed = false;
     state.answered = true;
   } else if (const auto* listed = std::get_if<engine::Listed>(&event)) {
+    LookAtAll();
     SeeListed(engine, *listed, now, random);
   } else if (const auto* changed = std::get_if<engine::Changed>(&event)) {
+    Look(changed->status.key.task);
     See(engine, changed->status, now, random);
   } else if (const auto* removed = std::get_if<engine::Removed>(&event)) {
+    Look(removed->key.task);
     const auto found = containers_.find(removed->key);
     if (found != containers_.end() && found->second.exited()) containers_.erase(found);
   } else if (const auto* failed = std::get_if<engine::OpFailed>(&event)) {
+    Look(failed->key.task);
     SeeFailed(*failed, now, random);
   }
 }

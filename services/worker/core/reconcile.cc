@@ -1,5 +1,6 @@
 // Desired against observed.
 #include <algorithm>
+#include <utility>
 
 #include "services/worker/core/restart.h"
 #include "services/worker/core/worker_core.h"
@@ -20,18 +21,99 @@ std::int64_t NextLaunch(const Attempt& a) {
 
 void WorkerCore::Reconcile(Now now) {
   next_ = MonoTime::max();
-  if (!DesiredKnown()) return;
+  if (!DesiredKnown()) return;  // what has changed is remembered
+  Tasks tasks = TakeTasks(now.mono);
   begun_ = 0;
-  in_flight_ = 0;
-  for (auto& [key, c] : containers_) {
-    if (c.asked && c.status.state < LaunchState::kRunning) ++in_flight_;
-    ReconcileContainer(key, c, now);
+  for (auto& [task, wake] : tasks) {
+    wake_ = &wake;
+    Index(task);
+    for (auto it = containers_.lower_bound({task, 0, 0});
+         it != containers_.end() && it->first.task == task; ++it) {
+      ReconcileContainer(it->first, it->second, now);
+    }
   }
-  for (auto& [key, a] : attempts_) {
-    if (!a.done) ReconcileAttempt(a, now);
+  UnblockLaunches(tasks);
+  for (auto& [task, wake] : tasks) {
+    wake_ = &wake;
+    for (auto it = attempts_.lower_bound({task, 0});
+         it != attempts_.end() && it->first.task == task; ++it) {
+      if (!it->second.done) ReconcileAttempt(it->second, now);
+    }
   }
+  // What was done here needs no second look.
+  for (const TaskId& task : std::exchange(changed_, {})) Index(task);
+  SetWakes(tasks);
+  if (!wakes_.empty()) next_ = wakes_.begin()->first;
+  wake_ = &next_;
   ReportIfDue(now);
   DropDoneRecords();
+  wake_ = nullptr;
+}
+
+WorkerCore::Tasks WorkerCore::TakeTasks(MonoTime now) {
+  Tasks tasks;
+  if (std::exchange(all_changed_, false)) {
+    for (const auto& [key, c] : containers_) tasks.try_emplace(key.task, MonoTime::max());
+    for (const auto& [key, a] : attempts_) tasks.try_emplace(key.task, MonoTime::max());
+    wakes_.clear();
+    wake_at_.clear();
+    blocked_.clear();
+    unacked_.clear();
+    in_flight_.clear();
+    done_.clear();
+    done_unassigned_.clear();
+  }
+  for (const TaskId& task : std::exchange(changed_, {})) tasks.try_emplace(task, MonoTime::max());
+  for (auto it = wakes_.begin(); it != wakes_.end() && it->first <= now; ++it) {
+    tasks.try_emplace(it->second, MonoTime::max());
+  }
+  while (!unacked_.empty() && unacked_.begin()->first <= acked_) {
+    tasks.try_emplace(unacked_.begin()->second, MonoTime::max());
+    unacked_.erase(unacked_.begin());
+  }
+  return tasks;
+}
+
+// As many as there is room for now.
+void WorkerCore::UnblockLaunches(Tasks& tasks) {
+  for (std::size_t room = in_flight_.size(); room < kLaunchesInFlightMax && !blocked_.empty();
+       ++room) {
+    tasks.try_emplace(*blocked_.begin(), MonoTime::max());
+    blocked_.erase(blocked_.begin());
+  }
+}
+
+void WorkerCore::Index(const TaskId& task) {
+  const auto forget = [&task](auto& index, auto first) {
+    auto it = index.lower_bound(first);
+    while (it != index.end() && it->task == task) it = index.erase(it);
+  };
+  forget(in_flight_, LaunchKey{task, 0, 0});
+  forget(done_, AttemptKey{task, 0});
+  forget(done_unassigned_, AttemptKey{task, 0});
+  for (auto it = containers_.lower_bound({task, 0, 0});
+       it != containers_.end() && it->first.task == task; ++it) {
+    const Container& c = it->second;
+    if (c.asked && c.status.state < LaunchState::kRunning) in_flight_.insert(it->first);
+  }
+  for (auto it = attempts_.lower_bound({task, 0}); it != attempts_.end() && it->first.task == task;
+       ++it) {
+    if (!it->second.done) continue;
+    done_.insert(it->first);
+    if (it->second.unassigned) done_unassigned_.insert(it->first);
+  }
+}
+
+void WorkerCore::SetWakes(const Tasks& tasks) {
+  for (const auto& [task, at] : tasks) {
+    if (const auto old = wake_at_.find(task); old != wake_at_.end()) {
+      wakes_.erase({old->second, task});
+      wake_at_.erase(old);
+    }
+    if (at == MonoTime::max()) continue;
+    wakes_.emplace(at, task);
+    wake_at_.emplace(task, at);
+  }
 }
 
 void WorkerCore::ReconcileContainer(const LaunchKey& key, Container& c, Now now) {
@@ -54,7 +136,10 @@ void WorkerCore::StopContainer(const LaunchKey& key, Container& c, const std::st
 
 void WorkerCore::RemoveContainer(const LaunchKey& key, Container& c, Now now) {
   if (c.remove_asked || !Ready(c.engine)) return;
-  if (c.exit_fact > acked_ && ExitedOf({key.task, key.attempt}) <= kExitedUnackedMax) return;
+  if (c.exit_fact > acked_ && ExitedOf({key.task, key.attempt}) <= kExitedUnackedMax) {
+    unacked_.emplace(c.exit_fact, key.task);  // its acknowledgement makes us look again
+    return;
+  }
   if (now.mono < c.retry_at) return At(c.retry_at);
   if (pins_.contains(key) && now.mono < c.exited_at + kPinMax) return At(c.exited_at + kPinMax);
   c.remove_asked = true;
@@ -119,9 +204,11 @@ void WorkerCore::BeginLaunch(Attempt& a, Now now) {
   }
   if (!Ready(kind)) return;  // its list makes us look again
   if (begun_ >= kBeginsPerReconcileMax) return At(now.mono);
-  if (in_flight_ >= kLaunchesInFlightMax) return;  // each that starts makes us look again
+  if (in_flight_.size() >= kLaunchesInFlightMax) {
+    blocked_.insert(a.key.task);  // each that starts makes us look again
+    return;
+  }
   ++begun_;
-  ++in_flight_;
   a.launch = NextLaunch(a);
   a.restart_at = {};
   a.health.reset();
@@ -135,6 +222,7 @@ void WorkerCore::BeginLaunch(Attempt& a, Now now) {
   c.status.state = LaunchState::kPulling;
   c.asked = true;
   effects_.calls.push_back(LaunchCall{kind, {c.status.key, a.placement, a.spec}});
+  in_flight_.insert(c.status.key);
   containers_.emplace(c.status.key, std::move(c));
 }
 
@@ -215,34 +303,27 @@ void WorkerCore::ReportIfDue(Now now) {
 }
 
 void WorkerCore::DropDoneRecords() {
-  std::size_t done_count = 0;
-  bool any_unassigned = false;
-  for (const auto& [key, a] : attempts_) {
-    done_count += a.done ? 1 : 0;
-    any_unassigned = any_unassigned || (a.done && a.unassigned);
-  }
-  if (done_count <= kDoneRecordsMax && !any_unassigned) return;
+  if (done_.size() <= kDoneRecordsMax && done_unassigned_.empty()) return;
   const bool listed = std::all_of(engines_.begin(), engines_.end(),
                                   [](const auto& engine) { return engine.second.listed; });
   std::map<std::uint64_t, AttemptKey> done;  // oldest first
-  for (auto it = attempts_.begin(); it != attempts_.end();) {
-    const Attempt& a = it->second;
-    if (!a.done || !LaunchesOf(a.key).empty()) {
-      ++it;
-    } else if (a.unassigned && listed) {
+  for (const AttemptKey& key : done_) {
+    const auto found = attempts_.find(key);
+    if (found == attempts_.end() || !LaunchesOf(key).empty()) continue;
+    const Attempt& a = found->second;
+    if (a.unassigned && listed) {
       // No later set can have it, and no engine has anything of it.
       Touch(a);
-      it = attempts_.erase(it);
+      attempts_.erase(found);
     } else {
-      done.emplace(a.final_fact, a.key);
-      ++it;
+      done.emplace(a.final_fact, key);
     }
   }
   while (done.size() > kDoneRecordsMax && done.begin()->first <= acked_) {
     const auto& [number, key] = *done.begin();
     meta_.forgotten_fact = std::max(meta_.forgotten_fact, number);
     effects_.meta_changed = true;
-    effects_.attempts_changed.insert(key);
+    Touch(attempts_.at(key));
     attempts_.erase(key);
     done.erase(done.begin());
   }

@@ -54,6 +54,17 @@ void WorkerCore::Begin() {
   }
 }
 
+void WorkerCore::SetPins(std::set<LaunchKey> pins) {
+  if (pins == pins_) return;
+  pins_ = std::move(pins);
+  LookAtAll();
+}
+
+void WorkerCore::Retire() {
+  retired_ = true;
+  LookAtAll();
+}
+
 void WorkerCore::Acked(std::uint64_t number) {
   acked_ = std::max(acked_, number);
   std::erase_if(exits_unacked_, [this](const auto& entry) { return entry.second <= acked_; });

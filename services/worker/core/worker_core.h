@@ -149,12 +149,15 @@ class WorkerCore {
   // Puts a fact about the node itself. Ignored before the welcome.
   void PutFact(Fact fact);
   // Launches whose output is being read are not removed for kPinMax.
-  void SetPins(std::set<LaunchKey> pins) { pins_ = std::move(pins); }
+  void SetPins(std::set<LaunchKey> pins);
   // Nothing is begun any more.
-  void Retire() { retired_ = true; }
+  void Retire();
 
-  // Compares and acts. Idempotent: again, without an input between, does nothing.
+  // Compares and acts. Idempotent: again, without an input between, does nothing. Looks only at
+  // tasks that an input has touched since, or whose time has come.
   void Reconcile(Now now);
+  // The next Reconcile looks at every task. Never needed by a caller: it finds no more.
+  void LookAtAll() { all_changed_ = true; }
   // When Reconcile has something to do by itself.
   [[nodiscard]] MonoTime NextDeadline() const { return next_; }
   [[nodiscard]] Effects TakeEffects();
@@ -238,6 +241,12 @@ class WorkerCore {
   void PutHealth(Attempt& a, const Container& c, bool healthy, std::string reason, Now now);
 
   // reconcile.cc
+  // Tasks to look at now, each with the time at which it must be looked at again.
+  using Tasks = std::map<TaskId, MonoTime>;
+  [[nodiscard]] Tasks TakeTasks(MonoTime now);
+  void UnblockLaunches(Tasks& tasks);
+  void Index(const TaskId& task);
+  void SetWakes(const Tasks& tasks);
   void ReconcileContainer(const LaunchKey& key, Container& c, Now now);
   void ReconcileAttempt(Attempt& a, Now now);
   void StopContainer(const LaunchKey& key, Container& c, const std::string& signal, Duration grace,
@@ -261,8 +270,14 @@ class WorkerCore {
   [[nodiscard]] bool Known(const std::string& engine) const;
   [[nodiscard]] std::size_t ExitedOf(const AttemptKey& key) const;
   std::uint64_t Put(Fact fact);
-  void Touch(const Attempt& a) { effects_.attempts_changed.insert(a.key); }
-  void At(MonoTime t) { next_ = std::min(next_, t); }
+  void Touch(const Attempt& a) {
+    effects_.attempts_changed.insert(a.key);
+    Look(a.key.task);
+  }
+  // Something about it has changed: the next Reconcile looks at it.
+  void Look(const TaskId& task) { changed_.insert(task); }
+  // While one is looked at: look again then.
+  void At(MonoTime t) { *wake_ = std::min(*wake_, t); }
 
   CoreOptions options_;
   Meta meta_;
@@ -277,7 +292,20 @@ class WorkerCore {
   MonoTime next_ = MonoTime::max();
   std::optional<MonoTime> report_due_at_;  // since when
   std::size_t begun_ = 0;                  // in this Reconcile
-  std::size_t in_flight_ = 0;              // in this Reconcile
+
+  // What the next Reconcile looks at.
+  bool all_changed_ = true;
+  std::set<TaskId> changed_;
+  std::set<std::pair<MonoTime, TaskId>> wakes_;
+  std::map<TaskId, MonoTime> wake_at_;                  // the same by task
+  std::set<TaskId> blocked_;                            // for room among kLaunchesInFlightMax
+  std::set<std::pair<std::uint64_t, TaskId>> unacked_;  // a removal waits for this fact
+  MonoTime* wake_ = nullptr;                            // where At notes
+
+  // Indexes, right for all tasks that have been looked at since they changed.
+  std::set<LaunchKey> in_flight_;
+  std::set<AttemptKey> done_;
+  std::set<AttemptKey> done_unassigned_;
   std::uint64_t last_probe_ = 0;
   std::uint32_t welcomes_ = 0;
   bool retired_ = false;
