@@ -76,7 +76,7 @@ void Liveness::JudgeJoins(const View& view, Verdicts& verdicts) {
     // A down node whose worker beats again is that worker's.
     const bool gone = (node.down && !returned_.contains(name)) || silent_.contains(name);
     if (node.incarnation == 0 || gone) {
-      verdicts.join_ok.push_back(name);
+      verdicts.join_ok.insert(name);
       continue;
     }
     const Heard& heard = heard_.try_emplace(name, Heard{echoes_, 0, node.instance}).first->second;
@@ -87,7 +87,7 @@ void Liveness::JudgeJoins(const View& view, Verdicts& verdicts) {
     if (heard.beats > join.beats) {
       verdicts.join_refused.push_back(name);
     } else if (judged_ >= join.echo + kSilentEchoes) {
-      verdicts.join_ok.push_back(name);
+      verdicts.join_ok.insert(name);
     }
   }
   std::erase_if(joins_, [&view](const auto& entry) { return !view.joining.contains(entry.first); });
@@ -103,8 +103,7 @@ Verdicts Liveness::Judge(const View& view) {
   });
   for (const auto& [name, instance] : silent_) {
     // A worker that takes over the name is welcomed instead: its launches may still run.
-    if (std::find(verdicts.join_ok.begin(), verdicts.join_ok.end(), name) ==
-        verdicts.join_ok.end()) {
+    if (!verdicts.join_ok.contains(name)) {
       verdicts.silent.emplace(name,
                               "no heartbeat since " + std::to_string(kSilentEchoes) + " intervals");
     }

@@ -61,6 +61,12 @@ void Laws::End(Life& life) {
   for (const HostPort& port : life.ports) ports_[life.node].erase(port);
 }
 
+// The node's full report is awaited, which names the decision that let it in.
+void Laws::Awaited(const std::string& node, Stamp up) {
+  up_[node] = up;
+  reported_.erase(node);
+}
+
 void Laws::ModelFacts(std::uint64_t until) {
   const wire::Subjects names;
   while (facts_ < until) {
@@ -80,6 +86,10 @@ void Laws::ModelFacts(std::uint64_t until) {
       if (speaks_[node] != std::pair(batch->instance, batch->incarnation)) continue;
       if (this_number <= fact_numbers_[node]) continue;
       fact_numbers_[node] = this_number;
+      if (const auto* reported = std::get_if<NodeReported>(&fact.what)) {
+        if (up_[node] == reported->up) reported_.insert(node);
+        continue;
+      }
       const auto* launch = std::get_if<LaunchFact>(&fact.what);
       if (launch == nullptr || !launch->final) continue;
       const auto life = lives_.find(launch->key.task.str());
@@ -124,6 +134,10 @@ std::string Laws::CheckBatch(const DecisionBatch& batch) {
         return broken;
       }
       const std::string node = start->node.str();
+      if (!reported_.contains(node)) {
+        return "law 6: " + start->task.str() + " is placed on " + node +
+               ", which is down or has not reported";
+      }
       life = {start->attempt, true, node, start->spec->resources, {}, false, false, life.moves};
       promised_[node] += life.resources;
       for (const PortSpec& port : start->spec->ports) {
@@ -144,10 +158,14 @@ std::string Laws::CheckBatch(const DecisionBatch& batch) {
       for (auto& [id, life] : lives_) {
         if (life.alive && life.node == down->node.str()) End(life);
       }
+      reported_.erase(down->node.str());
+    } else if (const auto* back = std::get_if<NodeUp>(&item)) {
+      Awaited(back->node.str(), batch.stamp());
     } else if (const auto* welcome = std::get_if<WelcomeNode>(&item)) {
       const std::string node = welcome->node.str();
       speaks_[node] = {welcome->instance, welcome->incarnation};
       fact_numbers_[node] = 0;
+      Awaited(node, batch.stamp());
       capacity_[node] = asked_to_join_[node + "/" + std::to_string(welcome->instance)];
     }
   }

@@ -46,6 +46,7 @@ class Laws {
   void ModelFacts(std::uint64_t until);
   void FoldAll(std::uint64_t seq, const DecisionBatch& batch);
   void End(Life& life);
+  void Awaited(const std::string& node, Stamp up);
 
   bus::SimServer& server_;
   std::uint64_t seq_ = 0;    // of the decisions stream
@@ -58,7 +59,9 @@ class Laws {
   std::map<std::string, Resources> asked_to_join_;
   std::map<std::string, std::uint64_t> fact_numbers_;  // by node, in its incarnation
   std::map<std::string, std::pair<std::uint64_t, std::uint32_t>> speaks_;  // instance, incarnation
-  View view_;                                                              // the real fold
+  std::map<std::string, Stamp> up_;  // by node: what its report must name
+  std::set<std::string> reported_;   // nodes that are up and have reported
+  View view_;                        // the real fold
 };
 
 }  // namespace cube::sim

@@ -116,7 +116,10 @@ class Planner::Cycle {
           planner_.full_since_[*turn.shape] = view_.room_version;
           continue;
         }
-        if (verdicts_.silent.contains(choice.node->name)) continue;  // known to be gone: next cycle
+        // As the view has it the node is up; it is about to go down, or to be another worker's,
+        // which must report first. What it leaves to others is seen in the next cycle.
+        const NodeName& name = choice.node->name;
+        if (verdicts_.silent.contains(name) || verdicts_.join_ok.contains(name)) continue;
         if (!AddStart(task, std::move(choice))) return;
       }
       if (++turn.next == turn.waiting->end()) continue;

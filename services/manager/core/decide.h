@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -17,7 +18,7 @@ namespace cube::manager {
 struct Verdicts {
   std::map<NodeName, std::string> silent;  // up nodes to be called down, with the reason
   std::vector<NodeName> heard;             // down nodes whose welcomed worker beats again
-  std::vector<NodeName> join_ok;           // asked to join, and nobody else has the name
+  std::set<NodeName> join_ok;              // asked to join, and nobody else has the name
   std::vector<NodeName> join_refused;      // asked to join while the welcomed worker beats
   std::map<NodeName, NodeLoad> loads;      // what metrics say; decided where the view differs
 };

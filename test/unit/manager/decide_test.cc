@@ -222,6 +222,26 @@ TEST(DecideTest, ATaskMayHaveAPolicyOfItsOwn) {
   EXPECT_LT(why.score, why.runner_up_score);
 }
 
+TEST(DecideTest, NothingGoesToANodeThatIsAboutToGoDownOrToBeAnotherWorkers) {
+  LogWriter log;
+  log.Join("a", {1000, kGi, 0});
+  log.Submit("t-1", test::Spec("t"));
+  Planner planner = MakePlanner();
+  Verdicts verdicts;
+  verdicts.silent[NodeName::Trusted("a")] = "no heartbeat";
+  EXPECT_TRUE(Placements(planner.Decide(log.view(), verdicts, WallFromNanos(1))).empty());
+  log.SayJoined("a", 777, {1000, kGi, 0});
+  verdicts = {};
+  verdicts.join_ok.insert(NodeName::Trusted("a"));
+  const auto items = planner.Decide(log.view(), verdicts, WallFromNanos(1));
+  EXPECT_TRUE(Placements(items).empty());
+  log.Decide(items);
+  EXPECT_TRUE(Placements(planner.Decide(log.view(), {}, WallFromNanos(1))).empty());
+  const Node& node = log.view().nodes.at(NodeName::Trusted("a"));
+  log.Fact("a", NodeReported{node.up});
+  EXPECT_EQ(Placements(planner.Decide(log.view(), {}, WallFromNanos(1))).at("t-1"), "a");
+}
+
 TEST(DecideTest, ALoadIsDecidedOnceAndFreesWhoWaitsForIt) {
   LogWriter log;
   log.Join("a", {1000, kGi, 0});

@@ -91,7 +91,7 @@ TEST_F(LivenessTest, AWorkerThatTakesOverASilentNameIsWelcomeAndNotCalledDown) {
   EXPECT_TRUE(Judge().join_ok.empty()) << "the old one may still be there";
   for (int i = 0; i < 3; ++i) Echo();
   const Verdicts verdicts = Judge();
-  EXPECT_EQ(verdicts.join_ok, std::vector<NodeName>{kNode});
+  EXPECT_EQ(verdicts.join_ok, std::set<NodeName>{kNode});
   EXPECT_TRUE(verdicts.silent.empty()) << "its launches may still run: no attempt is lost";
   log_.Decide({WelcomeNode{kNode, 999, 2}});
   EXPECT_TRUE(Judge().silent.empty()) << "the silence was the old worker's";
