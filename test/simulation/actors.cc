@@ -23,6 +23,14 @@ bool Actor::DiesHere() {
   return true;
 }
 
+bool Actor::PausesHere() {
+  if (!pause_in_step_ || stage_.random.Below(3) != 0) return false;
+  PauseUntil(stage_.clock.now().mono + *pause_in_step_);
+  stage_.Note(name_ + " is paused in the middle of a step for " + FormatDuration(*pause_in_step_));
+  pause_in_step_.reset();
+  return true;
+}
+
 Now Actor::MachineTime() const {
   Now now = stage_.clock.now();
   now.wall += clock_ahead_;
@@ -58,6 +66,7 @@ void ManagerActor::Kill() {
   bus_.reset();
   loop_.reset();
   inbox_.clear();
+  due_.clear();
   stage_.Note(name_ + " is gone");
 }
 
@@ -70,32 +79,45 @@ void ManagerActor::LoseView() {
 
 MonoTime ManagerActor::WakeAt() const {
   if (!alive_) return MonoTime::max();
-  return inbox_.empty() ? loop_->NextDeadline() : MonoTime{};
+  return inbox_.empty() && due_.empty() ? loop_->NextDeadline() : MonoTime{};
 }
 
 void ManagerActor::Run() {
   std::vector<manager::Input> inputs;
-  while (!inbox_.empty() && inputs.size() < kInputsPerStep) {
+  while (due_.empty() && !inbox_.empty() && inputs.size() < kInputsPerStep) {
     inputs.push_back({std::move(inbox_.front())});
     inbox_.pop_front();
   }
-  for (manager::Operation& operation : loop_->Step(inputs, MachineTime(), !inbox_.empty())) {
+  if (due_.empty()) {
+    for (manager::Operation& operation : loop_->Step(inputs, MachineTime(), !inbox_.empty())) {
+      due_.push_back(std::move(operation));
+    }
+  }
+  while (!due_.empty()) {
+    if (PausesHere()) return;
     if (DiesHere()) {
       Kill();
       return;
     }
-    if (auto* call = std::get_if<bus::Operation>(&operation)) {
-      bus::Execute(*bus_, std::move(*call));
-    } else if (const auto* commit = std::get_if<manager::Commit>(&operation)) {
-      CUBE_CHECK(store_->Commit(commit->batch).has_value());
-    } else if (const auto* line = std::get_if<manager::LogLine>(&operation)) {
-      stage_.Note(name_ + ": " + line->text);
-    } else if (const auto* exit = std::get_if<manager::Exit>(&operation)) {
-      stage_.Note(name_ + " ends: " + exit->reason);
-      Kill();
-      return;
-    }
+    manager::Operation operation = std::move(due_.front());
+    due_.pop_front();
+    if (!Execute(operation)) return;
   }
+}
+
+bool ManagerActor::Execute(manager::Operation& operation) {
+  if (auto* call = std::get_if<bus::Operation>(&operation)) {
+    bus::Execute(*bus_, std::move(*call));
+  } else if (const auto* commit = std::get_if<manager::Commit>(&operation)) {
+    CUBE_CHECK(store_->Commit(commit->batch).has_value());
+  } else if (const auto* line = std::get_if<manager::LogLine>(&operation)) {
+    stage_.Note(name_ + ": " + line->text);
+  } else if (const auto* exit = std::get_if<manager::Exit>(&operation)) {
+    stage_.Note(name_ + " ends: " + exit->reason);
+    Kill();
+    return false;
+  }
+  return true;
 }
 
 // ---- worker -----------------------------------------------------------------------------------
@@ -149,6 +171,7 @@ void WorkerActor::Kill() {
   engine_.reset();
   loop_.reset();
   inbox_.clear();
+  due_.clear();
   stage_.Note(name_ + " is gone");
 }
 
@@ -162,23 +185,32 @@ void WorkerActor::LoseView() {
 MonoTime WorkerActor::WakeAt() const {
   const std::optional<MonoTime> due = machine_->NextDue();
   MonoTime wake = due.value_or(MonoTime::max());
-  if (alive_) wake = std::min(wake, inbox_.empty() ? loop_->NextDeadline() : MonoTime{});
-  return wake;
+  if (!alive_) return wake;
+  const bool idle = inbox_.empty() && due_.empty();
+  return std::min(wake, idle ? loop_->NextDeadline() : MonoTime{});
 }
 
 void WorkerActor::Run() {
   machine_->Advance(MachineTime());
   if (!alive_) return;
   std::vector<worker::Input> inputs;
-  while (!inbox_.empty() && inputs.size() < kInputsPerStep) {
+  while (due_.empty() && !inbox_.empty() && inputs.size() < kInputsPerStep) {
     inputs.push_back(std::move(inbox_.front()));
     inbox_.pop_front();
   }
-  for (worker::Operation& operation : loop_->Step(inputs, MachineTime())) {
+  if (due_.empty()) {
+    for (worker::Operation& operation : loop_->Step(inputs, MachineTime())) {
+      due_.push_back(std::move(operation));
+    }
+  }
+  while (!due_.empty()) {
+    if (PausesHere()) return;
     if (DiesHere()) {
       Kill();
       return;
     }
+    worker::Operation operation = std::move(due_.front());
+    due_.pop_front();
     if (!Execute(operation)) return;
   }
 }

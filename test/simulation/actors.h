@@ -49,6 +49,8 @@ class Actor {
   // Stopped by its machine (SIGSTOP, a slow disk): it does nothing until then, and what comes for
   // it waits.
   void PauseUntil(MonoTime until) { paused_until_ = until; }
+  // The same, in the middle of its next step: before one of its operations.
+  void PauseInStep(Duration pause) { pause_in_step_ = pause; }
   [[nodiscard]] MonoTime paused_until() const { return paused_until_; }
   // Somebody sets the clock of its machine.
   void JumpClock(Duration by) { clock_ahead_ += by; }
@@ -62,6 +64,8 @@ class Actor {
  protected:
   // Whether the process dies here.
   [[nodiscard]] bool DiesHere();
+  // Whether it is stopped here.
+  [[nodiscard]] bool PausesHere();
   // By the clocks of its machine.
   [[nodiscard]] Now MachineTime() const;
 
@@ -71,6 +75,7 @@ class Actor {
 
  private:
   MonoTime paused_until_{};
+  std::optional<Duration> pause_in_step_;
   Duration clock_ahead_{0};
 };
 
@@ -87,10 +92,13 @@ class ManagerActor final : public Actor {
   [[nodiscard]] bus::SimClientId client() const { return bus_->client(); }
 
  private:
+  bool Execute(manager::Operation& operation);
+
   std::unique_ptr<store::FaultyStore> store_;
   std::unique_ptr<bus::SimBus> bus_;
   std::unique_ptr<manager::ManagerLoop> loop_;
   std::deque<bus::Event> inbox_;
+  std::deque<manager::Operation> due_;  // of the last step, not executed yet
 };
 
 class WorkerActor final : public Actor {
@@ -120,6 +128,7 @@ class WorkerActor final : public Actor {
   std::unique_ptr<bus::SimBus> beats_;
   std::unique_ptr<worker::WorkerLoop> loop_;
   std::deque<worker::Input> inbox_;
+  std::deque<worker::Operation> due_;  // of the last step, not executed yet
 };
 
 // Submits and stops like the command line: repeats what was not acknowledged, with the same id.

@@ -229,6 +229,10 @@ void World::DrawFaults() {
     At(sometime(), [this] {
       Actor& actor = AnyProcess();
       const Duration pause = Millis(stage_.random.Below(12'000));
+      if (stage_.random.Below(2) == 0) {
+        actor.PauseInStep(pause);
+        return;
+      }
       actor.PauseUntil(stage_.clock.now().mono + pause);
       stage_.Note(actor.name() + " is paused for " + FormatDuration(pause));
     });
