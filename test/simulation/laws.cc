@@ -50,6 +50,11 @@ std::string Laws::Check() {
     if (view_.valid_seq != seq_) {
       return "law 1: the fold did not take decision " + std::to_string(seq_);
     }
+    for (const auto& [name, node] : view_.nodes) {
+      if (node.last_fact == fact_numbers_[name.str()]) continue;
+      return "law 2: " + name.str() + " has said " + std::to_string(fact_numbers_[name.str()]) +
+             " facts, and the view took a repeated one for the newest";
+    }
   }
   return {};
 }
@@ -67,7 +72,7 @@ void Laws::Awaited(const std::string& node, Stamp up) {
   reported_.erase(node);
 }
 
-void Laws::ModelFacts(std::uint64_t until) {
+std::string Laws::ModelFacts(std::uint64_t until) {
   const wire::Subjects names;
   while (facts_ < until) {
     const bus::StreamMessage* message = At(server_, names.FactsStream(), ++facts_);
@@ -84,7 +89,14 @@ void Laws::ModelFacts(std::uint64_t until) {
         continue;
       }
       if (speaks_[node] != std::pair(batch->instance, batch->incarnation)) continue;
-      if (this_number <= fact_numbers_[node]) continue;
+      const std::string name = "fact " + std::to_string(this_number) + " of " + node;
+      if (this_number <= fact_numbers_[node]) {
+        if (said_[node].at(this_number - 1) != fact)
+          return "law 4: " + name + " comes in two forms";
+        continue;
+      }
+      said_[node].push_back(fact);
+      if (said_[node].size() != this_number) return "law 4: " + name + " comes before an older one";
       fact_numbers_[node] = this_number;
       if (const auto* reported = std::get_if<NodeReported>(&fact.what)) {
         if (up_[node] == reported->up) reported_.insert(node);
@@ -102,6 +114,7 @@ void Laws::ModelFacts(std::uint64_t until) {
       }
     }
   }
+  return {};
 }
 
 // A task is placed again only after a loss, or after a failure if its policy says so.
@@ -118,7 +131,7 @@ std::string Laws::CheckMove(Life& life, const StartAttempt& start, WallTime now)
 }
 
 std::string Laws::CheckBatch(const DecisionBatch& batch) {
-  ModelFacts(batch.facts.seq);
+  if (std::string broken = ModelFacts(batch.facts.seq); !broken.empty()) return broken;
   for (const DecisionItem& item : batch.items) {
     if (const auto* start = std::get_if<StartAttempt>(&item)) {
       Life& life = lives_[start->task.str()];
@@ -165,6 +178,7 @@ std::string Laws::CheckBatch(const DecisionBatch& batch) {
       const std::string node = welcome->node.str();
       speaks_[node] = {welcome->instance, welcome->incarnation};
       fact_numbers_[node] = 0;
+      said_[node].clear();
       Awaited(node, batch.stamp());
       capacity_[node] = asked_to_join_[node + "/" + std::to_string(welcome->instance)];
     }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "shared/cluster/view.h"
+#include "shared/domain/fact.h"
 #include "test/support/bus/sim_server.h"
 
 namespace cube::sim {
@@ -43,7 +44,7 @@ class Laws {
   };
   [[nodiscard]] std::string CheckBatch(const DecisionBatch& batch);
   [[nodiscard]] static std::string CheckMove(Life& life, const StartAttempt& start, WallTime now);
-  void ModelFacts(std::uint64_t until);
+  [[nodiscard]] std::string ModelFacts(std::uint64_t until);
   void FoldAll(std::uint64_t seq, const DecisionBatch& batch);
   void End(Life& life);
   void Awaited(const std::string& node, Stamp up);
@@ -58,6 +59,7 @@ class Laws {
   std::map<std::string, Resources> capacity_;        // by node, of the welcomed instance
   std::map<std::string, Resources> asked_to_join_;
   std::map<std::string, std::uint64_t> fact_numbers_;  // by node, in its incarnation
+  std::map<std::string, std::vector<Fact>> said_;      // by node, in its incarnation
   std::map<std::string, std::pair<std::uint64_t, std::uint32_t>> speaks_;  // instance, incarnation
   std::map<std::string, Stamp> up_;  // by node: what its report must name
   std::set<std::string> reported_;   // nodes that are up and have reported
