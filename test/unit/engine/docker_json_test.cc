@@ -10,8 +10,6 @@
 namespace cube::engine::docker {
 namespace {
 
-using ::testing::StartsWith;
-
 const Owner kOwner{"cluster-1", NodeName::Trusted("node-1")};
 
 Labels OurLabels() {
