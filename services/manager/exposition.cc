@@ -14,7 +14,6 @@ using telemetry::AddFamily;
 using telemetry::AddGauge;
 using telemetry::Families;
 using telemetry::Family;
-using telemetry::Histogram;
 using telemetry::Kind;
 
 // From a round trip on one machine to the time after which an append is given up.

@@ -1,6 +1,7 @@
 #include "services/worker/metrics_service.h"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -140,8 +141,9 @@ void MetricsService::AddTasks(const WorkerCore& core, v1::MetricsSample& sample)
   sample.set_tasks_cpu_millis(cpu_millis);
   sample.set_tasks_memory_bytes(memory_bytes);
   if (busiest.size() > kMetricsTasksMax) {
-    std::stable_sort(busiest.begin(), busiest.end(),
-                     [](const auto& a, const auto& b) { return a.first > b.first; });
+    std::sort(busiest.begin(), busiest.end(), [](const auto& a, const auto& b) {
+      return std::tie(b.first, a.second->key) < std::tie(a.first, b.second->key);
+    });
     busiest.resize(kMetricsTasksMax);
   }
   message_.clear_tasks();

@@ -102,7 +102,7 @@ std::optional<LaunchUsage::Traffic> ParseNetDev(std::string_view bytes) {
     const auto received = Number<std::uint64_t>(numbers[kReceived]);
     const auto sent = Number<std::uint64_t>(numbers[kSent]);
     if (!received || !sent) continue;
-    if (!sum) sum.emplace();
+    if (!sum) sum = LaunchUsage::Traffic{};
     sum->rx_bytes += *received;
     sum->tx_bytes += *sent;
   }

@@ -154,6 +154,23 @@ TEST_F(MetricsServiceTest, CpuOfTasksIsOfTheTimeBetweenTwoLooks) {
   EXPECT_EQ(published_.tasks(0).cpu_millis(), 0u) << "a sum that ran backwards";
 }
 
+TEST_F(MetricsServiceTest, OfTooManyTasksTheBusiestAreNamed) {
+  std::vector<engine::LaunchUsage> usages;
+  for (std::size_t i = 0; i < kMetricsTasksMax + 2; ++i) {
+    usages.push_back(Usage("t" + std::to_string(10'000 + i), 0));
+  }
+  Look(usages);
+  Pass(seconds(2));
+  const std::string busiest = usages.back().key.task.str();
+  usages.back().cpu_nanos = 1'000'000'000;
+  for (engine::LaunchUsage& usage : usages) usage.at = now_.mono;
+  Look(usages);
+  ASSERT_EQ(published_.tasks_size(), static_cast<int>(kMetricsTasksMax));
+  EXPECT_EQ(published_.tasks(0).task(), busiest);
+  EXPECT_EQ(published_.tasks(1).task(), "t10000") << "of equals the first by name";
+  EXPECT_EQ(published_.samples(0).tasks_cpu_millis(), 500u) << "the sums are of all";
+}
+
 TEST_F(MetricsServiceTest, KeepsTheLastSixty) {
   for (int i = 0; i < 70; ++i) {
     Look();
