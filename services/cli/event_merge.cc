@@ -1,6 +1,7 @@
 #include "services/cli/event_merge.h"
 
 #include <algorithm>
+#include <tuple>
 
 namespace cube::cli {
 
@@ -52,7 +53,9 @@ std::vector<LogEntry> EventMerger::TakeAll() {
   intents_.entries.clear();
   facts_.entries.clear();
   decisions_.clear();
-  std::ranges::stable_sort(rest, {}, &LogEntry::time);
+  std::ranges::sort(rest, {}, [](const LogEntry& entry) {
+    return std::tuple(entry.time, entry.source, entry.seq);
+  });
   out.insert(out.end(), rest.begin(), rest.end());
   return out;
 }

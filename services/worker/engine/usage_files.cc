@@ -16,7 +16,6 @@ namespace cube::engine {
 namespace {
 
 constexpr std::size_t kSmallBytesMax = 64u << 10;
-constexpr std::size_t kNetDevBytesMax = 1u << 20;  // a line for each interface
 constexpr std::uint64_t kNanosPerSecond = 1'000'000'000;
 constexpr std::uint64_t kNanosPerMicro = 1'000;
 
