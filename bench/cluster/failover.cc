@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
+#include <utility>
 
 #include "bench/cluster/commands.h"
 #include "bench/cluster/stage.h"
@@ -43,8 +44,8 @@ using WantedTasks = std::map<std::string, Wanted>;
 
 class Failover {
  public:
-  Failover(const FailoverOptions& options, const Endpoint& endpoint)
-      : options_(options), endpoint_(endpoint) {}
+  Failover(FailoverOptions options, Endpoint endpoint)
+      : options_(std::move(options)), endpoint_(std::move(endpoint)) {}
   ~Failover() {
     for (const std::string& node : nodes_) {
       std::vector<std::string> command{"rm", "-f", "-v"};

@@ -3,6 +3,7 @@
 #include <cube/v1/metrics.pb.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 
 namespace cube::manager {
@@ -13,7 +14,7 @@ constexpr std::int64_t kPermille = 1000;
 std::int32_t Share(std::int64_t part, std::int64_t whole) {
   if (whole <= 0 || part <= 0) return 0;
   const double share = static_cast<double>(part) / static_cast<double>(whole);
-  return static_cast<std::int32_t>(std::min(share, 1.0) * kPermille + 0.5);
+  return static_cast<std::int32_t>(std::lround(std::min(share, 1.0) * kPermille));
 }
 
 // Cpu: the average over the last minute.

@@ -71,7 +71,7 @@ std::vector<std::uint8_t> SeedIn(std::string_view text) {
                       line.find_first_not_of(kDigits) == std::string_view::npos;
     if (!fits) continue;
     std::vector<std::uint8_t> bytes = Decoded(line);
-    const std::uint16_t crc =
+    const auto crc =
         static_cast<std::uint16_t>(bytes[bytes.size() - 2] | bytes[bytes.size() - 1] << 8);
     bytes.pop_back();
     bytes.pop_back();

@@ -202,7 +202,7 @@ void Launches::Forget(const LaunchKey& key) {
 }
 
 void Launches::FolderEvents() {
-  alignas(inotify_event) std::array<char, 64u << 10> buffer;
+  alignas(inotify_event) std::array<char, 64u << 10> buffer{};
   while (true) {
     const auto got = read(inotify_.get(), buffer.data(), buffer.size());
     if (got <= 0) return;
