@@ -56,7 +56,7 @@ InputReader::Piece InputReader::Take(std::size_t bytes_max) {
 }
 
 void InputReader::Run() {
-  std::array<char, kReadBytes> buffer;
+  std::array<char, kReadBytes> buffer{};
   while (true) {
     {
       std::unique_lock lock(mutex_);

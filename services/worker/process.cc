@@ -143,7 +143,7 @@ void Process::TakeOut(std::vector<Queued>& queued) {
       PutSnapshot();
       continue;
     }
-    Input& input = std::get<Input>(item);
+    auto& input = std::get<Input>(item);
     const auto* bus_event = std::get_if<FromBus>(&input);
     if (bus_event != nullptr && std::holds_alternative<bus::Connected>(bus_event->event)) {
       ++figures_.connects;

@@ -108,11 +108,11 @@ class HttpLoop {
   void Poll();
 
   // http_raw.cc
-  void RawConnected(Exchange& exchange);
-  void PumpRaw(Exchange& exchange);
-  void SendRaw(Exchange& exchange);
-  void TakeRaw(Exchange& exchange, std::string_view bytes);
-  void EndRaw(Exchange& exchange, CURLcode result);
+  void RawConnected(Exchange& x);
+  void PumpRaw(Exchange& x);
+  void SendRaw(Exchange& x);
+  void TakeRaw(Exchange& x, std::string_view bytes);
+  void EndRaw(Exchange& x, CURLcode result);
 
   Endpoint endpoint_;
   CURLM* multi_ = nullptr;

@@ -120,7 +120,7 @@ void HttpLoop::PumpRaw(Exchange& x) {
   if (x.finished) return;
   SendRaw(x);
   if (!exchanges_.contains(id)) return;
-  std::array<char, kReadBytes> buffer;
+  std::array<char, kReadBytes> buffer{};
   while (!x.finished && x.bytes.size() < kStreamBytesMax) {
     std::size_t count = 0;
     const CURLcode result = curl_easy_recv(x.easy.get(), buffer.data(), buffer.size(), &count);
