@@ -37,9 +37,9 @@ TEST(DockerStats, WhatDoesNotRunHasNone) {
 }
 
 TEST(DockerStats, Garbage) {
-  for (const char* body : {"", "[]", "3", "{", R"({"cpu_stats":3,"memory_stats":[]})",
-                           R"({"cpu_stats":{"cpu_usage":{"total_usage":-1}},)"
-                           R"("memory_stats":{"usage":"x"}})"}) {
+  for (const char* body :
+       {"", "[]", "3", "{", R"({"cpu_stats":3,"memory_stats":[]})",
+        R"({"cpu_stats":{"cpu_usage":{"total_usage":-1}}})", R"({"memory_stats":{"usage":"x"}})"}) {
     EXPECT_FALSE(DecodeStats(body)) << body;
   }
   const auto odd = DecodeStats(

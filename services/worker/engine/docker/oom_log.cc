@@ -30,7 +30,7 @@ bool IsOomKillOf(std::string_view record, std::string_view container_id) {
 bool KernelKilledForMemory(std::string_view container_id) {
   const runtime::Fd log(::open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   if (!log.valid()) return false;
-  std::array<char, kRecordBytesMax> record;
+  std::array<char, kRecordBytesMax> record{};
   for (int i = 0; i < kRecordsMax; ++i) {
     const ssize_t size = ::read(log.get(), record.data(), record.size());
     if (size < 0 && (errno == EPIPE || errno == EINTR)) continue;  // overwritten meanwhile
