@@ -122,7 +122,7 @@ class NatsCore : public std::enable_shared_from_this<NatsCore> {
   void EnsureCompare(const std::shared_ptr<EnsureJob>& job, const StreamAnswer& answer);
   void EnsureApply(const std::shared_ptr<EnsureJob>& job, const std::string& verb,
                    std::string body);
-  void Carry(SubId id, ReaderActions&& actions);
+  void Carry(SubId id, ReaderActions actions);
   void AskStream(SubId id);
   void MakeConsumer(SubId id, const ConsumerSpec& spec);
 

@@ -152,7 +152,7 @@ void NatsCore::Pull(SubId id, std::uint32_t messages) {
   Carry(id, std::move(actions));
 }
 
-void NatsCore::Carry(SubId id, ReaderActions&& actions) {
+void NatsCore::Carry(SubId id, ReaderActions actions) {
   for (auto& action : actions.list) {
     if (auto* event = std::get_if<Event>(&action)) {
       Emit(std::move(*event));
