@@ -121,7 +121,8 @@ class Engine:
                 # A network of its own: without a bridge it would remove that of another engine.
                 ["unshare", "--net", "dockerd", "--config-file", self._path("daemon.json"),
                  "--host", self.host, "--pidfile", self._path("pid"), "--data-root",
-                 self._path("data"), "--exec-root", self._path("run"), *way], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                 self._path("data"), "--exec-root", self._path("run"), *way],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env=environment, start_new_session=True)
 
         def answers():
