@@ -17,7 +17,7 @@ namespace cube::cli {
 class Session;
 
 // What a word on the command line stands for: tells completion what to offer.
-enum class Word : std::uint8_t { kText, kFile, kTask, kNode, kTaskOrNode, kShell };
+enum class Word : std::uint8_t { kText, kFile, kTask, kNode, kTaskOrNode, kJob, kShell };
 
 struct FlagSpec {
   std::string name{};      // "timeout" for --timeout

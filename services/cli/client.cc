@@ -274,15 +274,37 @@ Result<v1::TaskView> Client::Find(const std::string& word) {
   return task;
 }
 
-Result<std::vector<v1::NodeView>> Client::Nodes() {
+Result<std::vector<v1::NodeView>> Client::Nodes(std::uint64_t min_intent) {
   std::vector<v1::NodeView> nodes;
   v1::QueryRequest request;
+  request.set_min_intent(min_intent);
   do {
     CUBE_TRY(v1::QueryReply reply, Query("nodes", request));
     for (auto& node : *reply.mutable_nodes()) nodes.push_back(std::move(node));
     request.set_page(reply.next_page());
   } while (!request.page().empty());
   return nodes;
+}
+
+Result<v1::JobView> Client::Job(const std::string& name, std::uint64_t min_intent) {
+  v1::QueryRequest request;
+  request.set_match(name);
+  request.set_min_intent(min_intent);
+  CUBE_TRY(v1::QueryReply reply, Query("jobs", request));
+  if (reply.jobs_size() != 1) return Fail(Code::kNotFound, fmt::format("no job '{}'", name));
+  return std::move(*reply.mutable_jobs(0));
+}
+
+Result<std::vector<v1::JobView>> Client::Jobs(bool ended_too) {
+  std::vector<v1::JobView> jobs;
+  v1::QueryRequest request;
+  request.set_include_finished(ended_too);
+  do {
+    CUBE_TRY(v1::QueryReply reply, Query("jobs", request));
+    for (auto& job : *reply.mutable_jobs()) jobs.push_back(std::move(job));
+    request.set_page(reply.next_page());
+  } while (!request.page().empty());
+  return jobs;
 }
 
 Result<v1::ClusterView> Client::Cluster() {

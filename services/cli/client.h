@@ -44,7 +44,10 @@ class Client {
   // What a word on the command line means: as Task, and where several tasks fit, the only one of
   // them that has not ended.
   [[nodiscard]] Result<v1::TaskView> Find(const std::string& word);
-  [[nodiscard]] Result<std::vector<v1::NodeView>> Nodes();
+  [[nodiscard]] Result<std::vector<v1::NodeView>> Nodes(std::uint64_t min_intent = 0);
+  // The job with exactly this name. min_intent: not before that intent is decided on.
+  [[nodiscard]] Result<v1::JobView> Job(const std::string& name, std::uint64_t min_intent = 0);
+  [[nodiscard]] Result<std::vector<v1::JobView>> Jobs(bool ended_too);
   [[nodiscard]] Result<v1::ClusterView> Cluster();
 
   // ---- intents --------------------------------------------------------------------------------

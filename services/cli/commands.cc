@@ -10,19 +10,19 @@
 namespace cube::cli {
 
 CommandSpec RootCommand() {
-  return {
-      .name = "cube",
-      .summary =
-          "Run containers on many machines. The log is the control plane: every intent, "
-          "decision and fact is a message in NATS JetStream.",
-      .examples = {{"a cluster on this machine, until Ctrl-C", "cube dev"},
-                   {"a task on it", "cube run --name web -p 8080:80 nginx:1.25"}},
-      .exit_codes = {kExitDone, kExitFailed, kExitNotConverged, kExitNotFound, kExitConflict,
-                     kExitUsage, kExitUnreachable, kExitInterrupted},
-      .children = {RunCommand(), StopCommand(), StatusCommand(), PsCommand(), NodeCommand(),
-                   TopCommand(), EventsCommand(), LogsCommand(), ExecCommand(), WhyCommand(),
-                   TaskCommand(), WaitCommand(), DoctorCommand(), DevCommand(), ManagerCommand(),
-                   WorkerCommand(), CompletionCommand(), VersionCommand(), CompleteCommand()}};
+  return {.name = "cube",
+          .summary =
+              "Run containers on many machines. The log is the control plane: every intent, "
+              "decision and fact is a message in NATS JetStream.",
+          .examples = {{"a cluster on this machine, until Ctrl-C", "cube dev"},
+                       {"a task on it", "cube run --name web -p 8080:80 nginx:1.25"}},
+          .exit_codes = {kExitDone, kExitFailed, kExitNotConverged, kExitNotFound, kExitConflict,
+                         kExitUsage, kExitUnreachable, kExitInterrupted},
+          .children = {RunCommand(),    StopCommand(),       StatusCommand(),  PsCommand(),
+                       JobCommand(),    NodeCommand(),       TopCommand(),     EventsCommand(),
+                       LogsCommand(),   ExecCommand(),       WhyCommand(),     TaskCommand(),
+                       WaitCommand(),   DoctorCommand(),     DevCommand(),     ManagerCommand(),
+                       WorkerCommand(), CompletionCommand(), VersionCommand(), CompleteCommand()}};
 }
 
 int Main(std::vector<std::string> words, const Terminal& terminal, Environment environment) {

@@ -57,7 +57,10 @@ class Collector {
     if (word == Word::kShell) {
       for (const char* shell : {"bash", "zsh", "fish"}) Offer(shell, "");
     }
-    if (word != Word::kTask && word != Word::kNode && word != Word::kTaskOrNode) return;
+    if (word != Word::kTask && word != Word::kNode && word != Word::kTaskOrNode &&
+        word != Word::kJob) {
+      return;
+    }
     for (auto& name : names_(word)) Offer(std::move(name.word), std::move(name.help));
   }
   void OfferValues(const FlagSpec& flag, const std::string& before) {

@@ -92,6 +92,11 @@ std::vector<Candidate> Names(Session& session, Word word) {
       for (const auto& task : reply->tasks()) names.push_back({task.id(), task.status()});
     }
   }
+  if (word == Word::kJob || word == Word::kTask || word == Word::kTaskOrNode) {
+    if (const auto jobs = (*client)->Jobs(false)) {
+      for (const auto& job : *jobs) names.push_back({job.name(), "job, " + job.status()});
+    }
+  }
   if (word == Word::kNode || word == Word::kTaskOrNode) {
     if (const auto nodes = (*client)->Nodes()) {
       for (const auto& node : *nodes) names.push_back({node.name(), node.status()});

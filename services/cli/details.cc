@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include "services/cli/history.h"
+#include "services/cli/job.h"
+#include "services/cli/job_views.h"
 #include "services/cli/render/format.h"
 #include "services/cli/render/text.h"
 #include "services/cli/render/values.h"
@@ -121,6 +123,10 @@ Result<void> ShowTaskDetails(Session& session, Client& client, const v1::TaskVie
   std::string out;
   Line(out, "Task", task.id());
   Line(out, "Name", task.spec().name());
+  if (!task.job().empty()) {
+    Line(out, "Job",
+         fmt::format("{}, version {}, slot {}", task.job(), task.job_version(), task.slot()));
+  }
   Line(out, "Status", StatusSentence(task));
   if (task.attempt() > 0) {
     Line(out, "Attempt", fmt::format("{}, launch {}", task.attempt(), task.launch()));
@@ -134,6 +140,33 @@ Result<void> ShowTaskDetails(Session& session, Client& client, const v1::TaskVie
   if (task.has_exit_code()) Line(out, "Exit code", std::to_string(task.exit_code()));
   session.terminal().out << Fitted(out, LayoutOf(session.args(), session.terminal()).width);
   return ShowLastEvents(session, client, LogFilter{.tasks = {task.id()}}, {.task = false});
+}
+
+Result<void> ShowJobDetails(Session& session, Client& client, const v1::JobView& job) {
+  const WallTime now = client.Wall();
+  std::string out;
+  Line(out, "Job", job.name());
+  Line(out, "Type", JobTypeText(job));
+  Line(out, "Status", JobSentence(job));
+  Line(out, "Up", ReadyText(job));
+  if (job.failed() > 0) Line(out, "Failed", std::to_string(job.failed()));
+  Line(out, "Version", std::to_string(job.version()));
+  if (const auto spec = wire::FromProto(job.task())) SpecLines(out, *spec);
+  Line(out, "Created", AtText(job.created_at_ns(), now));
+  Line(out, "Ended", AtText(job.ended_at_ns(), now));
+  session.terminal().out << out;
+
+  v1::QueryRequest request;
+  request.set_job(job.name());
+  request.set_include_finished(JobHasEnded(job));
+  CUBE_TRY(const auto tasks, client.Tasks(request));
+  if (!tasks.empty()) {
+    CUBE_TRY(const auto cluster, client.Cluster());
+    session.terminal().out << "\n"
+                           << TaskTable(tasks, {.now = now, .cluster = cluster.cluster()})
+                                  .Render(LayoutOf(session.args(), session.terminal()));
+  }
+  return ShowLastEvents(session, client, LogFilter{.name = job.name()});
 }
 
 Result<void> ShowNodeDetails(Session& session, Client& client, const v1::NodeView& node) {

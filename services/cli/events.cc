@@ -100,7 +100,7 @@ CommandSpec EventsCommand() {
   CommandSpec command{
       .name = "events",
       .summary = "Show the log: what was asked for, decided and seen, in the order that counts.",
-      .operands = "[TASK|NODE]",
+      .operands = "[TASK|JOB|NODE]",
       .flags = {{.name = "follow", .letter = 'f', .help = "go on with what comes"}, SinceFlag()},
       .examples = {{"the story of one task", "cube events web-k3x7q2ab"},
                    {"what happens from now on, for a program",

@@ -11,7 +11,8 @@
 
 namespace cube::cli {
 
-// What became of a set of intent items, by task id. All of them are in the log, durably.
+// What became of a set of intent items, by the id or name that they concern. All of them are in the
+// log, durably.
 struct IntentResult {
   std::uint64_t last_intent = 0;             // sequence of the last message
   std::map<std::string, OutcomeItem> items;  // those that were heard of
@@ -22,6 +23,14 @@ struct IntentResult {
 [[nodiscard]] Result<IntentResult> SubmitTasks(Client& client,
                                                const std::vector<SubmitTask>& tasks);
 [[nodiscard]] Result<IntentResult> StopTasks(Client& client, const std::vector<StopTask>& tasks);
+
+[[nodiscard]] Result<IntentResult> SendCordon(Client& client, const std::vector<NodeName>& nodes,
+                                              bool cordon);
+[[nodiscard]] Result<IntentResult> SendDrain(Client& client, const std::vector<DrainNode>& nodes);
+
+[[nodiscard]] Result<IntentResult> SendSubmitJob(Client& client, const JobSpec& spec);
+[[nodiscard]] Result<IntentResult> SendScaleJob(Client& client, const ScaleJob& scale);
+[[nodiscard]] Result<IntentResult> SendStopJob(Client& client, const StopJob& stop);
 
 // `<name>-<8 random base32>`: a repeated submission is not a second task.
 [[nodiscard]] TaskId RandomTaskId(const TaskName& name);

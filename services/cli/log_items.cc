@@ -6,6 +6,7 @@
 #include <set>
 
 #include "services/cli/render/values.h"
+#include "shared/domain/rules.h"
 #include "shared/wire/codec.h"
 #include "shared/wire/subjects.h"
 
@@ -45,6 +46,50 @@ void Describe(LogItem& item, const StopTask& stop) {
   item.kind = "stop";
   item.task = stop.id.str();
   item.text = "stop";
+  if (stop.grace) {
+    item.text += fmt::format(" within {}", FormatDuration(*stop.grace));
+    item.details["grace"] = FormatDuration(*stop.grace);
+  }
+}
+
+void Describe(LogItem& item, const CordonNode& cordon) {
+  item.kind = cordon.cordon ? "cordon" : "uncordon";
+  item.node = cordon.node.str();
+  item.text = cordon.cordon ? "no new tasks" : "tasks may be placed there again";
+}
+
+void Describe(LogItem& item, const DrainNode& drain) {
+  const std::string deadline = FormatDuration(drain.deadline.value_or(kDrainDeadlineDefault));
+  item.kind = "drain";
+  item.node = drain.node.str();
+  item.text = fmt::format("drain: what fits nowhere else is stopped after {}", deadline);
+  item.details["deadline"] = deadline;
+}
+
+void Describe(LogItem& item, const SubmitJob& submit) {
+  const JobSpec& spec = submit.spec;
+  item.kind = "submit_job";
+  item.name = spec.name.str();
+  item.text = spec.type == JobType::kSystem
+                  ? fmt::format("system job: {} on each node", ProgramOf(*spec.task))
+                  : fmt::format("{} job: {} of {}", JobTypeName(spec.type), spec.replicas,
+                                ProgramOf(*spec.task));
+  item.details["type"] = JobTypeName(spec.type);
+  item.details["replicas"] = spec.replicas;
+  item.details["image"] = spec.task->image.empty() ? Json(nullptr) : Json(spec.task->image);
+}
+
+void Describe(LogItem& item, const ScaleJob& scale) {
+  item.kind = "scale_job";
+  item.name = scale.name.str();
+  item.text = fmt::format("job: {} tasks from now on", scale.replicas);
+  item.details["replicas"] = scale.replicas;
+}
+
+void Describe(LogItem& item, const StopJob& stop) {
+  item.kind = "stop_job";
+  item.name = stop.name.str();
+  item.text = "stop the job";
   if (stop.grace) {
     item.text += fmt::format(" within {}", FormatDuration(*stop.grace));
     item.details["grace"] = FormatDuration(*stop.grace);
@@ -106,6 +151,68 @@ void Describe(LogItem& item, const StopAttempt& stop) {
   item.text = stop.attempt == 0 ? "stopped before it was placed"
                                 : fmt::format("attempt {} on {} has to end within {}", stop.attempt,
                                               stop.node.str(), FormatDuration(stop.grace));
+}
+
+void Describe(LogItem& item, const EvictAttempt& evict) {
+  item.kind = "evict";
+  item.task = evict.task.str();
+  item.node = evict.node.str();
+  item.details["attempt"] = evict.attempt;
+  item.details["grace"] = FormatDuration(evict.grace);
+  item.details["reason"] = evict.reason;
+  item.details["ends"] = evict.ends;
+  item.text = fmt::format("attempt {} has to leave {}{}: {}", evict.attempt, evict.node.str(),
+                          evict.ends ? " and is the last" : "", evict.reason);
+}
+
+// "slot 3", "slots 3 to 7".
+std::string SlotsText(std::uint32_t first, std::uint32_t count) {
+  return count == 1 ? fmt::format("slot {}", first)
+                    : fmt::format("slots {} to {}", first, first + count - 1);
+}
+
+void Describe(LogItem& item, const FillSlots& fill) {
+  item.kind = "fill_slots";
+  item.name = fill.job.str();
+  item.node = fill.node.str();
+  item.text = fmt::format("job: {} {} of version {}", SlotsText(fill.first, fill.count),
+                          fill.vacant ? "without a task" : "with a task", fill.version);
+  item.details["version"] = fill.version;
+  item.details["first"] = fill.first;
+  item.details["count"] = fill.count;
+}
+
+void Describe(LogItem& item, const EmptySlots& empty) {
+  item.kind = "empty_slots";
+  item.name = empty.job.str();
+  item.text =
+      fmt::format("job: the tasks of version {} in {} have to end{}", empty.version,
+                  SlotsText(empty.first, empty.count), empty.release ? "" : ", to be replaced");
+  item.details["version"] = empty.version;
+  item.details["first"] = empty.first;
+  item.details["count"] = empty.count;
+}
+
+void Describe(LogItem& item, const EndUpdate& end) {
+  item.kind = end.failure.empty() ? "updated" : "update_failed";
+  item.name = end.job.str();
+  item.text = end.failure.empty() ? fmt::format("job: all tasks are of version {}", end.version)
+                                  : fmt::format("job: the update to version {} failed: {}",
+                                                end.version, end.failure);
+  item.details["version"] = end.version;
+  if (!end.failure.empty()) item.details["reason"] = end.failure;
+}
+
+void Describe(LogItem& item, const EndJob& end) {
+  item.kind = "end_job";
+  item.name = end.job.str();
+  const std::string how = end.end == JobEnd::kCompleted ? "completed"
+                          : end.end == JobEnd::kFailed  ? "failed"
+                                                        : "stopped";
+  item.text = fmt::format("job has {}{}{}", how == "stopped" ? "been stopped" : how,
+                          end.reason.empty() ? "" : ": ", end.reason);
+  item.details["end"] = how;
+  if (!end.reason.empty()) item.details["reason"] = end.reason;
 }
 
 void Describe(LogItem& item, const RefuseIntent& refuse) {
@@ -186,7 +293,16 @@ void Describe(LogItem& item, const NodeReported&) {
 
 void Describe(LogItem& item, const NodeLeft&) {
   item.kind = "left";
-  item.text = "worker ends; its tasks run on";
+  item.text = "worker ends; what runs there runs on";
+}
+
+void Describe(LogItem& item, const NodeLeaving& leaving) {
+  item.kind = "leaving";
+  item.text = leaving.deadline == Duration(0)
+                  ? "worker ends: its tasks are stopped and start elsewhere"
+                  : fmt::format("worker ends: its tasks move elsewhere within {}",
+                                FormatDuration(leaving.deadline));
+  item.details["deadline"] = FormatDuration(leaving.deadline);
 }
 
 void Describe(LogItem& item, const LaunchFact& fact) {
@@ -337,7 +453,10 @@ std::vector<LogItem> ItemsOf(Source source, const bus::StreamMessage& message,
 }
 
 bool LogFilter::Matches(const LogItem& item) {
-  if (!name.empty() && item.name == name && !item.task.empty()) tasks.insert(item.task);
+  if (!name.empty() && item.name == name) {
+    if (item.task.empty()) return true;  // it is about the job itself
+    tasks.insert(item.task);
+  }
   if (tasks.contains(item.task)) return true;
   return !node.empty() && item.node == node;
 }

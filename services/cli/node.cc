@@ -1,8 +1,9 @@
-// cube node: nodes with what they have, what is promised, and how they are.
+// cube node: nodes with what they have, what is promised, and how they are; cordon and drain.
 #include <fmt/format.h>
 
 #include "services/cli/commands.h"
 #include "services/cli/details.h"
+#include "services/cli/drain.h"
 #include "services/cli/exit_code.h"
 #include "services/cli/render/format.h"
 #include "services/cli/session.h"
@@ -41,12 +42,55 @@ Result<int> Inspect(Session& session) {
 
 }  // namespace
 
+namespace {
+
+CommandSpec Cordon(bool cordon) {
+  const std::string name = cordon ? "cordon" : "uncordon";
+  return {.name = name,
+          .summary = cordon ? "Keep new tasks off nodes; what runs there runs on."
+                            : "Let tasks be placed on nodes again; ends a drain.",
+          .operands = "NODE...",
+          .examples = {{"one node", "cube node " + name + " node-a"},
+                       {"two nodes", "cube node " + name + " node-a node-b"}},
+          .exit_codes = {kExitDone, kExitNotFound, kExitConflict, kExitUsage, kExitUnreachable},
+          .operands_min = 1,
+          .operands_max = kOperandsMany,
+          .word = Word::kNode,
+          .run = cordon ? CordonNodes : UncordonNodes};
+}
+
+CommandSpec Drain() {
+  return {.name = "drain",
+          .summary = "Move all tasks off nodes, one by one, and wait until nothing runs there.",
+          .operands = "NODE...",
+          .flags = {{.name = "deadline",
+                     .value = "TIME",
+                     .help = "tasks that fit nowhere else are stopped after this time and wait",
+                     .fallback = "10m"},
+                    {.name = "detach", .letter = 'd', .help = "return as soon as it is accepted"},
+                    {.name = "timeout",
+                     .value = "TIME",
+                     .help = "how long to wait until nothing runs there; 0 = for ever",
+                     .fallback = "30m"}},
+          .examples = {{"before an upgrade of the machine, and after it",
+                        "cube node drain node-a && reboot; cube node uncordon node-a"},
+                       {"at once, without waiting", "cube node drain -d --deadline 0 node-a"}},
+          .exit_codes = {kExitDone, kExitFailed, kExitNotConverged, kExitNotFound, kExitConflict,
+                         kExitUsage, kExitUnreachable, kExitInterrupted},
+          .operands_min = 1,
+          .operands_max = kOperandsMany,
+          .word = Word::kNode,
+          .run = DrainNodes};
+}
+
+}  // namespace
+
 CommandSpec NodeCommand() {
   const std::vector<int> exit_codes = {kExitDone, kExitNotFound, kExitConflict, kExitUsage,
                                        kExitUnreachable};
   return {
       .name = "node",
-      .summary = "Show the nodes of the cluster.",
+      .summary = "Show the nodes of the cluster, and take them out of service.",
       .examples = {{"all nodes", "cube node"}, {"one of them", "cube node inspect node-a"}},
       .exit_codes = exit_codes,
       .children =
@@ -67,7 +111,10 @@ CommandSpec NodeCommand() {
             .operands_min = 1,
             .operands_max = kOperandsMany,
             .word = Word::kNode,
-            .run = Inspect}},
+            .run = Inspect},
+           Drain(),
+           Cordon(true),
+           Cordon(false)},
       .default_child = "ls"};
 }
 

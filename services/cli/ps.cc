@@ -39,13 +39,17 @@ Result<void> AddFilter(const std::string& text, v1::QueryRequest& request) {
     request.set_match(value);
     return {};
   }
+  if (key == "job" && !value.empty()) {
+    request.set_job(value);
+    return {};
+  }
   if (key == "node" && !value.empty()) {
     request.set_node(value);
     return {};
   }
   return Fail(Code::kInvalid,
-              fmt::format("--filter cannot be '{}': write state=STATE, name=NAME or "
-                          "node=NODE",
+              fmt::format("--filter cannot be '{}': write state=STATE, name=NAME, job=JOB "
+                          "or node=NODE",
                           text));
 }
 
@@ -87,7 +91,7 @@ CommandSpec PsCommand() {
           {{.name = "all", .letter = 'a', .help = "finished tasks too"},
            {.name = "filter",
             .value = "KEY=VALUE",
-            .help = "only these: state=failed, name=web or node=a",
+            .help = "only these: state=failed, name=web, job=web or node=a",
             .repeated = true},
            {.name = "node", .value = "NODE", .help = "only those on a node", .word = Word::kNode},
            {.name = "label",

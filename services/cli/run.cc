@@ -6,6 +6,7 @@
 #include "services/cli/exit_code.h"
 #include "services/cli/intents.h"
 #include "services/cli/interrupt.h"
+#include "services/cli/job.h"
 #include "services/cli/session.h"
 #include "services/cli/spec_file.h"
 #include "services/cli/spec_flags.h"
@@ -15,29 +16,31 @@
 namespace cube::cli {
 namespace {
 
-// The tasks to submit, each with an id.
-Result<std::vector<SubmitTask>> TasksOf(Session& session) {
+// What to submit: a job, or tasks, each with an id.
+Result<SpecFile> WhatToRun(Session& session) {
   const Args& args = session.args();
-  std::vector<SubmitTask> tasks;
+  SpecFile what;
   if (const auto file = args.Get("file")) {
     const auto given = SpecFlagsGiven(args);
     if (!given.empty() || !args.operands.empty()) {
-      return Fail(Code::kInvalid, fmt::format("-f takes the whole task from the file: leave out {}",
+      return Fail(Code::kInvalid, fmt::format("-f takes all of it from the file: leave out {}",
                                               given.empty() ? "the image" : "--" + given.front()));
     }
-    CUBE_TRY(tasks, ReadSpecFile(*file));
+    CUBE_TRY(what, ReadSpecFile(*file));
   } else if (args.operands.empty()) {
     return Fail(Code::kInvalid,
                 "'cube run' needs an image or -f FILE: 'cube run nginx:1.25'; see 'cube run "
                 "--help'");
+  } else if (IsJob(args)) {
+    CUBE_TRY(what.job, JobFromFlags(args, session.environment()));
   } else {
     CUBE_TRY(SubmitTask task, SpecFromFlags(args, session.environment()));
-    tasks.push_back(std::move(task));
+    what.tasks.push_back(std::move(task));
   }
-  for (auto& task : tasks) {
+  for (auto& task : what.tasks) {
     if (task.id.empty()) task.id = RandomTaskId(task.spec->name);
   }
-  return tasks;
+  return what;
 }
 
 std::vector<std::string> IdsOf(const std::vector<SubmitTask>& tasks) {
@@ -109,10 +112,9 @@ int ReportInterrupt(const Terminal& terminal, const std::vector<std::string>& id
   return kExitInterrupted;
 }
 
-Result<int> Run(Session& session) {
+Result<int> RunTasks(Session& session, const std::vector<SubmitTask>& tasks) {
   const Args& args = session.args();
   const Terminal& terminal = session.terminal();
-  CUBE_TRY(const auto tasks, TasksOf(session));
   const std::vector<std::string> ids = IdsOf(tasks);
   if (args.Has("attach") && (args.Has("detach") || ids.size() != 1)) {
     return Fail(Code::kInvalid, "--attach needs exactly one task, and cannot go with --detach");
@@ -152,18 +154,23 @@ Result<int> Run(Session& session) {
   return exit_code != kExitDone ? exit_code : refused;
 }
 
+Result<int> Run(Session& session) {
+  CUBE_TRY(const SpecFile what, WhatToRun(session));
+  return what.job ? RunJob(session, *what.job) : RunTasks(session, what.tasks);
+}
+
 }  // namespace
 
 CommandSpec RunCommand() {
   CommandSpec command{
       .name = "run",
-      .summary = "Run a task: submit it, show it come up, and return when it runs.",
+      .summary = "Run a task or a job: submit it, show it come up, and return when it runs.",
       .operands = "IMAGE [COMMAND...]  |  -f [FILE]",
       .flags = {{.name = "file",
                  .letter = 'f',
                  .value = "FILE",
-                 .help = "take the task, or a list of tasks, from a YAML or JSON file; - reads "
-                         "standard input",
+                 .help = "take the task, a list of tasks, or a job from a YAML or JSON file; - "
+                         "reads standard input",
                  .value_if_bare = "task.json",
                  .word = Word::kFile},
                 {.name = "detach", .letter = 'd', .help = "return as soon as it is accepted"},
@@ -173,10 +180,11 @@ CommandSpec RunCommand() {
                  .value = "TIME",
                  .help = "how long to wait until it runs; 0 = for ever",
                  .fallback = "5m"}},
-      .examples = {{"a web server, its port 80 published on port 8080 of its node",
-                    "cube run --name web -p 8080:80 -m 256m nginx:1.25"},
-                   {"the tasks that a file describes, without waiting",
-                    "cube run -d -f tasks.yaml"}},
+      .examples =
+          {{"a web server, its port 80 published on port 8080 of its node",
+            "cube run --name web -p 8080:80 -m 256m nginx:1.25"},
+           {"three of them, kept alive as one job; -f web.yaml takes tasks or a job from a file",
+            "cube run --name web --replicas 3 -p 80 nginx:1.25"}},
       .exit_codes = {kExitDone, kExitFailed, kExitNotConverged, kExitConflict, kExitUsage,
                      kExitUnreachable, kExitNotStarted, kExitNotExecutable, kExitNoSuchCommand,
                      kExitInterrupted},

@@ -28,26 +28,32 @@ Result<std::string> ReadAll(std::istream& in, const std::string& path) {
 
 }  // namespace
 
-Result<std::vector<SubmitTask>> ParseSpecText(const std::string& path, std::string_view text) {
+Result<SpecFile> ParseSpecText(const std::string& path, std::string_view text) {
   auto json = path.ends_with(".json") ? wire::ParseJson(text) : wire::ParseYaml(text);
   if (!json) return Annotate(std::move(json).error(), "reading " + path);
-  std::vector<SubmitTask> tasks;
+  SpecFile file;
+  if (wire::LooksLikeJob(*json)) {
+    auto job = wire::JobFromHuman(*json);
+    if (!job) return Annotate(std::move(job).error(), path);
+    file.job = std::move(*job);
+    return file;
+  }
   if (!json->is_array()) {
     auto task = wire::TaskFromHuman(*json);
     if (!task) return Annotate(std::move(task).error(), path);
-    tasks.push_back(std::move(*task));
-    return tasks;
+    file.tasks.push_back(std::move(*task));
+    return file;
   }
   for (std::size_t i = 0; i < json->size(); ++i) {
     auto task = wire::TaskFromHuman((*json)[i]);
     if (!task) return Annotate(std::move(task).error(), fmt::format("{}: task {}", path, i + 1));
-    tasks.push_back(std::move(*task));
+    file.tasks.push_back(std::move(*task));
   }
-  if (tasks.empty()) return Fail(Code::kInvalid, fmt::format("{} lists no task", path));
-  return tasks;
+  if (file.tasks.empty()) return Fail(Code::kInvalid, fmt::format("{} lists no task", path));
+  return file;
 }
 
-Result<std::vector<SubmitTask>> ReadSpecFile(const std::string& path) {
+Result<SpecFile> ReadSpecFile(const std::string& path) {
   if (path == "-") {
     CUBE_TRY(const std::string text, ReadAll(std::cin, "standard input"));
     return ParseSpecText("standard input", text);
@@ -55,7 +61,7 @@ Result<std::vector<SubmitTask>> ReadSpecFile(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) {
     return Fail(Code::kInvalid,
-                fmt::format("cannot read the task file {}: {}", path, std::strerror(errno)));
+                fmt::format("cannot read the spec file {}: {}", path, std::strerror(errno)));
   }
   CUBE_TRY(const std::string text, ReadAll(file, path));
   return ParseSpecText(path, text);

@@ -1,6 +1,7 @@
-// Task files: YAML or JSON in the human form, one task or a list.
+// Spec files: YAML or JSON in the human form: one task, a list of tasks, or a job.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,10 +10,15 @@
 
 namespace cube::cli {
 
+// What a file describes: tasks or one job.
+struct SpecFile {
+  std::vector<SubmitTask> tasks;
+  std::optional<JobSpec> job;
+};
+
 // "-" = standard input. kInvalid with the file's name and the field's path, line or column.
-[[nodiscard]] Result<std::vector<SubmitTask>> ReadSpecFile(const std::string& path);
+[[nodiscard]] Result<SpecFile> ReadSpecFile(const std::string& path);
 // The same for text that was read already; `path` is for errors, and ".json" means JSON only.
-[[nodiscard]] Result<std::vector<SubmitTask>> ParseSpecText(const std::string& path,
-                                                            std::string_view text);
+[[nodiscard]] Result<SpecFile> ParseSpecText(const std::string& path, std::string_view text);
 
 }  // namespace cube::cli

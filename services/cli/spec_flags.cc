@@ -13,12 +13,6 @@
 namespace cube::cli {
 namespace {
 
-// `docker run` knows it; Cube will, but not in this version.
-const std::vector<std::string>& LaterFlags() {
-  static const std::vector<std::string> kFlags = {"replicas"};
-  return kFlags;
-}
-
 std::unexpected<Error> BadFlag(std::string_view flag, const Error& error) {
   return Fail(Code::kInvalid, fmt::format("--{}: {}", flag, error.message));
 }
@@ -190,6 +184,16 @@ std::vector<FlagSpec> PlacementFlags() {
        .help = "round-robin, spread, binpack, epvm, epvm-book or greedy (default: the cluster's)"}};
 }
 
+std::vector<FlagSpec> JobFlags() {
+  return {
+      {.name = "replicas", .value = "N", .help = "make it a job with so many tasks"},
+      {.name = "type",
+       .value = "TYPE",
+       .help = "make it a job: service (tasks are kept alive), batch (they run to their end) or "
+               "system (one on each node)",
+       .choices = {"service", "batch", "system"}}};
+}
+
 }  // namespace
 
 Result<void> AddVariable(std::string_view flag, const std::string& text,
@@ -283,11 +287,7 @@ std::vector<FlagSpec> SpecFlags() {
        .choices = {"missing", "always", "never"}},
       {.name = "stop-signal", .value = "SIGNAL", .help = "signal that stops it (SIGTERM)"},
       {.name = "stop-timeout", .value = "TIME", .help = "time between that and SIGKILL (10s)"}};
-  const std::vector<FlagSpec> health = HealthFlags();
-  flags.insert(flags.end(), health.begin(), health.end());
-  const std::vector<FlagSpec> later = {
-      {.name = "replicas", .value = "N", .help = "not supported by this version"}};
-  for (const auto& more : {IsolationFlags(), PlacementFlags(), later})
+  for (const auto& more : {JobFlags(), HealthFlags(), IsolationFlags(), PlacementFlags()})
     flags.insert(flags.end(), more.begin(), more.end());
   return flags;
 }
@@ -301,14 +301,6 @@ std::vector<std::string> SpecFlagsGiven(const Args& args) {
 }
 
 Result<SubmitTask> SpecFromFlags(const Args& args, const Environment& environment) {
-  for (const auto& flag : LaterFlags()) {
-    if (args.Has(flag)) {
-      return Fail(Code::kUnsupported,
-                  fmt::format("--{} is not supported by this version of Cube; run the task without "
-                              "it",
-                              flag));
-    }
-  }
   auto spec = std::make_shared<TaskSpec>();
   CUBE_TRY_VOID(ReadProgram(args, *spec));
   CUBE_TRY_VOID(ReadEnv(args, environment, *spec));
@@ -325,6 +317,29 @@ Result<SubmitTask> SpecFromFlags(const Args& args, const Environment& environmen
   }
   task.spec = std::move(spec);
   return task;
+}
+
+bool IsJob(const Args& args) { return args.Has("replicas") || args.Has("type"); }
+
+Result<JobSpec> JobFromFlags(const Args& args, const Environment& environment) {
+  if (args.Has("id")) {
+    return Fail(Code::kInvalid, "--id: the tasks of a job get their ids from it; use --name");
+  }
+  CUBE_TRY(SubmitTask task, SpecFromFlags(args, environment));
+  JobSpec job;
+  job.name = task.spec->name;
+  if (const auto type = args.Get("type")) {
+    CUBE_TRY(job.type, ParseJobType(*type, "--type"));
+  }
+  job.replicas = job.type == JobType::kSystem ? 0 : 1;
+  CUBE_TRY(const auto replicas, args.Integer("replicas", 0, kReplicasMax));
+  if (replicas) job.replicas = static_cast<std::uint32_t>(*replicas);
+  auto spec = std::make_shared<TaskSpec>(*task.spec);
+  if (!args.Has("restart")) spec->restart = DefaultRestart(job.type);
+  if (!args.Has("reschedule")) spec->reschedule = DefaultReschedule(job.type);
+  job.task = std::move(spec);
+  CUBE_TRY_VOID(Validate(job));
+  return job;
 }
 
 std::string NameFor(std::string_view image_or_program) {

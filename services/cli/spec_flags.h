@@ -26,6 +26,11 @@ namespace cube::cli {
                                        const Environment& environment,
                                        std::map<std::string, std::string>& env);
 
+// Whether the flags mean a job: --replicas or --type.
+[[nodiscard]] bool IsJob(const Args& args);
+// The job that they mean; as SpecFromFlags.
+[[nodiscard]] Result<JobSpec> JobFromFlags(const Args& args, const Environment& environment);
+
 // A name for a task of this image ("nginx" for "docker.io/library/nginx:1.25") or program.
 [[nodiscard]] std::string NameFor(std::string_view image_or_program);
 

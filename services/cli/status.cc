@@ -1,9 +1,11 @@
-// cube status: the cluster at a glance, or all about one task or node.
+// cube status: the cluster at a glance, or all about one task, job or node.
 #include <fmt/format.h>
 
 #include "services/cli/commands.h"
 #include "services/cli/details.h"
 #include "services/cli/exit_code.h"
+#include "services/cli/job.h"
+#include "services/cli/job_views.h"
 #include "services/cli/render/format.h"
 #include "services/cli/render/values.h"
 #include "services/cli/session.h"
@@ -49,6 +51,7 @@ void ShowCluster(Session& session, Client& client, const v1::QueryReply& reply,
   line("Server",
        fmt::format("{} (nats-server {})", client.settings().ServersText(), client.ServerVersion()));
   line("Nodes", Counts(cluster.nodes()));
+  if (!cluster.jobs().empty()) line("Jobs", Counts(cluster.jobs()));
   line("Tasks", Counts(cluster.tasks()));
   line("Promised", fmt::format("{} of {} cpus, {} of {} memory, {} of {} disk",
                                FormatCpus(used.cpu_millis()), FormatCpus(all.cpu_millis()),
@@ -92,11 +95,28 @@ Result<int> ShowAll(Session& session, Client& client) {
   return kExitDone;
 }
 
-// A task's exact id or name, then a node's name, then prefixes of tasks, then of nodes.
+Result<int> ShowJob(Session& session, Client& client, const v1::JobView& job) {
+  const Format format = FormatOf(session.args());
+  if (format == Format::kTable || format == Format::kWide) {
+    CUBE_TRY_VOID(ShowJobDetails(session, client, job));
+  } else if (format == Format::kName) {
+    session.terminal().out << job.name() << "\n";
+  } else {
+    ShowJson(session, JobDetailJson(job));
+  }
+  return kExitDone;
+}
+
+// A task's exact id, then a job's name, then a task's name, then a node's name, then prefixes of
+// tasks, then of nodes.
 Result<int> ShowNamed(Session& session, Client& client, const std::string& word) {
   const Format format = FormatOf(session.args());
   const bool people = format == Format::kTable || format == Format::kWide;
   const auto task = client.Find(word);
+  if (!task || task->id() != word) {
+    CUBE_TRY(const auto job, FindJob(client, word));
+    if (job) return ShowJob(session, client, *job);
+  }
   if (!task && task.error().code != Code::kNotFound && task.error().code != Code::kConflict) {
     return std::unexpected(task.error());
   }
@@ -126,8 +146,8 @@ Result<int> ShowNamed(Session& session, Client& client, const std::string& word)
   if (!task) {
     if (task.error().code == Code::kConflict) return std::unexpected(task.error());
     return Fail(Code::kNotFound,
-                fmt::format("there is no task and no node '{}'. 'cube ps -a' lists tasks, 'cube "
-                            "node ls' nodes",
+                fmt::format("there is no task, no job and no node '{}'. 'cube ps -a' lists "
+                            "tasks, 'cube job ls -a' jobs, 'cube node ls' nodes",
                             word));
   }
   if (people) {
@@ -150,8 +170,8 @@ Result<int> Status(Session& session) {
 
 CommandSpec StatusCommand() {
   return {.name = "status",
-          .summary = "Show the cluster at a glance, or all about one task or node.",
-          .operands = "[TASK|NODE]",
+          .summary = "Show the cluster at a glance, or all about one task, job or node.",
+          .operands = "[TASK|JOB|NODE]",
           .flags = ReadFlags(),
           .examples = {{"the cluster and what runs on it", "cube status"},
                        {"a task: its state, its last events and, while it waits, why",

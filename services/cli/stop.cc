@@ -1,10 +1,13 @@
-// cube stop: ends tasks and waits until they have ended.
+// cube stop: ends tasks and jobs and waits until they have ended.
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "services/cli/commands.h"
 #include "services/cli/exit_code.h"
 #include "services/cli/intents.h"
 #include "services/cli/interrupt.h"
+#include "services/cli/job.h"
 #include "services/cli/resolve.h"
 #include "services/cli/session.h"
 #include "services/cli/views.h"
@@ -29,12 +32,13 @@ class Outcomes {
 };
 
 // Which tasks are meant. What cannot be resolved is reported; the error is for the whole command.
-Result<std::vector<StopTask>> Resolve(Session& session, Client& client, Outcomes& outcomes) {
+Result<std::vector<StopTask>> Resolve(Session& session, Client& client,
+                                      const std::vector<std::string>& words, Outcomes& outcomes) {
   const Terminal& terminal = session.terminal();
   CUBE_TRY(const auto grace, session.args().Time("time"));
   std::vector<StopTask> tasks;
   std::set<std::string> seen;
-  for (const auto& word : session.args().operands) {
+  for (const auto& word : words) {
     const auto task = client.Find(word);
     if (!task) {
       const Code code = task.error().code;
@@ -45,6 +49,13 @@ Result<std::vector<StopTask>> Resolve(Session& session, Client& client, Outcomes
     const auto exact = CheckExactEnough(word, {task->id(), task->spec().name()});
     if (!exact) {
       outcomes.Failed(exact.error().Text(), kExitUsage);
+      continue;
+    }
+    if (!task->job().empty()) {
+      outcomes.Failed(fmt::format("{} is a task of job {}, which keeps it running: 'cube job scale "
+                                  "{} N' changes their number, 'cube stop {}' ends them all",
+                                  task->id(), task->job(), task->job(), task->job()),
+                      kExitUsage);
       continue;
     }
     if (!seen.insert(task->id()).second) continue;
@@ -69,13 +80,26 @@ int ReportWaiting(const Terminal& terminal, const TaskWatch& watch, std::string_
   return kExitNotConverged;
 }
 
-Result<int> Stop(Session& session) {
+// Words that mean jobs; the others stay.
+Result<std::vector<std::string>> JobsOf(Client& client, std::vector<std::string>& words) {
+  std::vector<std::string> jobs;
+  for (const auto& word : words) {
+    CUBE_TRY(const auto job, JobMeant(client, word));
+    if (job) jobs.push_back(word);
+  }
+  std::erase_if(words, [&jobs](const std::string& word) {
+    return std::ranges::find(jobs, word) != jobs.end();
+  });
+  return jobs;
+}
+
+Result<int> StopTasksAndWait(Session& session, Client* client,
+                             const std::vector<std::string>& words) {
   const Args& args = session.args();
   const Terminal& terminal = session.terminal();
   CUBE_TRY(const auto timeout, args.Time("timeout"));
-  CUBE_TRY(Client * client, session.client());
   Outcomes outcomes(terminal);
-  CUBE_TRY(const auto tasks, Resolve(session, *client, outcomes));
+  CUBE_TRY(const auto tasks, Resolve(session, *client, words, outcomes));
   if (tasks.empty()) return outcomes.exit_code();
 
   std::vector<std::string> ids;
@@ -110,31 +134,48 @@ Result<int> Stop(Session& session) {
   return outcomes.exit_code();
 }
 
+Result<int> Stop(Session& session) {
+  CUBE_TRY(const auto grace, session.args().Time("time"));
+  CUBE_TRY(Client * client, session.client());
+  std::vector<std::string> words = session.args().operands;
+  CUBE_TRY(const auto jobs, JobsOf(*client, words));
+  int exit_code = kExitDone;
+  if (!words.empty()) {
+    CUBE_TRY(exit_code, StopTasksAndWait(session, client, words));
+  }
+  for (const auto& job : jobs) {
+    CUBE_TRY(const int code, StopJobAndWait(session, *client, job, grace));
+    if (exit_code == kExitDone) exit_code = code;
+  }
+  return exit_code;
+}
+
 }  // namespace
 
 CommandSpec StopCommand() {
-  return {.name = "stop",
-          .summary = "Stop tasks, in whatever state they are, and wait until they have ended.",
-          .operands = "TASK...",
-          .flags = {{.name = "time",
-                     .letter = 't',
-                     .value = "SECONDS",
-                     .help = "time between the stop signal and SIGKILL (default: the task's own, "
-                             "10 s)"},
-                    {.name = "detach", .letter = 'd', .help = "return as soon as it is accepted"},
-                    {.name = "timeout",
-                     .value = "TIME",
-                     .help = "how long to wait for the end; 0 = for ever",
-                     .fallback = "5m"}},
-          .examples = {{"one task, by its whole id or its name", "cube stop web"},
-                       {"two at once, killed if they have not ended after 2 seconds",
-                        "cube stop -t 2 web-k3x7q2ab worker-7f2m5tzc"}},
-          .exit_codes = {kExitDone, kExitFailed, kExitNotConverged, kExitNotFound, kExitConflict,
-                         kExitUsage, kExitUnreachable, kExitInterrupted},
-          .operands_min = 1,
-          .operands_max = kOperandsMany,
-          .word = Word::kTask,
-          .run = Stop};
+  return {
+      .name = "stop",
+      .summary = "Stop tasks or jobs, in whatever state they are, and wait until they have ended.",
+      .operands = "TASK|JOB...",
+      .flags = {{.name = "time",
+                 .letter = 't',
+                 .value = "SECONDS",
+                 .help = "time between the stop signal and SIGKILL (default: the task's own, "
+                         "10 s)"},
+                {.name = "detach", .letter = 'd', .help = "return as soon as it is accepted"},
+                {.name = "timeout",
+                 .value = "TIME",
+                 .help = "how long to wait for the end; 0 = for ever",
+                 .fallback = "5m"}},
+      .examples = {{"one task, by its whole id or its name, or a whole job", "cube stop web"},
+                   {"two at once, killed if they have not ended after 2 seconds",
+                    "cube stop -t 2 web-k3x7q2ab worker-7f2m5tzc"}},
+      .exit_codes = {kExitDone, kExitFailed, kExitNotConverged, kExitNotFound, kExitConflict,
+                     kExitUsage, kExitUnreachable, kExitInterrupted},
+      .operands_min = 1,
+      .operands_max = kOperandsMany,
+      .word = Word::kTask,
+      .run = Stop};
 }
 
 }  // namespace cube::cli

@@ -101,7 +101,7 @@ std::string BriefPorts(const v1::TaskView& task) {
 
 // A narrow terminal leaves out first what is found elsewhere: an id begins with the name, and
 // `cube status TASK` has the rest. Whoever asks for the wide table gets all of it.
-std::vector<Column> TaskColumns(bool wide, bool reasons) {
+std::vector<Column> TaskColumns(bool jobs, bool wide, bool reasons) {
   std::vector<Column> columns = {{"ID", false, kIdWidthMin},
                                  {"NAME", false, kTextWidthMin, wide ? 0 : 2},
                                  {"NODE", false, kTextWidthMin},
@@ -110,6 +110,12 @@ std::vector<Column> TaskColumns(bool wide, bool reasons) {
                                  {"CONTAINERNAME", false, kTextWidthMin, wide ? 0 : 3},
                                  {"IMAGE", false, kTextWidthMin, wide ? 0 : 1, kImageWanted},
                                  {"PORTS", false, kTextWidthMin, 0, kPortsWanted}};
+  if (jobs) {  // the id says both
+    const int lesser = wide ? 0 : 4;
+    const std::vector<Column> more = {{"JOB", false, kTextWidthMin, lesser},
+                                      {"SLOT", true, 0, lesser}};
+    columns.insert(columns.begin() + 2, more.begin(), more.end());
+  }
   if (wide) {
     const std::vector<Column> more = {{"HEALTHY"},
                                       {"ATTEMPT", true},
@@ -135,8 +141,8 @@ Json TaskJson(const v1::TaskView& task) {
   const bool placed = task.attempt() > 0;
   return {{"id", task.id()},
           {"name", task.spec().name()},
-          {"job", nullptr},
-          {"slot", nullptr},
+          {"job", TextOrNull(task.job())},
+          {"slot", task.job().empty() ? Json(nullptr) : Json(task.slot())},
           {"node", TextOrNull(task.node())},
           {"status", task.status()},
           {"healthy", task.healthy()},
@@ -179,6 +185,8 @@ Json NodeJson(const v1::NodeView& node, const NodeMetrics* metrics, WallTime now
   return {{"name", node.name()},
           {"status", node.status()},
           {"eligible", node.eligible()},
+          {"cordoned", node.cordoned()},
+          {"drain_deadline", TimeJson(node.drain_deadline_ns())},
           {"cpus", static_cast<double>(about.capacity().cpu_millis()) / 1000.0},
           {"memory", about.capacity().memory_bytes()},
           {"disk", about.capacity().disk_bytes()},
@@ -210,6 +218,7 @@ Json ClusterJson(const v1::ClusterView& cluster) {
           {"version", TextOrNull(cluster.version())},
           {"nodes", CountsJson(cluster.nodes())},
           {"tasks", CountsJson(cluster.tasks())},
+          {"jobs", CountsJson(cluster.jobs())},
           {"capacity", ResourcesJson(cluster.capacity())},
           {"allocated", ResourcesJson(cluster.allocated())},
           {"foreign_messages", cluster.foreign_messages()}};
@@ -253,7 +262,9 @@ std::string StatusSentence(const v1::TaskView& task) {
 Table TaskTable(const std::vector<v1::TaskView>& tasks, const ViewOptions& options) {
   const bool reasons =
       std::ranges::any_of(tasks, [](const auto& task) { return !task.reason().empty(); });
-  Table table(TaskColumns(options.wide, reasons));
+  const bool jobs =
+      std::ranges::any_of(tasks, [](const auto& task) { return !task.job().empty(); });
+  Table table(TaskColumns(jobs, options.wide, reasons));
   for (const auto& task : tasks) {
     Cell state{task.status(), StatusColor(task.status())};
     if (task.status() == "running" && task.spec().has_health() && !task.healthy()) {
@@ -268,6 +279,11 @@ Table TaskTable(const std::vector<v1::TaskView>& tasks, const ViewOptions& optio
                                {ContainerName(task, options.cluster)},
                                {OrDash(task.spec().image()), 0, BriefImage(task.spec().image())},
                                {PortsText(task), 0, BriefPorts(task)}};
+    if (jobs) {
+      cells.insert(cells.begin() + 2,
+                   {{OrDash(task.job())},
+                    {task.job().empty() ? std::string("-") : std::to_string(task.slot())}});
+    }
     if (options.wide) {
       const std::string launch = task.attempt() > 0 ? std::to_string(task.launch()) : "-";
       cells.insert(cells.end(), {{task.healthy() ? "yes" : "no"},
@@ -289,6 +305,7 @@ Table NodeTable(const std::vector<v1::NodeView>& nodes, const ViewOptions& optio
       std::ranges::any_of(nodes, [](const auto& node) { return !node.reason().empty(); });
   std::vector<Column> columns = {{"NAME", false, kTextWidthMin},
                                  {"STATUS"},
+                                 {"ELIGIBLE"},
                                  {"ROLE", false, 0, options.wide ? 0 : 3},
                                  {"CPUS", true},
                                  {"MEMORY (MiB)", true},
@@ -313,15 +330,16 @@ Table NodeTable(const std::vector<v1::NodeView>& nodes, const ViewOptions& optio
   for (const auto& node : nodes) {
     const auto& all = node.description().capacity();
     const auto& used = node.allocated();
-    const std::string status =
-        node.status() == "ready" && !node.eligible() ? "ready,cordoned" : node.status();
     const WallTime joined = WallFromNanos(node.joined_at_ns());
     const v1::MetricsSample* newest = Newest(MetricsOf(options.metrics, node.name()), options.now);
     const bool known = newest != nullptr;
     const v1::MetricsSample sample = known ? *newest : v1::MetricsSample{};
     std::vector<Cell> cells = {
         {node.name()},
-        {status, StatusColor(node.status())},
+        {node.status(), StatusColor(node.status())},
+        {node.eligible()   ? "yes"
+         : node.cordoned() ? "cordoned"
+                           : "no"},
         {"worker"},
         {share(FormatCpus(used.cpu_millis()), FormatCpus(all.cpu_millis()))},
         {share(FormatMebibytes(used.memory_bytes()), FormatMebibytes(all.memory_bytes()))},

@@ -36,10 +36,11 @@ struct ViewOptions {
   std::string cluster{};  // the cluster's random name: a part of containers' names
   MetricsByNode metrics{};
 };
-// ID NAME NODE STATE CREATED CONTAINERNAME IMAGE PORTS, REASON if any task has one; wide: more.
+// ID NAME NODE STATE CREATED CONTAINERNAME IMAGE PORTS; JOB and SLOT if any task has a job, REASON
+// if any task has one; wide: more.
 [[nodiscard]] Table TaskTable(const std::vector<v1::TaskView>& tasks, const ViewOptions& options);
-// NAME STATUS ROLE CPUS MEMORY (MiB) DISK (GiB): promised of what there is; CPU% MEM% LOAD: used by
-// the whole machine; TASKS AGE VERSION; wide: more.
+// NAME STATUS ELIGIBLE ROLE CPUS MEMORY (MiB) DISK (GiB): promised of what there is; CPU% MEM%
+// LOAD: used by the whole machine; TASKS AGE VERSION; wide: more.
 [[nodiscard]] Table NodeTable(const std::vector<v1::NodeView>& nodes, const ViewOptions& options);
 
 // "0.0.0.0:8080->80/tcp"-like: "10.0.0.5:32768->80/tcp, 53/udp".

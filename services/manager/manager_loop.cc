@@ -19,7 +19,8 @@ std::string Summary(const DecisionBatch& batch) {
   for (const DecisionItem& item : batch.items) {
     if (std::holds_alternative<StartAttempt>(item)) {
       ++starts;
-    } else if (std::holds_alternative<StopAttempt>(item)) {
+    } else if (std::holds_alternative<StopAttempt>(item) ||
+               std::holds_alternative<EvictAttempt>(item)) {
       ++stops;
     } else {
       ++others;
@@ -188,7 +189,8 @@ bool ManagerLoop::RunCycle() {
     }
     if (facts_since_ == MonoTime{}) facts_since_ = now_.mono;
     // Facts may free room or let a node in: who waits for that should not wait for more facts.
-    const bool awaited = !view_.pending.empty() || !view_.stops_due.empty();
+    const bool awaited = !view_.pending.empty() || !view_.pinned.empty() ||
+                         !view_.stops_due.empty() || !view_.jobs_due.empty();
     return awaited || now_.mono - facts_since_ >= kFactsGatherMax;
   }();
   std::vector<FoldedIntents> intents;

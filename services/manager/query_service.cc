@@ -7,6 +7,7 @@
 #include <map>
 #include <utility>
 
+#include "services/manager/job_queries.h"
 #include "shared/base/version.h"
 #include "shared/cluster/status.h"
 #include "shared/wire/convert.h"
@@ -60,6 +61,11 @@ void FillTask(const View& view, Reasons& reasons, const Task& task, v1::TaskView
   out.set_reason(std::move(reason));
   out.set_created_at_ns(ToNanos(task.submitted_at));
   out.set_healthy(IsHealthy(task));
+  if (task.job != nullptr) {
+    out.set_job(task.job->name.str());
+    out.set_slot(task.slot);
+    out.set_job_version(task.job->version);
+  }
   out.mutable_number()->set_intent(task.number.intent);
   out.mutable_number()->set_index(task.number.index);
   if (const auto node = view.nodes.find(task.node); node != view.nodes.end()) {
@@ -81,7 +87,10 @@ void FillTask(const View& view, Reasons& reasons, const Task& task, v1::TaskView
 std::string_view NodeStatus(const Node& node) {
   if (node.incarnation == 0) return "joining";
   if (node.down) return "down";
-  return node.reported ? "ready" : "joining";
+  if (node.left || node.leaving) return "leaving";
+  if (!node.reported) return "joining";
+  if (node.drain) return node.attempts.empty() ? "drained" : "draining";
+  return "ready";
 }
 
 // Why a welcome node takes no work yet. One whose engines are all silent cannot know what they run.
@@ -94,10 +103,15 @@ std::string WhyJoining(const NodeDescription& description) {
   return "cannot say yet what runs there: no answer from engine " + silent;
 }
 
-void FillNode(const Node& node, v1::NodeView& out) {
+void FillNode(const View& view, const Node& node, v1::NodeView& out) {
   out.set_name(node.name.str());
   out.set_status(std::string(NodeStatus(node)));
-  out.set_eligible(IsReady(node));
+  out.set_eligible(IsEligible(node));
+  out.set_cordoned(node.cordoned);
+  out.set_drain_deadline_ns(ToNanos(DrainDeadline(node)));
+  if (const auto moving = view.moving.find(node.name); moving != view.moving.end()) {
+    out.set_tasks_moving(static_cast<std::uint32_t>(moving->second.size()));
+  }
   ToProto(node.incarnation == 0 ? node.joining : node.description, *out.mutable_description());
   ToProto(node.allocated, *out.mutable_allocated());
   out.set_tasks(static_cast<std::uint32_t>(node.attempts.size()));
@@ -110,6 +124,10 @@ void FillNode(const Node& node, v1::NodeView& out) {
     out.set_reason("waiting for the leader's welcome");
   } else if (!node.reported) {
     out.set_reason(WhyJoining(node.description));
+  } else if (node.left) {
+    out.set_reason("its worker has ended");
+  } else if (node.leaving) {
+    out.set_reason("its worker ends and hands its tasks over");
   }
 }
 
@@ -134,6 +152,9 @@ bool ParsePage(std::string_view text, TaskNumber& out) {
 
 bool Wanted(const Task& task, const v1::QueryRequest& request) {
   if (!request.include_finished() && IsFinished(task)) return false;
+  if (!request.job().empty() && (task.job == nullptr || task.job->name.str() != request.job())) {
+    return false;
+  }
   if (!request.node().empty() && task.node.str() != request.node()) return false;
   if (!request.match().empty() && task.spec->name.str() != request.match() &&
       !task.id.str().starts_with(request.match())) {
@@ -201,7 +222,7 @@ void AnswerNodes(const View& view, const v1::QueryRequest& request, std::size_t&
   for (auto it = view.nodes.upper_bound(NodeName::Trusted(request.page())); it != view.nodes.end();
        ++it) {
     v1::NodeView node;
-    FillNode(it->second, node);
+    FillNode(view, it->second, node);
     const std::size_t size = node.ByteSizeLong() + 8;
     if (reply.nodes_size() > 0 && bytes + size > kQueryPageBytesMax) {
       reply.set_next_page(reply.nodes(reply.nodes_size() - 1).name());
@@ -239,13 +260,17 @@ class Question::Reply {
       AnswerTasks(view_, planner_, request_, work_, reply_);
     } else if (what == "task") {
       return Task();
+    } else if (what == "jobs") {
+      AnswerJobs(view_, request_, reply_);
+      Spend(work_, view_.jobs.size());
     } else if (what == "nodes") {
       AnswerNodes(view_, request_, work_, reply_);
     } else if (what == "cluster") {
       return Cluster();
     } else {
       Fail(Code::kNotFound,
-           "there is no question '" + what + "'; ask tasks, task, nodes or cluster", "", reply_);
+           "there is no question '" + what + "'; ask tasks, task, jobs, nodes or cluster", "",
+           reply_);
     }
     return true;
   }
@@ -335,6 +360,9 @@ class Question::Reply {
       const std::uint32_t count = question_.counts_[i];
       if (count == 0) continue;
       (*cluster.mutable_tasks())[std::string(StatusName(static_cast<Status>(i)))] = count;
+    }
+    for (const auto& [name, job] : view_.jobs) {
+      if (IsLive(job)) ++(*cluster.mutable_jobs())[std::string(JobStatusOf(job))];
     }
     Resources capacity;
     Resources allocated;

@@ -15,6 +15,7 @@ const NodeName* Concerned(const DecisionItem& item) {
   if (const auto* stop = std::get_if<StopAttempt>(&item)) {
     return stop->attempt == 0 ? nullptr : &stop->node;
   }
+  if (const auto* evict = std::get_if<EvictAttempt>(&item)) return &evict->node;
   if (const auto* down = std::get_if<NodeDown>(&item)) return &down->node;
   if (const auto* up = std::get_if<NodeUp>(&item)) return &up->node;
   if (const auto* welcome = std::get_if<WelcomeNode>(&item)) return &welcome->node;
@@ -104,6 +105,9 @@ void Teller::TellNodes(const View& view, std::uint64_t seq, const DecisionBatch&
       if (stop->attempt == 0) continue;
       copy_for(stop->node)
           .items.emplace_back(StopAssignment{stop->task, stop->attempt, stop->grace});
+    } else if (const auto* evict = std::get_if<EvictAttempt>(&item)) {
+      copy_for(evict->node)
+          .items.emplace_back(StopAssignment{evict->task, evict->attempt, evict->grace});
     } else if (const auto* welcome = std::get_if<WelcomeNode>(&item)) {
       copy_for(welcome->node).items.emplace_back(Welcomed{welcome->instance, welcome->incarnation});
       sets.push_back(welcome->node);
@@ -154,8 +158,12 @@ void Teller::TellSet(const View& view, const Node& node, bus::OpId& next_op, Ope
     specs.insert(task.spec.get());
     bytes += size;
     const std::uint32_t launches = task.observed ? task.observed->key.launch + 1 : 0;
+    const bool evicted = IsEvicted(task);
+    Duration grace = task.stop_grace;
+    if (evicted)
+      grace = task.stop_told ? std::min(grace, task.eviction->grace) : task.eviction->grace;
     pages.back().assignments.push_back({task.id, task.attempt, task.placement, task.spec,
-                                        task.stop_told, task.stop_grace, launches});
+                                        task.stop_told || evicted, grace, launches});
   }
   for (std::uint32_t i = 0; i < pages.size(); ++i) {
     pages[i].page = i;
@@ -213,6 +221,10 @@ std::string FeedJson(const Transition& step) {
                               {"launch", step.launch},
                               {"status", step.status},
                               {"healthy", step.healthy}};
+  if (!step.job.empty()) {
+    line["job"] = step.job;
+    line["slot"] = step.slot;
+  }
   if (!step.reason.empty()) line["reason"] = step.reason;
   if (step.exit_code) line["exit_code"] = *step.exit_code;
   if (!step.ports.empty()) {

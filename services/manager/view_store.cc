@@ -9,6 +9,7 @@
 #include <sstream>
 #include <utility>
 
+#include "services/manager/job_records.h"
 #include "shared/wire/convert.h"
 
 namespace cube::manager {
@@ -17,8 +18,8 @@ namespace {
 using wire::FromProto;
 using wire::ToProto;
 
-constexpr std::uint32_t kSchemaVersion = 3;
-enum Table : store::TableId { kMeta, kTasks, kNodes, kSpecs, kUntold };
+constexpr std::uint32_t kSchemaVersion = 4;
+enum Table : store::TableId { kMeta, kTasks, kNodes, kSpecs, kUntold, kJobs };
 constexpr std::string_view kMetaKey = "view";
 
 // Big-endian, so that bytewise order is that of the numbers and commits append.
@@ -74,6 +75,13 @@ v1::TaskRecord RecordOf(const Task& task) {
   record.set_id(task.id.str());
   record.mutable_number()->set_intent(task.number.intent);
   record.mutable_number()->set_index(task.number.index);
+  if (task.job != nullptr) {
+    record.set_job(task.job->name.str());
+    record.set_job_version(task.job->version);
+    record.set_slot(task.slot);
+    record.set_pinned(task.pinned.str());
+    record.set_waits_anew(task.placed == Placed::kNever);
+  }
   record.set_submitted_at_ns(ToNanos(task.submitted_at));
   record.set_stop_wanted(task.stop_wanted);
   record.set_stop_grace_ns(task.stop_grace.count());
@@ -95,20 +103,45 @@ v1::TaskRecord RecordOf(const Task& task) {
     proto->set_node(move.node.str());
     proto->set_at_ns(ToNanos(move.at));
   }
+  if (task.eviction) {
+    v1::EvictionRecord& eviction = *record.mutable_eviction();
+    eviction.set_attempt(task.eviction->attempt);
+    eviction.set_node(task.eviction->node.str());
+    eviction.set_grace_ns(task.eviction->grace.count());
+    eviction.set_reason(task.eviction->reason);
+    eviction.set_ends(task.eviction->ends);
+  }
   return record;
 }
 
-Result<Task> TaskFrom(const v1::TaskRecord& record) {
+// What the task's record says of its job; its specification is found by its number.
+Result<void> ReadJob(const v1::TaskRecord& record, const std::map<TaskName, Job>& jobs,
+                     Task& task) {
+  if (record.job().empty()) return {};
+  const auto job = jobs.find(TaskName::Trusted(record.job()));
+  if (job == jobs.end()) return Damaged("the job of task " + record.id());
+  const auto version = job->second.versions.find(record.job_version());
+  if (version == job->second.versions.end()) return Damaged("the job of task " + record.id());
+  task.job = version->second.ref;
+  task.slot = record.slot();
+  task.pinned = NodeName::Trusted(record.pinned());
+  return {};
+}
+
+Result<Task> TaskFrom(const v1::TaskRecord& record, const std::map<TaskName, Job>& jobs) {
   Task task;
   task.id = TaskId::Trusted(record.id());
   task.number = {record.number().intent(), record.number().index()};
+  CUBE_TRY_VOID(ReadJob(record, jobs, task));
   task.submitted_at = WallFromNanos(record.submitted_at_ns());
   task.stop_wanted = record.stop_wanted();
   task.stop_grace = Duration(record.stop_grace_ns());
   task.attempt = record.attempt();
   task.node = NodeName::Trusted(record.node());
   task.placement = FromProto(record.placement());
-  if (task.attempt > 0) task.placed = record.live() ? Placed::kThere : Placed::kLost;
+  if (task.attempt > 0 && !record.waits_anew()) {
+    task.placed = record.live() ? Placed::kThere : Placed::kLost;
+  }
   task.stop_told = record.stop_told();
   task.placed_at = WallFromNanos(record.placed_at_ns());
   task.lost_reason = record.lost_reason();
@@ -128,7 +161,21 @@ Result<Task> TaskFrom(const v1::TaskRecord& record) {
   for (const v1::MoveRecord& move : record.moves()) {
     task.moves.push_back({NodeName::Trusted(move.node()), WallFromNanos(move.at_ns())});
   }
+  if (record.has_eviction()) {
+    const v1::EvictionRecord& from = record.eviction();
+    task.eviction = Eviction{from.attempt(), NodeName::Trusted(from.node()),
+                             Duration(from.grace_ns()), from.reason(), from.ends()};
+  }
   return task;
+}
+
+void DrainTo(const Drain& from, v1::DrainRecord& to) {
+  to.set_deadline_ns(from.deadline.count());
+  to.set_since_ns(ToNanos(from.since));
+}
+
+Drain DrainFrom(const v1::DrainRecord& from) {
+  return {Duration(from.deadline_ns()), WallFromNanos(from.since_ns())};
 }
 
 v1::NodeRecord RecordOf(const Node& node) {
@@ -147,6 +194,10 @@ v1::NodeRecord RecordOf(const Node& node) {
   record.set_joining_instance(node.joining_instance);
   if (node.joining_instance != 0) ToProto(node.joining, *record.mutable_joining());
   if (node.load != NodeLoad{}) ToProto(node.load, *record.mutable_load());
+  record.set_cordoned(node.cordoned);
+  if (node.drain) DrainTo(*node.drain, *record.mutable_drain());
+  if (node.leaving) DrainTo(*node.leaving, *record.mutable_leaving());
+  record.set_left(node.left);
   return record;
 }
 
@@ -172,6 +223,10 @@ Result<Node> NodeFrom(std::string_view bytes) {
     CUBE_TRY(node.joining, FromProto(record.joining()));
   }
   CUBE_TRY(node.load, FromProto(record.load()));
+  node.cordoned = record.cordoned();
+  if (record.has_drain()) node.drain = DrainFrom(record.drain());
+  if (record.has_leaving()) node.leaving = DrainFrom(record.leaving());
+  node.left = record.left();
   return node;
 }
 
@@ -181,6 +236,8 @@ v1::TransitionRecord RecordOf(const Transition& from) {
   to.set_time_ns(ToNanos(from.time));
   to.set_task(from.task);
   to.set_name(from.name);
+  to.set_job(from.job);
+  to.set_slot(from.slot);
   to.set_status(from.status);
   to.set_node(from.node.str());
   to.set_attempt(from.attempt);
@@ -202,6 +259,8 @@ Result<Transition> TransitionFrom(std::string_view bytes) {
   step.time = WallFromNanos(record.time_ns());
   step.task = record.task();
   step.name = record.name();
+  step.job = record.job();
+  step.slot = record.slot();
   step.status = record.status();
   step.node = NodeName::Trusted(record.node());
   step.attempt = record.attempt();
@@ -276,6 +335,14 @@ v1::TaskRecord WholeRecordOf(const Task& task) {
   return record;
 }
 
+v1::JobRecord WholeRecordOf(const Job& job) {
+  v1::JobRecord record = JobRecordOf(job);
+  for (v1::JobVersionRecord& version : *record.mutable_versions()) {
+    ToProto(*job.versions.at(version.version()).spec, *version.mutable_task());
+  }
+  return record;
+}
+
 void AddLines(const std::string& of, const google::protobuf::Message& record,
               std::vector<std::string>& lines) {
   std::istringstream text(record.DebugString());
@@ -285,7 +352,7 @@ void AddLines(const std::string& of, const google::protobuf::Message& record,
 }  // namespace
 
 store::Schema ViewSchema() {
-  return {kSchemaVersion, {"meta", "tasks", "nodes", "specs", "untold"}};
+  return {kSchemaVersion, {"meta", "tasks", "nodes", "specs", "untold", "jobs"}};
 }
 
 void ViewRecords::Keep(std::uint64_t number, TaskSpecPtr spec, std::size_t hash) {
@@ -346,6 +413,29 @@ void ViewRecords::SaveUntold(const View& view, store::WriteBatch& batch) {
   untold_ = {view.untold_first, FirstUnstamped(view), end};
 }
 
+Result<void> ViewRecords::LoadJobs(const store::Store& store, View& view) const {
+  Result<void> result;
+  CUBE_TRY_VOID(store.Scan(kJobs, "", [&](std::string_view, std::string_view bytes) {
+    v1::JobRecord record;
+    Result<Job> job = Damaged("a job");
+    if (record.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) job = JobFrom(record);
+    for (const v1::JobVersionRecord& version : record.versions()) {
+      const auto spec = specs_.find(version.spec_number());
+      if (spec == specs_.end()) job = Damaged("a job's specification");
+      if (!job) break;
+      job->versions.at(version.version()).spec = spec->second.spec;
+    }
+    if (!job) {
+      result = std::unexpected(std::move(job).error());
+      return false;
+    }
+    TaskName name = job->name;
+    view.jobs.emplace(std::move(name), std::move(*job));
+    return true;
+  }));
+  return result;
+}
+
 Result<View> ViewRecords::Load(const store::Store& store) {
   View view;
   CUBE_TRY_VOID(LoadSpecs(store));
@@ -354,11 +444,12 @@ Result<View> ViewRecords::Load(const store::Store& store) {
   CUBE_TRY_VOID(ReadMeta(*meta, view));
   CUBE_TRY_VOID(LoadUntold(store, view));
   Result<void> result;
+  CUBE_TRY_VOID(LoadJobs(store, view));
   CUBE_TRY_VOID(store.Scan(kTasks, "", [&](std::string_view, std::string_view bytes) {
     v1::TaskRecord record;
     Result<Task> task = Damaged("a task");
     if (record.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
-      task = TaskFrom(record);
+      task = TaskFrom(record, view.jobs);
     }
     const auto spec = specs_.find(record.spec_number());
     if (task && spec == specs_.end()) task = Damaged("a task's specification");
@@ -428,6 +519,18 @@ void ViewRecords::Sweep(store::WriteBatch& batch) {
   }
 }
 
+void ViewRecords::SaveJobs(View& view, store::WriteBatch& batch) {
+  for (const TaskName& name : view.dirty_jobs) {
+    Job& job = view.jobs.at(name);
+    v1::JobRecord record = JobRecordOf(job);
+    for (v1::JobVersionRecord& version : *record.mutable_versions()) {
+      version.set_spec_number(NumberOf(job.versions.at(version.version()).spec, batch));
+    }
+    batch.Put(kJobs, name.str(), Bytes(record));
+    ++forgotten_;  // perhaps the last user of a version's specification
+  }
+}
+
 store::WriteBatch ViewRecords::Save(View& view) {
   store::WriteBatch batch;
   for (const TaskNumber& number : view.dirty_tasks) {
@@ -444,10 +547,12 @@ store::WriteBatch ViewRecords::Save(View& view) {
   for (const NodeName& name : view.dirty_nodes) {
     batch.Put(kNodes, name.str(), Bytes(RecordOf(view.nodes.at(name))));
   }
+  SaveJobs(view, batch);
   SaveUntold(view, batch);
   batch.Put(kMeta, std::string(kMetaKey), Bytes(MetaOf(view)));
   view.dirty_tasks.clear();
   view.dirty_nodes.clear();
+  view.dirty_jobs.clear();
   if (forgotten_ >= std::max(kSpecSweepAfter, specs_.size() / 4)) Sweep(batch);
   return batch;
 }
@@ -455,7 +560,7 @@ store::WriteBatch ViewRecords::Save(View& view) {
 store::WriteBatch ViewRecords::Clear() {
   *this = {};
   store::WriteBatch batch;
-  for (const Table table : {kMeta, kTasks, kNodes, kSpecs, kUntold}) batch.Clear(table);
+  for (const Table table : {kMeta, kTasks, kNodes, kSpecs, kUntold, kJobs}) batch.Clear(table);
   return batch;
 }
 
@@ -464,6 +569,7 @@ std::string ViewBytes(const View& view) {
   for (const Transition& step : view.untold) bytes += Bytes(RecordOf(step));
   for (const auto& [number, task] : view.tasks) bytes += KeyOf(number) + Bytes(WholeRecordOf(task));
   for (const auto& [name, node] : view.nodes) bytes += name.str() + Bytes(RecordOf(node));
+  for (const auto& [name, job] : view.jobs) bytes += name.str() + Bytes(WholeRecordOf(job));
   return bytes;
 }
 
@@ -476,6 +582,9 @@ std::vector<std::string> ViewLines(const View& view) {
   }
   for (const auto& [name, node] : view.nodes) {
     AddLines("node " + name.str(), RecordOf(node), lines);
+  }
+  for (const auto& [name, job] : view.jobs) {
+    AddLines("job " + name.str(), WholeRecordOf(job), lines);
   }
   return lines;
 }

@@ -21,8 +21,8 @@ namespace cube::manager {
 inline constexpr std::size_t kSpecSweepAfter = 1024;
 
 // Writes a view's records and reads them back. A specification is stored once, however many tasks
-// have it: task records name its number. One for each store, and for each view that is saved there:
-// Save relies on what Load, or the Saves since, have seen.
+// and jobs have it: their records name its number. One for each store, and for each view that is
+// saved there: Save relies on what Load, or the Saves since, have seen.
 class ViewRecords {
  public:
   // The view as of the last commit; empty if the store is. kDataLoss: a record cannot be read.
@@ -47,6 +47,8 @@ class ViewRecords {
   [[nodiscard]] Result<void> LoadSpecs(const store::Store& store);
   [[nodiscard]] Result<void> LoadUntold(const store::Store& store, View& view);
   void SaveUntold(const View& view, store::WriteBatch& batch);
+  [[nodiscard]] Result<void> LoadJobs(const store::Store& store, View& view) const;
+  void SaveJobs(View& view, store::WriteBatch& batch);
 
   std::map<std::uint64_t, Spec> specs_;  // by number; what the store holds
   std::unordered_map<const TaskSpec*, std::uint64_t> numbers_;

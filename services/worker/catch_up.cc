@@ -25,6 +25,9 @@ Part PartOf(const DecisionBatch& decisions, const NodeName& node) {
     } else if (const auto* stop = std::get_if<StopAttempt>(&item)) {
       if (stop->attempt == 0 || stop->node != node) continue;
       part.items.emplace_back(StopAssignment{stop->task, stop->attempt, stop->grace});
+    } else if (const auto* evict = std::get_if<EvictAttempt>(&item)) {
+      if (evict->node != node) continue;
+      part.items.emplace_back(StopAssignment{evict->task, evict->attempt, evict->grace});
     } else if (const auto* down = std::get_if<NodeDown>(&item)) {
       part.own = part.own || down->node == node;
     } else if (const auto* up = std::get_if<NodeUp>(&item)) {

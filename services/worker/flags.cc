@@ -73,6 +73,16 @@ void AddFlags(CLI::App& app, Flags& flags) {
       ->envname("CUBE_ALLOW_HOST_NETWORK");
   app.add_flag("--no-exec", flags.no_exec, "refuse to run commands in tasks for 'cube exec'")
       ->envname("CUBE_NO_EXEC");
+  app.add_option("--on-exit", flags.on_exit,
+                 "told to end: keep = tasks run on; drain = they move elsewhere one by one; stop = "
+                 "they are stopped at once and start elsewhere")
+      ->envname("CUBE_ON_EXIT")
+      ->check(CLI::IsMember({"keep", "drain", "stop"}))
+      ->capture_default_str();
+  app.add_option("--exit-limit", flags.exit_limit,
+                 "on exit drain: what has not moved by then is stopped")
+      ->envname("CUBE_EXIT_LIMIT")
+      ->capture_default_str();
   app.add_option("--metrics-interval", flags.metrics_interval,
                  "time between metrics, 0 = none; from 7500 nodes on nodes/500 s if that is longer")
       ->envname("CUBE_METRICS_INTERVAL")

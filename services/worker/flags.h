@@ -28,6 +28,8 @@ struct Flags {
   std::vector<std::string> allow_mounts, allow_volumes, allow_capabilities;
   bool allow_host_network = false;
   bool no_exec = false;
+  std::string on_exit = "keep";
+  std::string exit_limit = "60s";
 };
 
 void AddFlags(CLI::App& app, Flags& flags);

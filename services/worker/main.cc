@@ -39,7 +39,7 @@ int main(int argc, char** argv) {
       "Examples:\n"
       "  cube-worker --server nats://10.0.0.5:4222 --label zone=a\n"
       "  cube-worker --engine docker --engine process --memory 8Gi --state-dir /srv/cube\n\n"
-      "Exit codes: 0 told to end (what runs goes on); 1 cannot go on; 64 usage.");
+      "Exit codes: 0 told to end (see --on-exit); 1 cannot go on; 64 usage.");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

@@ -4,6 +4,7 @@
 
 #include "services/worker/worker_store.h"
 #include "shared/base/time.h"
+#include "shared/domain/rules.h"
 #include "shared/logging/logging.h"
 #include "shared/runtime/entropy.h"
 #include "shared/store/lmdb_store.h"
@@ -82,6 +83,15 @@ Result<LoopOptions> Process::OptionsOfLoop() const {
   }
   options.metrics_interval = *interval;
   options.exec = !flags_.no_exec;
+  options.on_exit = flags_.on_exit == "drain"  ? OnExit::kDrain
+                    : flags_.on_exit == "stop" ? OnExit::kStop
+                                               : OnExit::kKeep;
+  const Result<Duration> limit = ParseDuration(flags_.exit_limit);
+  if (!limit) return Fail(Code::kInvalid, limit.error().message, "--exit-limit");
+  if (auto good = CheckDrainDeadline(*limit, "--exit-limit"); !good) {
+    return std::unexpected(std::move(good).error());
+  }
+  options.exit_limit = *limit;
   options.seed = runtime::RandomU64();
   return options;
 }

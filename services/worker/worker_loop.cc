@@ -46,6 +46,7 @@ Operations WorkerLoop::Step(std::span<Input> inputs, Now now) {
   DescribeIfChanged(now);
   core_.SetPins(logs_.Pins());
   core_.Reconcile(now);
+  EndHandOver(now);
   Flush();
   logs_.Advance(core_, now, after_);
   execs_.Advance(now, after_);
@@ -317,6 +318,8 @@ NodeDescription WorkerLoop::Describe() const {
 }
 
 void WorkerLoop::DescribeIfChanged(Now now) {
+  // A description says that the worker is there, which takes back that it leaves.
+  if (leaving_ || ending_) return;
   if (core_.meta().incarnation == 0 || now.mono < describe_at_) return;
   const auto& engines = core_.engines();
   const bool all_answered =
@@ -416,6 +419,36 @@ void WorkerLoop::SendBeat(Now now) {
 }
 
 void WorkerLoop::OnShutdown(Now now) {
+  const bool again = leaving_;  // told a second time: ends now
+  if (again || options_.on_exit == OnExit::kKeep || core_.meta().incarnation == 0) {
+    return BeginEnd(now);
+  }
+  if (!connected_) {
+    Log(LogLine::Level::kWarning, "NATS is away, so nothing can be handed over");
+    return BeginEnd(now);
+  }
+  leaving_ = true;
+  const bool drain = options_.on_exit == OnExit::kDrain;
+  core_.PutFact({now.wall, NodeLeaving{drain ? options_.exit_limit : Duration(0)}});
+  leave_by_ = now.mono + options_.exit_limit + kHandOverSpare;
+  Log(LogLine::Level::kInfo, drain ? "told to end: the tasks move elsewhere first"
+                                   : "told to end: the tasks are stopped first");
+}
+
+void WorkerLoop::EndHandOver(Now now) {
+  if (!leaving_ || ending_) return;
+  const auto& attempts = core_.attempts();
+  const auto left = std::count_if(attempts.begin(), attempts.end(),
+                                  [](const auto& entry) { return !entry.second.done; });
+  if (left > 0 && now.mono < leave_by_) return;
+  if (left > 0) {
+    Log(LogLine::Level::kWarning, std::to_string(left) + " tasks could not be handed over within " +
+                                      FormatDuration(options_.exit_limit + kHandOverSpare));
+  }
+  BeginEnd(now);
+}
+
+void WorkerLoop::BeginEnd(Now now) {
   if (std::exchange(ending_, true)) return;
   core_.Retire();
   execs_.EndAll(after_);
@@ -426,15 +459,18 @@ void WorkerLoop::OnShutdown(Now now) {
 void WorkerLoop::EndIfDone(Now now) {
   if (!ending_ || ended_ || (!outbox_.empty() && now.mono < end_at_)) return;
   ended_ = true;
-  after_.emplace_back(Exit{0, "told to end; launches run on", false});
+  const std::size_t running = core_.RunningCount();
+  after_.emplace_back(
+      Exit{0, running == 0 ? "told to end; nothing runs" : "told to end; launches run on", false});
 }
 
 MonoTime WorkerLoop::NextDeadline() const {
   MonoTime next = std::min(core_.NextDeadline(), end_at_);
+  if (leaving_ && !ending_) next = std::min(next, leave_by_);
   if (!started_) return MonoTime{};
   next = std::min(next, metrics_.NextDeadline());
   next = std::min(next, execs_.NextDeadline());
-  if (core_.meta().incarnation != 0) {
+  if (core_.meta().incarnation != 0 && !leaving_ && !ending_) {
     if (!described_) next = std::min(next, std::max(described_by_, describe_at_));
     if (described_ && describe_at_ > MonoTime{} && described_ != Describe()) {
       next = std::min(next, describe_at_);

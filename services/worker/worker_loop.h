@@ -49,6 +49,17 @@ static_assert(kLeftOutBefore > kDescribeInterval);
 // What is left of the outbox gets so long at the end.
 inline constexpr Duration kFlushMax = std::chrono::seconds(2);
 
+// A worker that hands its tasks over ends at the latest so long after its exit limit: the last ones
+// are being stopped then.
+inline constexpr Duration kHandOverSpare = std::chrono::seconds(30);
+
+// What becomes of the launches of a worker that is told to end.
+enum class OnExit : std::uint8_t {
+  kKeep,   // they run on, and the next worker takes them up
+  kStop,   // all are stopped at once, and start elsewhere
+  kDrain,  // they move one by one
+};
+
 struct LoopOptions {
   NodeName node;
   wire::Subjects subjects;
@@ -57,7 +68,9 @@ struct LoopOptions {
   bool metrics = true;
   bool exec = true;                              // commands in tasks are run for callers
   Duration metrics_interval = kMetricsInterval;  // at least; 0 = none
-  std::uint64_t seed = 0;                        // of jitter and back-off; different on each node
+  OnExit on_exit = OnExit::kKeep;
+  Duration exit_limit = std::chrono::seconds(60);  // kDrain: what has not moved by then is stopped
+  std::uint64_t seed = 0;                          // of jitter and back-off; different on each node
 };
 
 class WorkerLoop {
@@ -85,6 +98,9 @@ class WorkerLoop {
   void OnGot(const bus::Got& got, Now now);
   void OnConnected(const bus::Connected& connected, Now now);
   void OnShutdown(Now now);
+  // Nothing begins any more, and the worker ends once its facts are in the log.
+  void BeginEnd(Now now);
+  void EndHandOver(Now now);
 
   // The core was welcomed (again): its facts' numbers begin anew.
   void NoteWelcome(Now now);
@@ -122,6 +138,8 @@ class WorkerLoop {
   store::WriteBatch batch_;
   bool started_ = false;
   bool put_meta_ = false;
+  bool leaving_ = false;  // told to end, tasks are handed over
+  MonoTime leave_by_ = MonoTime::max();
   bool ending_ = false;
   bool ended_ = false;
   MonoTime end_at_ = MonoTime::max();

@@ -16,12 +16,15 @@ namespace cube {
 // Live tasks at most in one cluster; beyond it submissions are refused. About 2 KB each in memory.
 inline constexpr std::size_t kTasksMax = 4'000'000;
 
+// Names of jobs that a cluster remembers, ended ones included: their version counters outlive them.
+inline constexpr std::size_t kJobNamesMax = 100'000;
+
 // What became of an intent item: the answer its sender may wait for.
 struct IntentResult {
   enum class Kind : std::uint8_t { kAccepted, kUnchanged, kRefused };
   std::uint32_t index = 0;
   Kind kind = Kind::kAccepted;
-  std::string task;  // id
+  std::string task;  // id; of an intent about a node or job, its name
   Error error;       // kRefused only
 };
 

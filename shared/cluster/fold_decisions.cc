@@ -1,5 +1,6 @@
 #include "shared/base/check.h"
 #include "shared/cluster/fold.h"
+#include "shared/cluster/fold_jobs.h"
 #include "shared/cluster/fold_support.h"
 
 namespace cube {
@@ -30,7 +31,7 @@ class Folder {
       t.observed.reset();
       t.health.reset();
     });
-    view_.last_node = start.node;
+    if (task->pinned.empty()) view_.last_node = start.node;
     Concern(*node);
   }
 
@@ -103,6 +104,9 @@ class Folder {
     node.reported = false;
     node.last_fact = 0;
     node.load = {};
+    node.left = false;
+    node.leaving.reset();
+    fold::NoteDrain(view_, node);
     if (!IsSet(node.joined_at)) node.joined_at = batch_.decided_at;
     Concern(node);
     index::NodeChanged(view_, node);
@@ -115,14 +119,30 @@ class Folder {
     view_.dirty_nodes.insert(node->name);
   }
 
+  void operator()(const EvictAttempt& evict) {
+    Task* task = view_.Find(evict.task);
+    Node* node = FindNode(evict.node);
+    if (task == nullptr || node == nullptr || !IsLive(*task) || task->attempt != evict.attempt ||
+        task->node != evict.node || IsEvicted(*task)) {
+      return;
+    }
+    fold::ChangeTask(view_, *task, [&evict](Task& t) {
+      t.eviction = Eviction{evict.attempt, evict.node, evict.grace, evict.reason, evict.ends};
+    });
+    Concern(*node);
+  }
+
   void operator()(const ForgetTask& forget) {
     const Task* task = view_.Find(forget.task);
     if (task == nullptr || !IsFinished(*task)) return;
     const TaskNumber number = task->number;
+    const JobRefPtr job = task->job;
+    if (job != nullptr) fold::NoteForgotten(view_, *task);
     index::Leave(view_, *task);
     view_.numbers.erase(task->id);
     view_.tasks.erase(number);
     view_.dirty_tasks.insert(number);
+    if (job != nullptr) fold::DropVersions(view_, job->name);
   }
 
   void operator()(const SetLoad& set) {
@@ -133,6 +153,10 @@ class Folder {
     ++view_.room_version;
     view_.dirty_nodes.insert(node->name);
   }
+  void operator()(const FillSlots& fill) { fold::Fill(view_, batch_.decided_at, fill); }
+  void operator()(const EmptySlots& empty) { fold::Empty(view_, batch_.decided_at, empty); }
+  void operator()(const EndUpdate& end) { fold::End(view_, end); }
+  void operator()(const EndJob& end) { fold::End(view_, batch_.decided_at, end); }
 
  private:
   Node* FindNode(const NodeName& name) {
@@ -168,6 +192,18 @@ void SetEnds(View& view, WallTime now) {
   }
 }
 
+// Drains that were asked for since the last decision begin now.
+void BeginDrains(View& view, WallTime now) {
+  for (const NodeName& name : view.draining) {
+    Node& node = view.nodes.at(name);
+    for (std::optional<Drain>* drain : {&node.drain, &node.leaving}) {
+      if (!*drain || IsSet((*drain)->since)) continue;
+      (*drain)->since = now;
+      view.dirty_nodes.insert(name);
+    }
+  }
+}
+
 // Drops what has been told, and stamps what this message makes valid.
 void SetTransitions(View& view, const DecisionBatch& batch, std::size_t known_before) {
   for (std::size_t i = known_before; i < view.untold.size(); ++i) {
@@ -192,10 +228,22 @@ void SetTransitions(View& view, const DecisionBatch& batch, std::size_t known_be
 
 namespace fold {
 
+void NoteDrain(View& view, const Node& node) {
+  if (IsDraining(node)) {
+    view.draining.insert(node.name);
+  } else {
+    view.draining.erase(node.name);
+  }
+}
+
 void NoteTransition(View& view, const Task& task) {
   Transition step;
   step.task = task.id.str();
   step.name = task.spec->name.str();
+  if (task.job != nullptr) {
+    step.job = task.job->name.str();
+    step.slot = task.slot;
+  }
   step.status = StatusName(StatusOf(task));
   step.node = task.node;
   step.attempt = task.attempt;
@@ -239,6 +287,7 @@ void FoldDecisions(View& view, std::uint64_t seq, const DecisionBatch& batch) {
   Folder folder(view, seq, batch);
   for (const DecisionItem& item : batch.items) std::visit(folder, item);
   SetEnds(view, batch.decided_at);
+  BeginDrains(view, batch.decided_at);
   SetTransitions(view, batch, known_before);
   view.decision_seq = seq;
   view.valid_seq = seq;

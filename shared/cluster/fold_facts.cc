@@ -4,6 +4,8 @@
 namespace cube {
 namespace {
 
+using fold::NoteDrain;
+
 void FoldJoined(View& view, const FactBatch& batch, const NodeJoined& joined) {
   const auto [it, is_new] = view.nodes.try_emplace(batch.node);
   Node& node = it->second;
@@ -51,15 +53,27 @@ void FoldOne(View& view, Node& node, const Fact& fact) {
   } else if (const auto* health = std::get_if<HealthFact>(&fact.what)) {
     FoldHealth(view, node, *health);
   } else if (const auto* described = std::get_if<NodeDescribed>(&fact.what)) {
+    // A worker says it first when it starts: it is back.
+    node.left = false;
+    node.leaving.reset();
+    NoteDrain(view, node);
     index::Describe(view, node, described->description);
     ++view.room_version;
+    ++view.system_version;
   } else if (const auto* reported = std::get_if<NodeReported>(&fact.what)) {
     if (reported->up != node.up) return;  // the answer to an older welcome
     node.reported = true;
     index::NodeChanged(view, node);
     ++view.room_version;
+    ++view.system_version;
+  } else if (std::holds_alternative<NodeLeft>(fact.what)) {
+    node.left = true;  // that the node is down is for the leader to decide
+    index::NodeChanged(view, node);
+  } else if (const auto* leaving = std::get_if<NodeLeaving>(&fact.what)) {
+    node.leaving = Drain{leaving->deadline, {}};
+    NoteDrain(view, node);
+    index::NodeChanged(view, node);
   }
-  // NodeLeft tells people only: that the node is down is for the leader to decide.
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "shared/cluster/fold.h"
+#include "shared/cluster/fold_jobs.h"
 #include "shared/cluster/fold_support.h"
+#include "shared/domain/rules.h"
 
 namespace cube {
 namespace {
@@ -47,6 +49,10 @@ IntentResult FoldStop(View& view, const Position& at, std::uint32_t index, const
   if (task == nullptr) {
     return Refused(view, at, index, stop.id.str(), {Code::kNotFound, "no task has this id", "id"});
   }
+  if (task->job != nullptr) {  // decoding refuses such ids already
+    return Refused(view, at, index, stop.id.str(),
+                   {Code::kConflict, "its job keeps it running; scale or stop the job", "id"});
+  }
   const Duration grace = stop.grace.value_or(task->spec->stop_grace);
   // Asked again, a stop can only become more urgent.
   if (IsFinished(*task) || (task->stop_wanted && grace >= task->stop_grace)) {
@@ -60,6 +66,72 @@ IntentResult FoldStop(View& view, const Position& at, std::uint32_t index, const
   return {index, Kind::kAccepted, stop.id.str(), {}};
 }
 
+Node* FindNode(View& view, const NodeName& name) {
+  const auto it = view.nodes.find(name);
+  return it == view.nodes.end() ? nullptr : &it->second;
+}
+
+IntentResult NoSuchNode(View& view, const Position& at, std::uint32_t index, const NodeName& name) {
+  return Refused(
+      view, at, index, name.str(),
+      {Code::kNotFound, "no node has this name; 'cube node ls' lists the nodes", "name"});
+}
+
+IntentResult FoldCordon(View& view, const Position& at, std::uint32_t index,
+                        const CordonNode& cordon) {
+  Node* node = FindNode(view, cordon.node);
+  if (node == nullptr) return NoSuchNode(view, at, index, cordon.node);
+  if (node->cordoned == cordon.cordon && (cordon.cordon || !node->drain)) {
+    return {index, Kind::kUnchanged, cordon.node.str(), {}};
+  }
+  node->cordoned = cordon.cordon;
+  index::NodeChanged(view, *node);
+  if (!cordon.cordon) {
+    node->drain.reset();
+    fold::NoteDrain(view, *node);
+    ++view.room_version;
+    ++view.system_version;
+  }
+  view.dirty_nodes.insert(node->name);
+  return {index, Kind::kAccepted, cordon.node.str(), {}};
+}
+
+IntentResult FoldDrain(View& view, const Position& at, std::uint32_t index,
+                       const DrainNode& drain) {
+  Node* node = FindNode(view, drain.node);
+  if (node == nullptr) return NoSuchNode(view, at, index, drain.node);
+  node->cordoned = true;
+  index::NodeChanged(view, *node);
+  node->drain = Drain{drain.deadline.value_or(kDrainDeadlineDefault), {}};
+  fold::NoteDrain(view, *node);
+  view.dirty_nodes.insert(node->name);
+  return {index, Kind::kAccepted, drain.node.str(), {}};
+}
+
+IntentResult OfJob(View& view, const Position& at, std::uint32_t index, const TaskName& name,
+                   fold::JobVerdict verdict) {
+  if (verdict.refused) return Refused(view, at, index, name.str(), *std::move(verdict.refused));
+  return {index, verdict.changed ? Kind::kAccepted : Kind::kUnchanged, name.str(), {}};
+}
+
+IntentResult FoldOne(View& view, const Position& at, std::uint32_t i, const IntentItem& item) {
+  if (const auto* submit = std::get_if<SubmitTask>(&item)) return FoldSubmit(view, at, i, *submit);
+  if (const auto* stop = std::get_if<StopTask>(&item)) return FoldStop(view, at, i, *stop);
+  if (const auto* cordon = std::get_if<CordonNode>(&item)) return FoldCordon(view, at, i, *cordon);
+  if (const auto* drain = std::get_if<DrainNode>(&item)) return FoldDrain(view, at, i, *drain);
+  if (const auto* job = std::get_if<SubmitJob>(&item)) {
+    return OfJob(view, at, i, job->spec.name, fold::SubmitJobIntent(view, at, *job));
+  }
+  if (const auto* scale = std::get_if<ScaleJob>(&item)) {
+    return OfJob(view, at, i, scale->name, fold::ScaleJobIntent(view, *scale));
+  }
+  if (const auto* stop = std::get_if<StopJob>(&item)) {
+    return OfJob(view, at, i, stop->name, fold::StopJobIntent(view, *stop));
+  }
+  const auto& invalid = std::get<InvalidItem>(item);
+  return Refused(view, at, i, invalid.task, invalid.error);
+}
+
 }  // namespace
 
 std::vector<IntentResult> FoldIntents(View& view, const Position& at, const IntentBatch& batch) {
@@ -67,15 +139,7 @@ std::vector<IntentResult> FoldIntents(View& view, const Position& at, const Inte
   if (at.seq <= view.intents.seq) return results;
   results.reserve(batch.items.size());
   for (std::uint32_t i = 0; i < batch.items.size(); ++i) {
-    const IntentItem& item = batch.items[i];
-    if (const auto* submit = std::get_if<SubmitTask>(&item)) {
-      results.push_back(FoldSubmit(view, at, i, *submit));
-    } else if (const auto* stop = std::get_if<StopTask>(&item)) {
-      results.push_back(FoldStop(view, at, i, *stop));
-    } else {
-      const auto& invalid = std::get<InvalidItem>(item);
-      results.push_back(Refused(view, at, i, invalid.task, invalid.error));
-    }
+    results.push_back(FoldOne(view, at, i, batch.items[i]));
   }
   view.intents = at;
   return results;

@@ -11,6 +11,9 @@ namespace cube::fold {
 // decision message that makes it valid is folded.
 void NoteTransition(View& view, const Task& task);
 
+// Keeps view.draining true after a change of a node's drains.
+void NoteDrain(View& view, const Node& node);
+
 // Changes a task's record, keeps the indexes true, marks it dirty and notes its transition.
 template <class Change>
 void ChangeTask(View& view, Task& task, const Change& change) {

@@ -46,7 +46,32 @@ void ForStaticPorts(View& view, Node& node, const TaskSpec& spec, const Step& st
   }
 }
 
+// The counts of the job whose task it is.
+void CountForJob(View& view, const Task& task, int by) {
+  if (task.job == nullptr) return;
+  const auto job = view.jobs.find(task.job->name);
+  CUBE_CHECK(job != view.jobs.end());
+  const auto version = job->second.versions.find(task.job->version);
+  CUBE_CHECK(version != job->second.versions.end());
+  Count(version->second.counts, task, by);
+  if (by > 0) NoteJob(view, job->second);
+}
+
 }  // namespace
+
+void NoteJob(View& view, const Job& job) {
+  const auto keep = [&job](std::set<TaskName>& names, bool in) {
+    if (in) {
+      names.insert(job.name);
+    } else {
+      names.erase(job.name);
+    }
+  };
+  keep(view.jobs_due, NeedsLook(job));
+  if (job.type != JobType::kSystem && !view.system_jobs.contains(job.name)) return;
+  keep(view.system_jobs, job.type == JobType::kSystem && IsLive(job));
+  ++view.system_version;
+}
 
 void Enter(View& view, const Task& task) {
   if (IsLive(task)) {
@@ -56,8 +81,16 @@ void Enter(View& view, const Task& task) {
     ++node.names[task.spec->name];
     ForStaticPorts(view, node, *task.spec, AddPort);
   }
-  if (IsPending(task)) view.pending[ShapeOf(*task.spec)].insert(KeyOf(task));
+  CountForJob(view, task, 1);
+  if (IsPending(task)) {
+    if (task.pinned.empty()) {
+      view.pending[ShapeOf(*task.spec)].insert(KeyOf(task));
+    } else {
+      view.pinned.insert(task.number);
+    }
+  }
   if (NeedsStop(task)) view.stops_due.insert(task.number);
+  if (IsMoving(task)) view.moving[task.eviction->node].insert(task.number);
   if (IsFinished(task)) {
     if (IsSet(task.ended_at)) {
       view.finished.insert({task.ended_at, task.number});
@@ -77,13 +110,22 @@ void Leave(View& view, const Task& task) {
     if (--name->second == 0) node.names.erase(name);
     ForStaticPorts(view, node, *task.spec, DropPort);
   }
-  if (IsPending(task)) {
+  CountForJob(view, task, -1);
+  if (IsPending(task) && !task.pinned.empty()) {
+    view.pinned.erase(task.number);
+  } else if (IsPending(task)) {
     const auto shape = view.pending.find(ShapeOf(*task.spec));
     CUBE_CHECK(shape != view.pending.end());
     shape->second.erase(KeyOf(task));
     if (shape->second.empty()) view.pending.erase(shape);
   }
   if (NeedsStop(task)) view.stops_due.erase(task.number);
+  if (IsMoving(task)) {
+    const auto from = view.moving.find(task.eviction->node);
+    CUBE_CHECK(from != view.moving.end());
+    from->second.erase(task.number);
+    if (from->second.empty()) view.moving.erase(from);
+  }
   if (IsFinished(task)) {
     if (IsSet(task.ended_at)) {
       view.finished.erase({task.ended_at, task.number});

@@ -8,6 +8,8 @@ namespace cube::index {
 
 void Enter(View& view, const Task& task);
 void Leave(View& view, const Task& task);
+// After a change of a job's record.
+void NoteJob(View& view, const Job& job);
 
 // A node that the view did not know: gives it its slot. Its name is set.
 void AddNode(View& view, Node& node);

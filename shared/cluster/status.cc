@@ -13,7 +13,7 @@ Status EndedStatus(const Task& task) {
 }
 
 Status PlacedStatus(const Task& task) {
-  if (task.stop_wanted) return Status::kStopping;
+  if (task.stop_wanted || IsEvicted(task)) return Status::kStopping;
   if (!task.observed) return Status::kScheduled;
   switch (task.observed->state) {
     case LaunchState::kPulling:
@@ -72,14 +72,17 @@ std::string ReasonOf(const Task& task) {
   switch (StatusOf(task)) {
     case Status::kPending:
       if (MovesOn(task)) return "failed on " + task.node.str() + ": " + DescribeEnd(*task.observed);
-      return task.lost_reason;
+      return IsEvicted(task) ? task.eviction->reason : task.lost_reason;
     case Status::kLost:
       return task.lost_reason;
     case Status::kUnhealthy:
       return HealthOf(task)->reason;
+    case Status::kStopping:
+      return IsEvicted(task) && !task.stop_wanted ? task.eviction->reason : std::string();
     case Status::kStopped: {
       if (task.over) return task.attempt == 0 ? "stopped before it ran" : "stopped";
-      return "stop asked; " + DescribeEnd(*task.observed);
+      const bool asked = task.stop_wanted || !IsEvicted(task);
+      return (asked ? "stop asked" : task.eviction->reason) + "; " + DescribeEnd(*task.observed);
     }
     case Status::kRestarting:
     case Status::kFailed:

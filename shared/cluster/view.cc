@@ -2,6 +2,7 @@
 
 #include "shared/base/check.h"
 #include "shared/cluster/index.h"
+#include "shared/cluster/status.h"
 
 namespace cube {
 
@@ -9,11 +10,20 @@ bool IsLive(const Task& task) {
   return task.placed == Placed::kThere && !(task.observed && task.observed->final);
 }
 
+bool IsEvicted(const Task& task) {
+  return task.placed == Placed::kThere && task.eviction && task.eviction->attempt == task.attempt;
+}
+
+bool MayMove(const Task& task) {
+  return task.spec->reschedule.mode != ReschedulePolicy::Mode::kNever && task.pinned.empty();
+}
+
 bool MovesOn(const Task& task) {
   if (task.over || task.placed != Placed::kThere || !task.observed || !task.observed->final ||
       task.spec->reschedule.mode != ReschedulePolicy::Mode::kOnFailure) {
     return false;
   }
+  if (IsEvicted(task) && task.eviction->ends) return false;
   const LaunchFact& end = *task.observed;
   return !end.stop_asked && !(end.cause == ExitCause::kExited && end.exit_code == 0);
 }
@@ -30,15 +40,26 @@ const HealthFact* HealthOf(const Task& task) {
   return running && task.health && task.health->key == task.observed->key ? &*task.health : nullptr;
 }
 
+namespace {
+
+// The last attempt has left its node and the task goes on elsewhere. What ended by itself before
+// the stop reached it has ended; and a user's stop is a stop.
+bool HasLeft(const Task& task) {
+  return IsEvicted(task) && !task.eviction->ends && !task.stop_wanted && task.observed &&
+         task.observed->final && task.observed->stop_asked;
+}
+
+}  // namespace
+
 bool IsFinished(const Task& task) {
   if (task.over) return true;
   switch (task.placed) {
     case Placed::kNever:
       return false;
     case Placed::kThere:
-      return task.observed && task.observed->final && !MovesOn(task);
+      return task.observed && task.observed->final && !MovesOn(task) && !HasLeft(task);
     case Placed::kLost:
-      return task.spec->reschedule.mode == ReschedulePolicy::Mode::kNever;
+      return !MayMove(task);
   }
   return false;
 }
@@ -51,11 +72,37 @@ bool NeedsStop(const Task& task) {
   return task.stop_wanted && !(task.stop_told && IsLive(task)) && !IsFinished(task);
 }
 
+bool IsMoving(const Task& task) {
+  if (!task.eviction || task.eviction->ends || task.stop_wanted || IsFinished(task)) return false;
+  if (task.attempt == task.eviction->attempt) return true;
+  if (task.attempt != task.eviction->attempt + 1 || task.placed != Placed::kThere) return false;
+  // Its first launch decides: whatever becomes of it then, it has arrived.
+  const bool first = !task.observed || (task.observed->key.launch == 0 &&
+                                        task.observed->state != LaunchState::kExited);
+  return first && !IsHealthy(task);
+}
+
 bool IsReady(const Node& node) { return node.incarnation > 0 && !node.down && node.reported; }
 
 std::string MachineOf(const Node& node) {
   const std::string& address = node.description.address;
   return address.empty() ? "/" + node.name.str() : address;  // no address begins with '/'
+}
+
+bool IsDraining(const Node& node) { return node.drain || node.leaving; }
+
+bool IsEligible(const Node& node) {
+  return IsReady(node) && !node.cordoned && !node.left && !IsDraining(node);
+}
+
+WallTime DrainDeadline(const Node& node) {
+  WallTime deadline;
+  for (const std::optional<Drain>* drain : {&node.drain, &node.leaving}) {
+    if (!*drain || !IsSet((*drain)->since)) continue;
+    const WallTime until = (*drain)->since + (*drain)->deadline;
+    if (!IsSet(deadline) || until < deadline) deadline = until;
+  }
+  return deadline;
 }
 
 // Read from the front it can be taken apart in one way only, whatever the texts hold: numbers end,
@@ -112,6 +159,9 @@ const Task* View::Find(const TaskId& id) const {
 void RebuildIndexes(View& view) {
   view.numbers.clear();
   view.pending.clear();
+  view.pinned.clear();
+  view.jobs_due.clear();
+  view.system_jobs.clear();
   view.stops_due.clear();
   view.finished.clear();
   view.ended_now.clear();
@@ -120,6 +170,8 @@ void RebuildIndexes(View& view) {
   view.node_journal.base = view.node_journal.end() + 1;  // whoever reads it begins anew
   view.node_journal.changes.clear();
   view.slots_used = 0;
+  view.draining.clear();
+  view.moving.clear();
   for (auto& [name, node] : view.nodes) {
     node.allocated = {};
     node.attempts.clear();
@@ -128,11 +180,16 @@ void RebuildIndexes(View& view) {
     node.slot = view.slots_used++;
     view.machines[MachineOf(node)].slots.insert(node.slot);
     if (node.joining_instance != 0) view.joining.insert(name);
+    if (IsDraining(node)) view.draining.insert(name);
+  }
+  for (auto& [name, job] : view.jobs) {
+    for (auto& [number, version] : job.versions) version.counts = {};
   }
   for (const auto& [number, task] : view.tasks) {
     view.numbers.emplace(task.id, number);
     index::Enter(view, task);
   }
+  for (const auto& [name, job] : view.jobs) index::NoteJob(view, job);
 }
 
 }  // namespace cube

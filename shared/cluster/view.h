@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "shared/base/time.h"
+#include "shared/cluster/job.h"
 #include "shared/domain/decision.h"
 #include "shared/domain/ids.h"
 #include "shared/domain/launch.h"
@@ -24,7 +25,7 @@ namespace cube {
 
 // Where the last attempt of a task stands, as decisions have it.
 enum class Placed : std::uint8_t {
-  kNever,  // no attempt yet
+  kNever,  // no attempt yet, or since its job wants it again
   kThere,  // the attempt is the node's to run
   kLost,   // its node went down
 };
@@ -36,19 +37,35 @@ struct Move {
   friend bool operator==(const Move&, const Move&) = default;
 };
 
+// That an attempt had to leave its node, though nobody asked to stop the task.
+struct Eviction {
+  std::uint32_t attempt = 0;
+  NodeName node;
+  Duration grace{0};
+  std::string reason;
+  bool ends = false;  // the task is over with that attempt
+  friend bool operator==(const Eviction&, const Eviction&) = default;
+};
+
 // A task's record. Each field has one writer: intents write desired, decisions placement, facts
-// observed. What people read (status.h) is computed from the three.
+// observed. What people read (status.h) is computed from the three. The desired part of a task of a
+// job is written by the decisions on its job.
 struct Task {
   TaskId id;
   TaskNumber number;
 
+  // Of a task of a job; never changes.
+  JobRefPtr job;  // null = a plain task
+  std::uint32_t slot = 0;
+
   // Desired.
   TaskSpecPtr spec;
-  WallTime submitted_at;  // the server's stamp of the intent
+  WallTime submitted_at;  // the server's stamp of the intent; of a job's task: cluster time
   bool stop_wanted = false;
   Duration stop_grace{0};
 
   // Placement.
+  NodeName pinned;  // the only node that it may be placed on; empty = any
   std::uint32_t attempt = 0;
   Placed placed = Placed::kNever;
   NodeName node;
@@ -58,8 +75,9 @@ struct Task {
   bool over = false;  // a stop ended the task while no node had it
   std::string lost_reason;
   std::shared_ptr<const Explanation> explanation;
-  WallTime ended_at;        // cluster time; unset while it has not ended
-  std::vector<Move> moves;  // within kMovesWindow of placed_at, oldest first
+  std::optional<Eviction> eviction;  // the newest; may be of an earlier attempt
+  WallTime ended_at;                 // cluster time; unset while it has not ended
+  std::vector<Move> moves;           // within kMovesWindow of placed_at, oldest first
 
   // Observed.
   std::optional<LaunchFact> observed;  // newest fact of this attempt
@@ -68,6 +86,8 @@ struct Task {
 
 // Whether the last attempt holds resources of its node.
 [[nodiscard]] bool IsLive(const Task& task);
+// Whether it may run on another node when it loses its own.
+[[nodiscard]] bool MayMove(const Task& task);
 // Whether the last attempt has failed and the task may be tried on another node.
 [[nodiscard]] bool MovesOn(const Task& task);
 // When such a task may be placed again: its policy allows so many moves within kMovesWindow.
@@ -82,10 +102,26 @@ struct Task {
 // Whether a stop was asked for that no decision has carried on yet.
 [[nodiscard]] bool NeedsStop(const Task& task);
 
+// Whether the last attempt was told to leave its node.
+[[nodiscard]] bool IsEvicted(const Task& task);
+// Whether the task is on its way from a node that it had to leave to one where it is up.
+[[nodiscard]] bool IsMoving(const Task& task);
+
+// A node has to become empty.
+struct Drain {
+  Duration deadline{0};  // tasks that fit nowhere else stay so long
+  WallTime since;        // cluster time; unset until the next decision
+  friend bool operator==(const Drain&, const Drain&) = default;
+};
+
 using HostPort = std::pair<std::uint16_t, Protocol>;
 
 struct Node {
   NodeName name;
+
+  // Desired: written by intents, the beginning of a drain by the next decision.
+  bool cordoned = false;  // no new tasks
+  std::optional<Drain> drain;
 
   // Written by decisions.
   std::uint64_t instance = 0;     // the worker that is welcome
@@ -103,6 +139,8 @@ struct Node {
   std::uint64_t last_fact = 0;
   std::uint64_t joining_instance = 0;  // a worker that asks to be this node; 0 = none
   NodeDescription joining;
+  std::optional<Drain> leaving;  // the worker ends, and hands its tasks over before it does
+  bool left = false;             // the worker has ended
 
   // Sums over its live attempts; follow from the tasks.
   Resources allocated;
@@ -114,8 +152,15 @@ struct Node {
   std::uint32_t slot = 0;
 };
 
-// Welcomed, up, and looked over: new tasks may be placed here.
+// Welcomed, up, and looked over.
 [[nodiscard]] bool IsReady(const Node& node);
+// Ready, and nothing keeps new tasks off.
+[[nodiscard]] bool IsEligible(const Node& node);
+// Asked for by a user or by its own worker.
+[[nodiscard]] bool IsDraining(const Node& node);
+// When the tasks that fit nowhere else are stopped; unset = no drain, or it has just been asked
+// for.
+[[nodiscard]] WallTime DrainDeadline(const Node& node);
 
 // Where published ports are bound: nodes with one address share them. A node without an address is
 // a machine of its own.
@@ -146,6 +191,8 @@ struct Transition {
   WallTime time;
   std::string task;  // id; for a refusal the intent's sequence
   std::string name;  // for a refusal "-refused"
+  std::string job;   // empty = none
+  std::uint32_t slot = 0;
   std::string status;
   NodeName node;
   std::uint32_t attempt = 0;
@@ -182,6 +229,7 @@ struct View {
   std::map<TaskNumber, Task> tasks;
   std::unordered_map<TaskId, TaskNumber> numbers;  // by id; never iterated
   std::map<NodeName, Node> nodes;
+  std::map<TaskName, Job> jobs;        // also names whose job has ended
   NodeName last_node;                  // of the last placement: round robin goes on behind it
   std::vector<RefuseIntent> refusals;  // that no decision has named yet
   std::vector<Transition> untold;      // not known to have been told
@@ -189,11 +237,17 @@ struct View {
 
   // Indexes; follow from the above.
   std::map<std::string, std::set<PendingKey>> pending;  // by shape
+  std::set<TaskNumber> pinned;                          // IsPending, with a node of their own
+  std::set<TaskName> jobs_due;                          // NeedsLook
+  std::set<TaskName> system_jobs;                       // kSystem, live
   std::set<TaskNumber> stops_due;                       // NeedsStop
   std::set<std::pair<WallTime, TaskNumber>> finished;   // by ended_at
   std::vector<TaskNumber> ended_now;  // ended by what was folded since the last decision
   std::set<NodeName> joining;         // nodes that a worker asks to be
-  std::uint64_t room_version = 0;     // grows whenever a waiting task might fit better
+  std::set<NodeName> draining;        // IsDraining
+  std::map<NodeName, std::set<TaskNumber>> moving;  // IsMoving, by the node they had to leave
+  std::uint64_t system_version = 0;                 // grows whenever a system job may lack a task
+  std::uint64_t room_version = 0;  // grows whenever a waiting task might fit better
   std::map<std::string, Machine> machines;
   NodeJournal node_journal;
   std::uint32_t slots_used = 0;  // of Node::slot
@@ -201,6 +255,7 @@ struct View {
   // What changed since the last commit of the view.
   std::set<TaskNumber> dirty_tasks;  // also forgotten ones
   std::set<NodeName> dirty_nodes;
+  std::set<TaskName> dirty_jobs;
 
   // Counted since this process started; not part of the state.
   std::uint64_t foreign_messages = 0;

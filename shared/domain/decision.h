@@ -9,6 +9,7 @@
 
 #include "shared/base/time.h"
 #include "shared/domain/ids.h"
+#include "shared/domain/job.h"
 #include "shared/domain/node.h"
 #include "shared/domain/task_spec.h"
 
@@ -91,8 +92,48 @@ struct SetLoad {
   NodeName node;
   NodeLoad load;
 };
-using DecisionItem = std::variant<StartAttempt, StopAttempt, RefuseIntent, NodeDown, NodeUp,
-                                  WelcomeNode, RefuseNode, ForgetTask, SetLoad>;
+// An attempt has to leave its node, though nobody asked to stop the task.
+struct EvictAttempt {
+  TaskId task;
+  std::uint32_t attempt = 0;
+  NodeName node;
+  Duration grace{0};
+  std::string reason;
+  bool ends = false;  // the task is over with it, since it must not move
+};
+// Slots of one job that one item may name.
+inline constexpr std::uint32_t kSlotsPerItemMax = 10'000;
+// These slots have a task of this version each, which should run.
+struct FillSlots {
+  TaskName job;
+  std::uint32_t version = 0;
+  std::uint32_t first = 0;
+  std::uint32_t count = 0;
+  NodeName node;        // system jobs: of the one slot
+  bool vacant = false;  // they pass to this version without a task
+};
+// The tasks of these slots should end.
+struct EmptySlots {
+  TaskName job;
+  std::uint32_t version = 0;
+  std::uint32_t first = 0;
+  std::uint32_t count = 0;
+  std::optional<Duration> grace;  // absent = the template's
+  bool release = false;           // the job has them no longer; they are its last ones
+};
+struct EndUpdate {
+  TaskName job;
+  std::uint32_t version = 0;
+  std::string failure;  // empty = it succeeded
+};
+struct EndJob {
+  TaskName job;
+  JobEnd end = JobEnd::kStopped;
+  std::string reason;
+};
+using DecisionItem =
+    std::variant<StartAttempt, StopAttempt, RefuseIntent, NodeDown, NodeUp, WelcomeNode, RefuseNode,
+                 ForgetTask, SetLoad, EvictAttempt, FillSlots, EmptySlots, EndUpdate, EndJob>;
 
 // All that deciding depends on besides the view; a term fixes it in the log.
 struct Settings {

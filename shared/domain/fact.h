@@ -27,10 +27,16 @@ struct NodeReported {
 struct NodeLeft {
   friend bool operator==(const NodeLeft&, const NodeLeft&) = default;
 };
+struct NodeLeaving {
+  Duration deadline{0};
+  friend bool operator==(const NodeLeaving&, const NodeLeaving&) = default;
+};
 
 struct Fact {
   WallTime at;  // the worker's clock; for people only
-  std::variant<NodeJoined, NodeDescribed, NodeReported, LaunchFact, NodeLeft, HealthFact> what;
+  std::variant<NodeJoined, NodeDescribed, NodeReported, LaunchFact, NodeLeft, HealthFact,
+               NodeLeaving>
+      what;
   friend bool operator==(const Fact&, const Fact&) = default;
 };
 

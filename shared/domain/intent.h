@@ -11,6 +11,7 @@
 #include "shared/base/error.h"
 #include "shared/base/time.h"
 #include "shared/domain/ids.h"
+#include "shared/domain/job.h"
 #include "shared/domain/task_spec.h"
 
 namespace cube {
@@ -26,13 +27,36 @@ struct StopTask {
   TaskId id;
   std::optional<Duration> grace;  // absent = the spec's
 };
+// No new tasks on a node, or tasks again.
+struct CordonNode {
+  NodeName node;
+  bool cordon = true;  // false: lifts cordon and drain
+};
+// A node has to become empty.
+struct DrainNode {
+  NodeName node;
+  std::optional<Duration> deadline;  // absent = kDrainDeadlineDefault
+};
+// A job is wished for, in another way, with another number of tasks, or no more.
+struct SubmitJob {
+  JobSpec spec;
+};
+struct ScaleJob {
+  TaskName name;
+  std::uint32_t replicas = 0;
+};
+struct StopJob {
+  TaskName name;
+  std::optional<Duration> grace;  // absent = the template's
+};
 // What could not be read or is not valid.
 struct InvalidItem {
-  std::string task;  // the id that it named, if that could be read
+  std::string task;  // the id (or node, or job) that it named, if that could be read
   std::string name;  // likewise
   Error error;
 };
-using IntentItem = std::variant<SubmitTask, StopTask, InvalidItem>;
+using IntentItem = std::variant<SubmitTask, StopTask, InvalidItem, CordonNode, DrainNode, SubmitJob,
+                                ScaleJob, StopJob>;
 
 // One intent message; an item's index is its place here.
 struct IntentBatch {

@@ -428,16 +428,24 @@ Result<void> CheckGrace(Duration grace, const std::string& field) {
   return Fail(Code::kInvalid, "must be 0s to " + FormatDuration(kStopGraceMax), field);
 }
 
-Result<void> CheckPlainTaskId(std::string_view id, const std::string& field) {
-  CUBE_TRY_VOID(CheckToken(id, field));
-  // <x>-v<digits>-<digits>
+Result<void> CheckDrainDeadline(Duration deadline, const std::string& field) {
+  if (deadline >= Duration(0) && deadline <= kDrainDeadlineMax) return {};
+  return Fail(Code::kInvalid, "must be 0s to " + FormatDuration(kDrainDeadlineMax), field);
+}
+
+bool IsJobTaskId(std::string_view id) {
   const std::size_t last = id.rfind('-');
-  if (last == std::string_view::npos || !IsDigits(id.substr(last + 1))) return {};
+  if (last == std::string_view::npos || !IsDigits(id.substr(last + 1))) return false;
   const std::string_view head = id.substr(0, last);
   const std::size_t dash = head.rfind('-');
-  if (dash == std::string_view::npos || dash == 0) return {};
+  if (dash == std::string_view::npos || dash == 0) return false;
   const std::string_view version = head.substr(dash + 1);
-  if (!version.starts_with('v') || !IsDigits(version.substr(1))) return {};
+  return version.starts_with('v') && IsDigits(version.substr(1)) && CheckToken(id, "id");
+}
+
+Result<void> CheckPlainTaskId(std::string_view id, const std::string& field) {
+  CUBE_TRY_VOID(CheckToken(id, field));
+  if (!IsJobTaskId(id)) return {};
   return Fail(Code::kInvalid,
               "'" + std::string(id) + "' is reserved for tasks of jobs (NAME-vVERSION-SLOT)",
               field);

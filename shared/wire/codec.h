@@ -21,10 +21,15 @@ namespace cube::wire {
 // What CLI and tests send. Equal specs (by pointer or value) are encoded once.
 [[nodiscard]] std::string EncodeSubmit(const std::vector<SubmitTask>& tasks);
 [[nodiscard]] std::string EncodeStop(const std::vector<StopTask>& tasks);
+[[nodiscard]] std::string EncodeCordon(const std::vector<NodeName>& nodes, bool cordon);
+[[nodiscard]] std::string EncodeDrain(const std::vector<DrainNode>& nodes);
+[[nodiscard]] std::string EncodeSubmitJob(const JobSpec& spec);
+[[nodiscard]] std::string EncodeStopJobs(const std::vector<StopJob>& jobs);
+[[nodiscard]] std::string EncodeScaleJobs(const std::vector<ScaleJob>& jobs);
 // Protobuf, or the human form if the payload begins with '{' or '[' (after white space). Never
 // fails: what cannot be accepted becomes an InvalidItem (index 0 if the whole is unreadable).
-// Ids of submissions that named none stay empty. `subject` tells submit from stop; an unknown
-// subject gives one InvalidItem.
+// Ids of submissions that named none stay empty. The end of `subject` tells which intent it is
+// ("tasks.submit"); an unknown one gives one InvalidItem.
 [[nodiscard]] IntentBatch DecodeIntents(std::string_view subject, const bus::Headers& headers,
                                         std::string_view payload);
 

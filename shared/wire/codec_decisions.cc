@@ -4,6 +4,7 @@
 #include "shared/domain/rules.h"
 #include "shared/domain/text.h"
 #include "shared/wire/codec.h"
+#include "shared/wire/convert_jobs.h"
 #include "shared/wire/internal.h"
 
 namespace cube::wire {
@@ -75,6 +76,46 @@ class Encoder {
     v1::SetLoad* to = item.mutable_load();
     to->set_node(Node(from.node));
     ToProto(from.load, *to->mutable_load());
+  }
+
+  void Write(const EvictAttempt& from, v1::DecisionItem& item) {
+    v1::EvictAttempt* to = item.mutable_evict();
+    to->set_task(from.task.str());
+    to->set_attempt(from.attempt);
+    to->set_node(Node(from.node));
+    to->set_grace_ns(from.grace.count());
+    to->set_reason(CleanText(from.reason, kSentenceBytesMax));
+    to->set_ends(from.ends);
+  }
+  void Write(const FillSlots& from, v1::DecisionItem& item) {
+    v1::FillSlots* to = item.mutable_fill_slots();
+    to->set_job(from.job.str());
+    to->set_version(from.version);
+    to->set_first(from.first);
+    to->set_count(from.count);
+    if (!from.node.empty()) to->set_node(Node(from.node) + 1);
+    to->set_vacant(from.vacant);
+  }
+  void Write(const EmptySlots& from, v1::DecisionItem& item) {
+    v1::EmptySlots* to = item.mutable_empty_slots();
+    to->set_job(from.job.str());
+    to->set_version(from.version);
+    to->set_first(from.first);
+    to->set_count(from.count);
+    if (from.grace) to->set_grace_ns(from.grace->count());
+    to->set_release(from.release);
+  }
+  void Write(const EndUpdate& from, v1::DecisionItem& item) {
+    v1::EndUpdate* to = item.mutable_end_update();
+    to->set_job(from.job.str());
+    to->set_version(from.version);
+    to->set_failure(CleanText(from.failure, kSentenceBytesMax));
+  }
+  void Write(const EndJob& from, v1::DecisionItem& item) {
+    v1::EndJob* to = item.mutable_end_job();
+    to->set_job(from.job.str());
+    to->set_end(ToProto(from.end));
+    to->set_reason(CleanText(from.reason, kSentenceBytesMax));
   }
 
   std::uint32_t Node(const NodeName& node) {
@@ -251,6 +292,79 @@ Result<DecisionItem> Read(const v1::SetLoad& from, const Tables& tables) {
   return set;
 }
 
+Result<DecisionItem> Read(const v1::EvictAttempt& from, const Tables& tables) {
+  EvictAttempt evict;
+  CUBE_TRY(evict.task, TaskId::Parse(from.task(), "task"));
+  if (from.attempt() == 0) return Fail(Code::kInvalid, "must be at least 1", "attempt");
+  evict.attempt = from.attempt();
+  CUBE_TRY(evict.node, NodeAt(tables, from.node(), "node"));
+  evict.grace = Duration(from.grace_ns());
+  CUBE_TRY_VOID(CheckGrace(evict.grace, "grace"));
+  CUBE_TRY_VOID(CheckLength(from.reason(), kSentenceBytesMax, "reason"));
+  evict.reason = from.reason();
+  evict.ends = from.ends();
+  return evict;
+}
+
+// What both kinds of items about slots have.
+template <class Item, class Message>
+Result<Item> ReadSlots(const Message& from) {
+  Item item;
+  CUBE_TRY(item.job, TaskName::Parse(from.job(), "job"));
+  if (from.version() == 0) return Fail(Code::kInvalid, "must be at least 1", "version");
+  item.version = from.version();
+  if (from.count() == 0 || from.count() > kSlotsPerItemMax) {
+    return Fail(Code::kInvalid, "must be 1 to " + std::to_string(kSlotsPerItemMax), "count");
+  }
+  // A cluster may have more nodes than a job tasks; twice as many are beyond any.
+  if (from.first() > 2 * kReplicasMax) {
+    return Fail(Code::kInvalid, "must be at most " + std::to_string(2 * kReplicasMax), "first");
+  }
+  item.first = from.first();
+  item.count = from.count();
+  return item;
+}
+
+Result<DecisionItem> Read(const v1::FillSlots& from, const Tables& tables) {
+  CUBE_TRY(FillSlots fill, ReadSlots<FillSlots>(from));
+  if (from.node() != 0) {
+    CUBE_TRY(fill.node, NodeAt(tables, from.node() - 1, "node"));
+    if (fill.count != 1) return Fail(Code::kInvalid, "must be 1 for a node's slot", "count");
+  }
+  fill.vacant = from.vacant();
+  return fill;
+}
+
+Result<DecisionItem> Read(const v1::EmptySlots& from, const Tables&) {
+  CUBE_TRY(EmptySlots empty, ReadSlots<EmptySlots>(from));
+  if (from.has_grace_ns()) {
+    empty.grace = Duration(from.grace_ns());
+    CUBE_TRY_VOID(CheckGrace(*empty.grace, "grace"));
+  }
+  empty.release = from.release();
+  return empty;
+}
+
+Result<DecisionItem> Read(const v1::EndUpdate& from, const Tables&) {
+  EndUpdate end;
+  CUBE_TRY(end.job, TaskName::Parse(from.job(), "job"));
+  if (from.version() == 0) return Fail(Code::kInvalid, "must be at least 1", "version");
+  end.version = from.version();
+  CUBE_TRY_VOID(CheckLength(from.failure(), kSentenceBytesMax, "failure"));
+  end.failure = from.failure();
+  return end;
+}
+
+Result<DecisionItem> Read(const v1::EndJob& from, const Tables&) {
+  EndJob end;
+  CUBE_TRY(end.job, TaskName::Parse(from.job(), "job"));
+  CUBE_TRY(end.end, FromProto(from.end()));
+  if (end.end == JobEnd::kNone) return Fail(Code::kInvalid, "is required", "end");
+  CUBE_TRY_VOID(CheckLength(from.reason(), kSentenceBytesMax, "reason"));
+  end.reason = from.reason();
+  return end;
+}
+
 Result<DecisionItem> ReadItem(const v1::DecisionItem& from, const Tables& tables) {
   switch (from.item_case()) {
     case v1::DecisionItem::kStart:
@@ -271,6 +385,16 @@ Result<DecisionItem> ReadItem(const v1::DecisionItem& from, const Tables& tables
       return Read(from.forget(), tables);
     case v1::DecisionItem::kLoad:
       return Read(from.load(), tables);
+    case v1::DecisionItem::kEvict:
+      return Read(from.evict(), tables);
+    case v1::DecisionItem::kFillSlots:
+      return Read(from.fill_slots(), tables);
+    case v1::DecisionItem::kEmptySlots:
+      return Read(from.empty_slots(), tables);
+    case v1::DecisionItem::kEndUpdate:
+      return Read(from.end_update(), tables);
+    case v1::DecisionItem::kEndJob:
+      return Read(from.end_job(), tables);
     case v1::DecisionItem::ITEM_NOT_SET:
       break;
   }

@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include "shared/domain/rules.h"
 #include "shared/domain/text.h"
 #include "shared/wire/codec.h"
 #include "shared/wire/internal.h"
@@ -23,6 +24,9 @@ void Write(const NodeReported& from, v1::Fact& to) {
 void Write(const LaunchFact& from, v1::Fact& to) { ToProto(from, *to.mutable_launch()); }
 void Write(const HealthFact& from, v1::Fact& to) { ToProto(from, *to.mutable_health()); }
 void Write(const NodeLeft&, v1::Fact& to) { to.mutable_left(); }
+void Write(const NodeLeaving& from, v1::Fact& to) {
+  to.mutable_leaving()->set_deadline_ns(from.deadline.count());
+}
 
 Result<Fact> ReadFact(const v1::Fact& from) {
   Fact fact;
@@ -59,6 +63,12 @@ Result<Fact> ReadFact(const v1::Fact& from) {
       auto health = FromProto(from.health());
       if (!health) return At(std::move(health).error(), "health");
       fact.what = *std::move(health);
+      return fact;
+    }
+    case v1::Fact::kLeaving: {
+      const NodeLeaving leaving{Duration(from.leaving().deadline_ns())};
+      CUBE_TRY_VOID(CheckDrainDeadline(leaving.deadline, "leaving.deadline"));
+      fact.what = leaving;
       return fact;
     }
     case v1::Fact::FACT_NOT_SET:

@@ -1,12 +1,14 @@
 #include <cube/v1/intents.pb.h>
 
 #include <algorithm>
+#include <array>
 #include <optional>
 
 #include "shared/domain/rules.h"
 #include "shared/domain/text.h"
 #include "shared/wire/codec.h"
 #include "shared/wire/human.h"
+#include "shared/wire/intent_readers.h"
 #include "shared/wire/internal.h"
 #include "shared/wire/subjects.h"
 
@@ -14,18 +16,9 @@ namespace cube::wire {
 namespace {
 
 using internal::CheckCount;
-
-enum class Verb : std::uint8_t { kSubmit, kStop };
-
-std::optional<Verb> VerbOf(std::string_view subject) {
-  if (subject.ends_with(".tasks.submit")) return Verb::kSubmit;
-  if (subject.ends_with(".tasks.stop")) return Verb::kStop;
-  return std::nullopt;
-}
-
-InvalidItem Invalid(Error error, std::string_view task = {}, std::string_view name = {}) {
-  return {CleanText(task, kTokenLengthMax), CleanText(name, kTokenLengthMax), std::move(error)};
-}
+using internal::IntentReader;
+using internal::Invalid;
+using internal::TextMember;
 
 Error TooLarge(std::size_t size) {
   return {Code::kInvalid,
@@ -90,6 +83,14 @@ Result<std::vector<IntentItem>> ReadSubmits(std::string_view payload) {
 // ---- stop -------------------------------------------------------------------------------------
 
 IntentItem CheckedStop(std::string_view id, std::optional<Duration> grace) {
+  if (IsJobTaskId(id)) {
+    return Invalid({Code::kInvalid,
+                    "'" + std::string(id) +
+                        "' is a task of a job, which keeps it running; scale or stop the job "
+                        "('cube job scale', 'cube job stop')",
+                    "id"},
+                   id);
+  }
   if (auto good = CheckPlainTaskId(id, "id"); !good) return Invalid(std::move(good).error(), id);
   if (grace) {
     if (auto good = CheckGrace(*grace, "grace"); !good) {
@@ -116,12 +117,6 @@ Result<std::vector<IntentItem>> ReadStops(std::string_view payload) {
 
 // ---- human form -------------------------------------------------------------------------------
 
-std::string TextMember(const nlohmann::json& value, const char* key) {
-  const auto member = value.is_object() ? value.find(key) : value.end();
-  if (!value.is_object() || member == value.end() || !member->is_string()) return {};
-  return member->get<std::string>();
-}
-
 IntentItem ReadHumanSubmit(const nlohmann::json& value) {
   const std::string id = TextMember(value, "id");
   const std::string name = TextMember(value, "name");
@@ -141,57 +136,72 @@ IntentItem ReadHumanStop(const nlohmann::json& value) {
   return CheckedStop(stop->id, stop->grace);
 }
 
-// One item, a list of items, or {"tasks": [...]}.
-Result<std::vector<IntentItem>> ReadHuman(Verb verb, std::string_view payload) {
-  CUBE_TRY(const nlohmann::json document, ParseJson(payload));
-  const nlohmann::json* list = document.is_array() ? &document : nullptr;
-  if (document.is_object() && document.size() == 1 && document.contains("tasks")) {
-    list = &document["tasks"];
-    if (!list->is_array()) return Fail(Code::kInvalid, "must be a list", "tasks");
-  }
-  std::vector<IntentItem> items;
-  const auto add = [&](const nlohmann::json& value) {
-    items.push_back(verb == Verb::kSubmit ? ReadHumanSubmit(value) : ReadHumanStop(value));
-  };
-  if (list == nullptr) {
-    add(document);
-    return items;
-  }
-  CUBE_TRY_VOID(CheckCount(list->size(), kIntentItemsMax, "tasks"));
-  items.reserve(list->size());
-  for (const nlohmann::json& value : *list) add(value);
-  return items;
+Result<std::vector<IntentItem>> ReadHumanSubmits(std::string_view payload) {
+  return internal::ReadHumanItems(payload, "tasks", ReadHumanSubmit);
+}
+Result<std::vector<IntentItem>> ReadHumanStops(std::string_view payload) {
+  return internal::ReadHumanItems(payload, "tasks", ReadHumanStop);
 }
 
-bool LooksHuman(Verb verb, std::string_view payload) {
+// ---- which intent -------------------------------------------------------------------------------
+
+constexpr IntentReader kSubmitReader{ReadSubmits, ReadHumanSubmits, false};
+constexpr IntentReader kStopReader{ReadStops, ReadHumanStops, true};
+
+struct Verb {
+  std::string_view subject;  // its end
+  const IntentReader* reader;
+};
+const std::array kVerbs{
+    Verb{"tasks.submit", &kSubmitReader},
+    Verb{"tasks.stop", &kStopReader},
+    Verb{"nodes.cordon", &internal::kCordonReader},
+    Verb{"nodes.uncordon", &internal::kUncordonReader},
+    Verb{"nodes.drain", &internal::kDrainReader},
+    Verb{"jobs.submit", &internal::kSubmitJobReader},
+    Verb{"jobs.stop", &internal::kStopJobReader},
+    Verb{"jobs.scale", &internal::kScaleJobReader},
+};
+
+const IntentReader* ReaderOf(std::string_view subject) {
+  for (const Verb& verb : kVerbs) {
+    if (subject.ends_with(verb.subject) &&
+        subject.substr(0, subject.size() - verb.subject.size()).ends_with('.')) {
+      return verb.reader;
+    }
+  }
+  return nullptr;
+}
+
+bool LooksHuman(const IntentReader& reader, std::string_view payload) {
   const std::size_t start = payload.find_first_not_of(" \t\r\n");
   if (start == std::string_view::npos) return false;
   const char first = payload[start];
-  return first == '{' || first == '[' || (verb == Verb::kStop && first == '"');
+  return first == '{' || first == '[' || (reader.bare_text && first == '"');
 }
 
 // The first byte of our protobuf messages is the key of field 1 or 2: '\n' or 0x12. So a text that
 // begins with a line feed may be either: "\n{" is also a first field of 123 bytes. It is the human
 // form if it is JSON, which a message never is: its bytes below 0x20 stand within quotes, if any.
-Result<std::vector<IntentItem>> ReadEither(Verb verb, std::string_view payload) {
-  const auto read = [&] {
-    return verb == Verb::kSubmit ? ReadSubmits(payload) : ReadStops(payload);
-  };
-  if (!LooksHuman(verb, payload)) return read();
-  if (payload.front() != '\n') return ReadHuman(verb, payload);
-  if (auto human = ReadHuman(verb, payload)) return human;
-  return read();
+Result<std::vector<IntentItem>> ReadEither(const IntentReader& reader, std::string_view payload) {
+  if (!LooksHuman(reader, payload)) return reader.read(payload);
+  if (payload.front() != '\n') return reader.read_human(payload);
+  if (auto human = reader.read_human(payload)) return human;
+  return reader.read(payload);
 }
 
 Result<std::vector<IntentItem>> ReadItems(std::string_view subject, std::string_view payload) {
-  const std::optional<Verb> verb = VerbOf(subject);
-  if (!verb) {
-    return Fail(Code::kUnsupported,
-                "'" + CleanText(subject, kTokenLengthMax) +
-                    "' is not supported by this version; it knows tasks.submit and tasks.stop");
+  const IntentReader* reader = ReaderOf(subject);
+  if (reader == nullptr) {
+    std::string known;
+    for (const Verb& verb : kVerbs) {
+      known += (known.empty() ? "" : ", ") + std::string(verb.subject);
+    }
+    return Fail(Code::kUnsupported, "'" + CleanText(subject, kTokenLengthMax) +
+                                        "' is not supported by this version; it knows " + known);
   }
   if (payload.empty()) return Fail(Code::kInvalid, "the message is empty");
-  return ReadEither(*verb, payload);
+  return ReadEither(*reader, payload);
 }
 
 // The token becomes part of a subject: nothing may sneak dots or wildcards in.
@@ -208,6 +218,40 @@ std::string OutcomeToken(const bus::Headers& headers) {
 }
 
 }  // namespace
+
+namespace internal {
+
+InvalidItem Invalid(Error error, std::string_view task, std::string_view name) {
+  return {CleanText(task, kTokenLengthMax), CleanText(name, kTokenLengthMax), std::move(error)};
+}
+
+std::string TextMember(const nlohmann::json& value, const char* key) {
+  const auto member = value.is_object() ? value.find(key) : value.end();
+  if (!value.is_object() || member == value.end() || !member->is_string()) return {};
+  return member->get<std::string>();
+}
+
+Result<std::vector<IntentItem>> ReadHumanItems(
+    std::string_view payload, const char* list_key,
+    const std::function<IntentItem(const nlohmann::json&)>& read_one) {
+  CUBE_TRY(const nlohmann::json document, ParseJson(payload));
+  const nlohmann::json* list = document.is_array() ? &document : nullptr;
+  if (document.is_object() && document.size() == 1 && document.contains(list_key)) {
+    list = &document[list_key];
+    if (!list->is_array()) return Fail(Code::kInvalid, "must be a list", list_key);
+  }
+  std::vector<IntentItem> items;
+  if (list == nullptr) {
+    items.push_back(read_one(document));
+    return items;
+  }
+  CUBE_TRY_VOID(CheckCount(list->size(), kIntentItemsMax, list_key));
+  items.reserve(list->size());
+  for (const nlohmann::json& value : *list) items.push_back(read_one(value));
+  return items;
+}
+
+}  // namespace internal
 
 std::string EncodeSubmit(const std::vector<SubmitTask>& tasks) {
   v1::SubmitTasks message;
@@ -238,7 +282,7 @@ IntentBatch DecodeIntents(std::string_view subject, const bus::Headers& headers,
   batch.outcome_token = OutcomeToken(headers);
   auto items = ReadItems(subject, payload);
   if (items && items->empty()) {
-    items = Fail(Code::kInvalid, "names no task; name at least one", "tasks");
+    items = Fail(Code::kInvalid, "names nothing; name at least one");
   }
   if (items) {
     batch.items = *std::move(items);

@@ -41,11 +41,27 @@ std::unexpected<Error> UnknownEnum(int value, std::string_view field) {
   return Fail(Code::kInvalid, "has no value number " + std::to_string(value), std::string(field));
 }
 
+void RestartToProto(const RestartPolicy& from, v1::RestartPolicy& to) {
+  switch (from.mode) {
+    case RestartMode::kNo:
+      to.set_mode(v1::RESTART_MODE_NO);
+      break;
+    case RestartMode::kOnFailure:
+      to.set_mode(v1::RESTART_MODE_ON_FAILURE);
+      break;
+    case RestartMode::kAlways:
+      to.set_mode(v1::RESTART_MODE_ALWAYS);
+      break;
+  }
+  to.set_launches_max(from.launches_max);
+}
+
 }  // namespace internal
 
 namespace {
 
 using internal::At;
+using internal::RestartToProto;
 using internal::UnknownEnum;
 
 void PortToProto(const PortSpec& from, v1::PortSpec& to) {
@@ -62,21 +78,6 @@ Result<PortSpec> PortSpecFromProto(const v1::PortSpec& from) {
   CUBE_TRY(port.protocol, internal::ProtocolFromProto(from.protocol()));
   port.name = from.name();
   return port;
-}
-
-void RestartToProto(const RestartPolicy& from, v1::RestartPolicy& to) {
-  switch (from.mode) {
-    case RestartMode::kNo:
-      to.set_mode(v1::RESTART_MODE_NO);
-      break;
-    case RestartMode::kOnFailure:
-      to.set_mode(v1::RESTART_MODE_ON_FAILURE);
-      break;
-    case RestartMode::kAlways:
-      to.set_mode(v1::RESTART_MODE_ALWAYS);
-      break;
-  }
-  to.set_launches_max(from.launches_max);
 }
 
 Result<RestartPolicy> RestartFromProto(const v1::RestartPolicy& from) {

@@ -116,6 +116,15 @@ Result<std::int64_t> Integer(const nlohmann::json& value, std::string_view field
   return number;
 }
 
+Result<Duration> DurationFromHuman(const nlohmann::json& value, std::string_view field) {
+  if (!value.is_string()) return WrongKind("a duration such as \"10s\"", value, std::string(field));
+  auto duration = ParseDuration(value.get_ref<const std::string&>());
+  if (duration) return *duration;
+  Error error = std::move(duration).error();
+  error.field = field;
+  return std::unexpected(std::move(error));
+}
+
 Result<std::vector<std::string>> Texts(const nlohmann::json& value, std::string_view field) {
   if (!value.is_array()) return WrongKind("a list of texts", value, std::string(field));
   std::vector<std::string> texts;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "shared/base/error.h"
+#include "shared/base/time.h"
 
 namespace cube::wire::internal {
 
@@ -25,6 +26,9 @@ namespace cube::wire::internal {
                                            std::int64_t least, std::int64_t most);
 // True or false.
 [[nodiscard]] Result<bool> Flag(const nlohmann::json& value, std::string_view field);
+// "10s", "1m30s".
+[[nodiscard]] Result<Duration> DurationFromHuman(const nlohmann::json& value,
+                                                 std::string_view field);
 // A list of scalars.
 [[nodiscard]] Result<std::vector<std::string>> Texts(const nlohmann::json& value,
                                                      std::string_view field);

@@ -17,6 +17,7 @@ namespace cube::wire {
 namespace {
 
 using internal::At;
+using internal::DurationFromHuman;
 using internal::Flag;
 using internal::Integer;
 using internal::Scalar;
@@ -160,11 +161,6 @@ Result<std::int64_t> ReadCpus(const json& value) {
     return Fail(Code::kInvalid, "at most three decimals are allowed", "cpus");
   }
   return static_cast<std::int64_t>(whole);
-}
-
-Result<Duration> ReadDuration(const json& value, std::string_view field) {
-  if (!value.is_string()) return WrongKind("a duration such as \"10s\"", value, std::string(field));
-  return Placed(ParseDuration(value.get_ref<const std::string&>()), field);
 }
 
 Result<PullPolicy> ReadPull(const json& value) {
@@ -332,7 +328,7 @@ const std::array kFields{
     Field{"restart", ReadRestart},
     CUBE_FIELD("health", draft.spec.health, internal::HealthFromHuman(value)),
     CUBE_FIELD("stop_signal", draft.spec.stop_signal, ReadSignal(value)),
-    CUBE_FIELD("stop_grace", draft.spec.stop_grace, ReadDuration(value, "stop_grace")),
+    CUBE_FIELD("stop_grace", draft.spec.stop_grace, DurationFromHuman(value, "stop_grace")),
     Field{"priority", ReadPriority},
     Field{"constraints", ReadConstraints},
     CUBE_FIELD("engine", draft.spec.engine, Text(value, "engine")),
@@ -349,26 +345,18 @@ const std::array kFields{
 };
 #undef CUBE_FIELD
 
-// Known to people and to later versions: refused by name, never ignored.
-struct Unsupported {
-  std::string_view name;
-  std::string_view advice;
-};
-constexpr std::array kUnsupported{
-    Unsupported{"type", "only plain tasks can be submitted; leave it out"},
-    Unsupported{"replicas", "submit a list of tasks"},
-    Unsupported{"task", "write the task's fields themselves, not below 'task'"},
-};
+// What only jobs have.
+constexpr std::array<std::string_view, 4> kOfJobs{"type", "replicas", "update", "task"};
 
 Result<void> ReadField(const std::string& name, const json& value, Draft& draft) {
   for (const Field& field : kFields) {
     if (field.name == name) return field.read(value, draft);
   }
-  for (const Unsupported& field : kUnsupported) {
-    if (field.name == name) {
-      return Fail(Code::kUnsupported, "not supported by this version: " + std::string(field.advice),
-                  name);
-    }
+  if (std::find(kOfJobs.begin(), kOfJobs.end(), name) != kOfJobs.end()) {
+    return Fail(Code::kInvalid,
+                "belongs to a job, and this is a task: a job has its template below 'task', and is "
+                "submitted with 'cube run -f' or on cube.jobs.submit",
+                name);
   }
   std::vector<std::string_view> known;
   for (const Field& field : kFields) known.push_back(field.name);
@@ -398,7 +386,7 @@ Result<HumanStop> StopFromHuman(const json& value) {
     if (name == "id") {
       CUBE_TRY(stop.id, Text(member, "id"));
     } else if (name == "grace") {
-      CUBE_TRY(stop.grace, ReadDuration(member, "grace"));
+      CUBE_TRY(stop.grace, DurationFromHuman(member, "grace"));
     } else {
       return internal::UnknownField(name, {}, {"id", "grace"});
     }

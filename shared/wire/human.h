@@ -28,6 +28,11 @@ struct HumanStop {
   std::optional<Duration> grace;
 };
 [[nodiscard]] Result<HumanStop> StopFromHuman(const nlohmann::json& value);
+// A job: name, type, replicas, task, update. As TaskFromHuman.
+[[nodiscard]] Result<JobSpec> JobFromHuman(const nlohmann::json& value);
+// Whether a value is meant to be a job and not a task.
+[[nodiscard]] bool LooksLikeJob(const nlohmann::json& value);
+[[nodiscard]] nlohmann::ordered_json JobToHuman(const JobSpec& job);
 // The inverse of TaskFromHuman; absent where it is the default. Memory and disk as "512Mi", cpus as
 // 0.5.
 [[nodiscard]] nlohmann::ordered_json SpecToHuman(const TaskSpec& spec);

@@ -44,6 +44,7 @@ namespace cube::wire::internal {
 // Epoch and id are set.
 [[nodiscard]] Result<void> CheckTerm(const Term& term, std::string_view field);
 
+void RestartToProto(const RestartPolicy& from, v1::RestartPolicy& to);
 // An enum's number that this version does not know, or the zero that is invalid.
 [[nodiscard]] std::unexpected<Error> UnknownEnum(int value, std::string_view field);
 

@@ -49,6 +49,20 @@ std::size_t Of(const ForgetTask& item) { return Text(item.task.str()); }
 std::size_t Of(const SetLoad& item) {
   return Text(item.node.str()) + kScalarMax + kFramingMax + 3 * kScalarMax;
 }
+std::size_t Of(const EvictAttempt& item) {
+  return Text(item.task.str()) + 4 * kScalarMax + Text(item.node.str()) + Sentence(item.reason);
+}
+
+std::size_t Of(const FillSlots& item) {
+  return Text(item.job.str()) + 5 * kScalarMax + Text(item.node.str());
+}
+std::size_t Of(const EmptySlots& item) { return Text(item.job.str()) + 5 * kScalarMax; }
+std::size_t Of(const EndUpdate& item) {
+  return Text(item.job.str()) + kScalarMax + Sentence(item.failure);
+}
+std::size_t Of(const EndJob& item) {
+  return Text(item.job.str()) + kScalarMax + Sentence(item.reason);
+}
 
 }  // namespace
 

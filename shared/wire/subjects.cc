@@ -57,6 +57,8 @@ Subjects::Subjects(std::string root)
 
 std::string Subjects::TasksSubmit() const { return Join({root_, "tasks", "submit"}); }
 std::string Subjects::TasksStop() const { return Join({root_, "tasks", "stop"}); }
+std::string Subjects::Jobs(std::string_view verb) const { return Join({root_, "jobs", verb}); }
+std::string Subjects::Nodes(std::string_view verb) const { return Join({root_, "nodes", verb}); }
 std::string Subjects::Decisions() const { return Join({root_, "decisions"}); }
 std::string Subjects::Facts(std::string_view node) const { return Join({root_, "facts", node}); }
 std::string Subjects::Desired(std::string_view node, std::uint32_t page) const {
@@ -80,6 +82,9 @@ std::string Subjects::Event(std::string_view name, std::string_view task,
 }
 std::string Subjects::EventsOfTask(std::string_view task) const {
   return Join({root_, "events", "*", task, "*"});
+}
+std::string Subjects::EventsOfName(std::string_view name) const {
+  return Join({root_, "events", name, "*", "*"});
 }
 std::string Subjects::EventsAll() const { return Join({root_, "events", ">"}); }
 std::string Subjects::Outcome(std::string_view token) const {

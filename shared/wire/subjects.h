@@ -36,7 +36,11 @@ class Subjects {
   // Subjects. `node`, `name`... are valid tokens.
   [[nodiscard]] std::string TasksSubmit() const;  // cube.tasks.submit
   [[nodiscard]] std::string TasksStop() const;    // cube.tasks.stop
-  [[nodiscard]] std::string Decisions() const;    // cube.decisions
+  // cube.jobs.submit, .stop, .scale
+  [[nodiscard]] std::string Jobs(std::string_view verb) const;
+  // cube.nodes.cordon, .uncordon, .drain
+  [[nodiscard]] std::string Nodes(std::string_view verb) const;
+  [[nodiscard]] std::string Decisions() const;  // cube.decisions
   [[nodiscard]] std::string Facts(std::string_view node) const;
   [[nodiscard]] std::string Desired(std::string_view node, std::uint32_t page) const;
   [[nodiscard]] std::string DesiredAll(std::string_view node) const;  // cube.desired.<node>.*
@@ -49,6 +53,7 @@ class Subjects {
   [[nodiscard]] std::string Event(std::string_view name, std::string_view task,
                                   std::string_view status) const;
   [[nodiscard]] std::string EventsOfTask(std::string_view task) const;  // cube.events.*.<task>.*
+  [[nodiscard]] std::string EventsOfName(std::string_view name) const;  // cube.events.<name>.*.*
   [[nodiscard]] std::string EventsAll() const;                          // cube.events.>
   [[nodiscard]] std::string Outcome(std::string_view token) const;
   [[nodiscard]] std::string Query(std::string_view what) const;

@@ -6,7 +6,9 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
   const std::string_view payload = cube::fuzz::AsText(bytes, size);
-  for (const char* subject : {"cube.tasks.submit", "cube.tasks.stop"}) {
+  for (const char* subject :
+       {"cube.tasks.submit", "cube.tasks.stop", "cube.nodes.cordon", "cube.nodes.uncordon",
+        "cube.nodes.drain", "cube.jobs.submit", "cube.jobs.stop", "cube.jobs.scale"}) {
     const cube::IntentBatch batch = cube::wire::DecodeIntents(subject, {}, payload);
     CUBE_CHECK(!batch.items.empty());
     for (const cube::IntentItem& item : batch.items) {

@@ -21,6 +21,8 @@ std::string Seed(const std::string& target, Random& random) {
     return wire::EncodeFacts(batch);
   }
   if (target == "intents") {
+    if (random.Below(5) == 0) return wire::EncodeSubmitJob(testing::RandomJob(random));
+    if (random.Below(5) == 0) return wire::EncodeDrain(testing::RandomDrains(random));
     if (random.Below(3) == 0) return wire::EncodeStop(testing::RandomStops(random));
     if (random.Below(2) == 0) return wire::EncodeSubmit(testing::RandomSubmits(random));
   }

@@ -142,6 +142,8 @@ void WorkerActor::Start() {
   options.description.tasks_max = 500;
   options.description.version = "sim";
   options.metrics = false;
+  options.on_exit = on_exit_;
+  options.exit_limit = std::chrono::seconds(10);
   options.seed = stage_.random.Next();
   const Now now = MachineTime();
   loop_ = std::make_unique<worker::WorkerLoop>(std::move(options), std::move(*stored), now);
@@ -277,11 +279,16 @@ void ClientActor::Kill() {
 }
 
 void ClientActor::Submit(const std::string& id, TaskSpecPtr spec) {
-  Send({false, id, wire::EncodeSubmit({{TaskId::Trusted(id), std::move(spec)}})});
+  Send({wire::Subjects().TasksSubmit(), id,
+        wire::EncodeSubmit({{TaskId::Trusted(id), std::move(spec)}})});
 }
 
 void ClientActor::Stop(const std::string& id) {
-  Send({true, id, wire::EncodeStop({{TaskId::Trusted(id), std::nullopt}})});
+  Send({wire::Subjects().TasksStop(), id, wire::EncodeStop({{TaskId::Trusted(id), std::nullopt}})});
+}
+
+void ClientActor::Ask(std::string subject, std::string payload) {
+  Send({std::move(subject), "", std::move(payload)});
 }
 
 void ClientActor::Send(const Request& request) {
@@ -291,7 +298,7 @@ void ClientActor::Send(const Request& request) {
   }
   bus::AppendRequest append;
   append.op = next_op_++;
-  append.subject = request.is_stop ? wire::Subjects().TasksStop() : wire::Subjects().TasksSubmit();
+  append.subject = request.subject;
   append.payload = request.payload;
   pending_[append.op] = request;
   bus_->Append(std::move(append));
@@ -306,7 +313,8 @@ void ClientActor::OnEvent(const bus::Event& event) {
   } else if (const auto* done = std::get_if<bus::Appended>(&event)) {
     const auto it = pending_.find(done->op);
     if (it == pending_.end()) return;
-    (it->second.is_stop ? stopped_ : submitted_).insert(it->second.id);
+    if (it->second.subject == wire::Subjects().TasksSubmit()) submitted_.insert(it->second.id);
+    if (it->second.subject == wire::Subjects().TasksStop()) stopped_.insert(it->second.id);
     pending_.erase(it);
   } else if (const auto* failed = std::get_if<bus::AppendFailed>(&event)) {
     const auto it = pending_.find(failed->op);

@@ -111,6 +111,11 @@ class WorkerActor final : public Actor {
   void Kill() override;
   void LoseView();
   [[nodiscard]] const NodeName& node() const { return node_; }
+  // SIGTERM.
+  void Leave() {
+    if (alive_) inbox_.emplace_back(worker::Shutdown{});
+  }
+  void set_on_exit(worker::OnExit on_exit) { on_exit_ = on_exit; }
   [[nodiscard]] engine::SimMachine& machine() { return *machine_; }
   [[nodiscard]] const worker::WorkerLoop* loop() const { return loop_.get(); }
   [[nodiscard]] bus::SimClientId client() const { return bus_->client(); }
@@ -120,6 +125,7 @@ class WorkerActor final : public Actor {
 
   NodeName node_;
   Resources capacity_;
+  worker::OnExit on_exit_ = worker::OnExit::kKeep;
   std::unique_ptr<store::FaultyStore> store_;
   std::shared_ptr<engine::SimMachine> machine_;
   std::unique_ptr<engine::SimEngine> engine_;
@@ -142,6 +148,8 @@ class ClientActor final : public Actor {
 
   void Submit(const std::string& id, TaskSpecPtr spec);
   void Stop(const std::string& id);
+  // Any other intent.
+  void Ask(std::string subject, std::string payload);
   // Ids whose submission, or whose stop, the log has acknowledged.
   [[nodiscard]] const std::set<std::string>& submitted() const { return submitted_; }
   [[nodiscard]] const std::set<std::string>& stopped() const { return stopped_; }
@@ -150,8 +158,8 @@ class ClientActor final : public Actor {
 
  private:
   struct Request {
-    bool is_stop = false;
-    std::string id;
+    std::string subject;
+    std::string id;  // of the task that is submitted or stopped
     std::string payload;
   };
   void Send(const Request& request);

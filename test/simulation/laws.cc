@@ -4,6 +4,7 @@
 
 #include "services/manager/view_store.h"
 #include "shared/cluster/fold.h"
+#include "shared/domain/rules.h"
 #include "shared/wire/codec.h"
 #include "shared/wire/subjects.h"
 
@@ -23,6 +24,13 @@ std::string FirstDifference(const View& view, const View& expected) {
   const auto [one, other] = std::ranges::mismatch(has, wants);
   if (one == has.end() || other == wants.end()) return {};
   return "\n  it has   " + *one + "\n  not      " + *other;
+}
+
+// "<job>/<slot>" of "<job>-v<version>-<slot>"; empty for a plain task.
+std::string SlotOf(const std::string& id) {
+  if (!IsJobTaskId(id)) return {};
+  const std::size_t last = id.rfind('-');
+  return id.substr(0, id.rfind('-', last - 1)) + "/" + id.substr(last + 1);
 }
 
 }  // namespace
@@ -46,7 +54,9 @@ std::string Laws::Check() {
     if (std::string broken = CheckBatch(*batch); !broken.empty()) {
       return broken + " (decision " + std::to_string(seq_) + ")";
     }
-    FoldAll(seq_, *batch);
+    if (std::string broken = FoldAll(seq_, *batch); !broken.empty()) {
+      return broken + " (decision " + std::to_string(seq_) + ")";
+    }
     if (view_.valid_seq != seq_) {
       return "law 1: the fold did not take decision " + std::to_string(seq_);
     }
@@ -110,7 +120,7 @@ std::string Laws::ModelFacts(std::uint64_t until) {
         End(life->second);
         const bool clean = launch->cause == ExitCause::kExited && launch->exit_code == 0;
         life->second.failed = !clean && !launch->stop_asked;
-        life->second.over = clean || launch->stop_asked;
+        life->second.over = launch->stop_asked ? !life->second.evicted : clean;
       }
     }
   }
@@ -146,6 +156,13 @@ std::string Laws::CheckBatch(const DecisionBatch& batch) {
       if (std::string broken = CheckMove(life, *start, batch.decided_at); !broken.empty()) {
         return broken;
       }
+      if (const std::string slot = SlotOf(start->task.str()); !slot.empty()) {
+        std::string& holder = slots_[slot];
+        if (holder != start->task.str() && lives_[holder].alive) {
+          return start->task.str() + " begins while " + holder + " is alive in its slot";
+        }
+        holder = start->task.str();
+      }
       const std::string node = start->node.str();
       if (!reported_.contains(node)) {
         return "law 6: " + start->task.str() + " is placed on " + node +
@@ -165,6 +182,18 @@ std::string Laws::CheckBatch(const DecisionBatch& batch) {
           promised_[node].memory_bytes > capacity_[node].memory_bytes) {
         return "law 6: more is promised than " + node + " has";
       }
+    } else if (const auto* fill = std::get_if<FillSlots>(&item)) {
+      for (std::uint32_t i = 0; i < fill->count; ++i) {  // a slot's task begins anew
+        Life& life = lives_[JobTaskId(fill->job, fill->version, fill->first + i).str()];
+        life.over = life.failed = false;
+        life.moves.clear();
+      }
+    } else if (const auto* evict = std::get_if<EvictAttempt>(&item)) {
+      Life& life = lives_[evict->task.str()];
+      if (!life.alive || life.attempt != evict->attempt || life.node != evict->node.str()) {
+        return "an attempt of " + evict->task.str() + " that is not alive has to leave";
+      }
+      life.evicted = !evict->ends;
     } else if (const auto* refuse = std::get_if<RefuseIntent>(&item)) {
       refused_.emplace(refuse->task, refuse->error.Text());
     } else if (const auto* down = std::get_if<NodeDown>(&item)) {
@@ -186,7 +215,7 @@ std::string Laws::CheckBatch(const DecisionBatch& batch) {
   return {};
 }
 
-void Laws::FoldAll(std::uint64_t seq, const DecisionBatch& batch) {
+std::string Laws::FoldAll(std::uint64_t seq, const DecisionBatch& batch) {
   const wire::Subjects names;
   // What is new, then the newest of it once more: folding twice must change nothing (law 2).
   const std::uint64_t intents_from[] = {view_.intents.seq + 1, batch.intents.seq};
@@ -212,7 +241,17 @@ void Laws::FoldAll(std::uint64_t seq, const DecisionBatch& batch) {
       }
     }
   }
+  for (const DecisionItem& item : batch.items) {
+    const auto* start = std::get_if<StartAttempt>(&item);
+    if (start == nullptr) continue;
+    const auto node = view_.nodes.find(start->node);
+    if (node == view_.nodes.end() || !IsEligible(node->second)) {
+      return start->task.str() + " goes to " + start->node.str() + ", which takes no tasks";
+    }
+  }
+  if (std::string broken = job_laws_.Check(view_, batch); !broken.empty()) return broken;
   if (IsNext(view_, batch)) FoldDecisions(view_, seq, batch);
+  return {};
 }
 
 std::string Laws::CompareView(const std::string& who, const View& view) const {

@@ -9,6 +9,7 @@
 
 #include "shared/cluster/view.h"
 #include "shared/domain/fact.h"
+#include "test/simulation/job_laws.h"
 #include "test/support/bus/sim_server.h"
 
 namespace cube::sim {
@@ -41,11 +42,12 @@ class Laws {
     bool failed = false;  // its last attempt, for good
     bool over = false;    // its last attempt ended well, or as asked
     std::vector<WallTime> moves;
+    bool evicted = false;  // its last attempt had to leave, and the task goes on elsewhere
   };
   [[nodiscard]] std::string CheckBatch(const DecisionBatch& batch);
   [[nodiscard]] static std::string CheckMove(Life& life, const StartAttempt& start, WallTime now);
   [[nodiscard]] std::string ModelFacts(std::uint64_t until);
-  void FoldAll(std::uint64_t seq, const DecisionBatch& batch);
+  [[nodiscard]] std::string FoldAll(std::uint64_t seq, const DecisionBatch& batch);
   void End(Life& life);
   void Awaited(const std::string& node, Stamp up);
 
@@ -54,6 +56,7 @@ class Laws {
   std::uint64_t facts_ = 0;  // of the facts stream, as the model has read it
   std::map<std::string, std::string> refused_;
   std::map<std::string, Life> lives_;
+  std::map<std::string, std::string> slots_;         // "<job>/<slot>" -> the last task alive there
   std::map<std::string, Resources> promised_;        // by node
   std::map<std::string, std::set<HostPort>> ports_;  // promised, by node
   std::map<std::string, Resources> capacity_;        // by node, of the welcomed instance
@@ -63,7 +66,8 @@ class Laws {
   std::map<std::string, std::pair<std::uint64_t, std::uint32_t>> speaks_;  // instance, incarnation
   std::map<std::string, Stamp> up_;  // by node: what its report must name
   std::set<std::string> reported_;   // nodes that are up and have reported
-  View view_;                        // the real fold
+  JobLaws job_laws_;
+  View view_;  // the real fold
 };
 
 }  // namespace cube::sim

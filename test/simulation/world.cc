@@ -5,6 +5,8 @@
 
 #include "shared/base/check.h"
 #include "shared/cluster/status.h"
+#include "shared/wire/codec.h"
+#include "shared/wire/subjects.h"
 
 namespace cube::sim {
 namespace {
@@ -12,35 +14,6 @@ namespace {
 constexpr std::uint64_t kStepsMax = 3'000'000;  // far beyond what any plan needs: a livelock
 constexpr Duration kReviveMin = std::chrono::milliseconds(50);
 constexpr Duration kSettleLook = std::chrono::seconds(1);
-
-Duration Millis(std::uint64_t n) { return std::chrono::milliseconds(n); }
-
-// Checks, and launches that pass them, fail them, or fail them later.
-void DrawHealth(Random& random, TaskSpec& spec) {
-  if (random.Below(3) == 0) {
-    HealthCheck& health = spec.health.emplace();
-    health.kind = HealthCheck::Kind::kTcp;
-    health.port = 80;
-    health.interval = Millis(200 + random.Below(2000));
-    health.timeout = Millis(50 + random.Below(500));
-    health.start_period = Millis(random.Below(2) == 0 ? 0 : random.Below(4000));
-    health.retries = 1 + static_cast<std::uint32_t>(random.Below(3));
-    health.successes = 1 + static_cast<std::uint32_t>(random.Below(2));
-    if (random.Below(3) == 0) health.on_failure = HealthCheck::OnFailure::kNone;
-    spec.labels["sim.serves-from"] =
-        random.Below(5) == 0 ? "never" : std::to_string(random.Below(3000)) + "ms";
-    if (random.Below(3) == 0) {
-      spec.labels["sim.serves-until"] = std::to_string(random.Below(15'000)) + "ms";
-    }
-    spec.labels["sim.answers-after"] = std::to_string(random.Below(100)) + "ms";
-  }
-  if (random.Below(4) == 0) {
-    spec.reschedule = {ReschedulePolicy::Mode::kOnFailure,
-                       1 + static_cast<std::uint32_t>(random.Below(3))};
-  } else if (random.Below(8) == 0) {
-    spec.reschedule = {ReschedulePolicy::Mode::kNever, 0};
-  }
-}
 
 }  // namespace
 
@@ -70,6 +43,9 @@ Plan Plan::FromSeed(std::uint64_t seed) {
   plan.pauses = maybe(5);
   plan.clock_jumps = maybe(5);
   plan.rival = random.Below(3) == 0;
+  plan.drains = maybe(5);
+  plan.leaves = maybe(4);
+  plan.jobs = maybe(4);
   return plan;
 }
 
@@ -80,6 +56,7 @@ std::string Plan::Text() const {
          ", views lost " + n(views_lost) + ", server stops " + n(server_stops) + ", vanishing " +
          n(vanishing) + ", engine outages " + n(engine_outages) + ", pauses " + n(pauses) +
          ", clock jumps " + n(clock_jumps) + (rival ? ", two workers of one name" : "") +
+         ", drains " + n(drains) + ", leaves " + n(leaves) + ", jobs " + n(jobs) +
          "; per M: lost " + n(faults.message_lost) + ", doubled " + n(faults.message_doubled) +
          ", acks lost " + n(faults.ack_lost) + ", connections lost " + n(faults.connection_lost) +
          ", delayed " + n(faults.delayed);
@@ -147,6 +124,7 @@ void World::DrawTasks() {
       spec.ports.push_back(port);
     }
     DrawHealth(random, spec);
+    DrawReschedule(random, spec);
     const std::string id = "t" + std::to_string(i) + "-x";
     ids_.push_back(id);
     const auto lasts = static_cast<std::uint64_t>(plan_.faults_last / Millis(1));
@@ -250,9 +228,11 @@ void World::DrawFaults() {
 }
 
 void World::Draw() {
-  for (Actor* actor : actors_) actor->Start();
+  DrawJobs();
   DrawTasks();
   DrawFaults();
+  DrawDrains();
+  for (Actor* actor : actors_) actor->Start();
   stage_.server.set_faults(plan_.faults);
   stage_.crash_rate = plan_.crash_rate;
   calm_from_ = stage_.clock.now().mono + plan_.faults_last;
@@ -348,17 +328,24 @@ std::string World::Unsettled() {
       continue;  // it has moved as often as it may
     } else if (status == Status::kPending) {
       for (const auto& [name, node] : view.nodes) {
+        if (!task.pinned.empty() && task.pinned != name) continue;
         const Resources& used = node.allocated;
         const auto& ports = task.spec->ports;
         const bool port_free = std::all_of(ports.begin(), ports.end(), [&node](const auto& port) {
           return !node.static_ports.contains({port.host_port, port.protocol});
         });
-        const bool fits = IsReady(node) && port_free &&
+        const bool fits = IsEligible(node) && port_free &&
                           task.spec->resources.cpu_millis + used.cpu_millis <=
                               node.description.capacity.cpu_millis;
         if (fits) return task.id.str() + " is pending though " + name.str() + " has room";
         if (!IsReady(node)) return "node " + name.str() + " is not ready";
       }
+    }
+  }
+  if (std::string jobs = UnsettledJobs(view); !jobs.empty()) return jobs;
+  for (const auto& [name, node] : view.nodes) {
+    if (IsDraining(node) && !node.attempts.empty()) {
+      return "node " + name.str() + " is drained and not empty";
     }
   }
   for (const std::string& id : client_->submitted()) {
@@ -415,7 +402,7 @@ std::string World::CheckPorts() {
 bool World::Contested(const Actor& actor) const {
   const auto* one = dynamic_cast<const WorkerActor*>(&actor);
   return one != nullptr && std::any_of(workers_.begin(), workers_.end(), [one](const auto& other) {
-           return other.get() != one && other->node() == one->node();
+           return other.get() != one && other->node() == one->node() && other->alive();
          });
 }
 

@@ -14,6 +14,8 @@
 
 namespace cube::sim {
 
+[[nodiscard]] inline Duration Millis(std::uint64_t n) { return std::chrono::milliseconds(n); }
+
 // Drawn from the seed (FromSeed), or set by hand to look closer at one thing.
 struct Plan {
   std::uint64_t seed = 1;
@@ -32,6 +34,9 @@ struct Plan {
   std::uint32_t pauses = 0;       // of any process, longer than its silence is borne with
   std::uint32_t clock_jumps = 0;  // of any process's machine, ahead or back
   bool rival = false;             // a second worker of the first node's name, on another machine
+  std::uint32_t drains = 0;       // of nodes, or cordons; most are lifted
+  std::uint32_t leaves = 0;       // workers that are told to end, and hand over or not
+  std::uint32_t jobs = 0;         // submitted, scaled, replaced, stopped
 
   [[nodiscard]] static Plan FromSeed(std::uint64_t seed);
   [[nodiscard]] std::string Text() const;
@@ -58,8 +63,12 @@ class World {
   };
   void Draw();
   void At(Duration after, std::function<void()> act);
+  static void DrawHealth(Random& random, TaskSpec& spec);
+  static void DrawReschedule(Random& random, TaskSpec& spec);
   void DrawTasks();
   void DrawFaults();
+  void DrawDrains();
+  void DrawJobs();
   void Kill(Actor& actor, bool lose_view);
   void ReviveLater(Actor& actor);
   bool Step();
@@ -71,7 +80,7 @@ class World {
   [[nodiscard]] std::string CheckNode(WorkerActor& worker,
                                       std::map<std::string, std::string>& wanted);
   [[nodiscard]] Actor& AnyProcess();
-  // One of two workers of a name: only one of them stays.
+  // The other one of two workers of a name is alive: only one of them stays.
   [[nodiscard]] bool Contested(const Actor& actor) const;
 
   Plan plan_;

@@ -38,7 +38,10 @@ class Planner::Cycle {
     Refusals();
     Nodes();
     Loads();
+    FillJobs();
     Stops();
+    EmptyNodes();
+    PinnedStarts();
     Starts();
     Forgets();
     return std::move(items_);
@@ -101,6 +104,47 @@ class Planner::Cycle {
     }
   }
 
+  // Slots of jobs that get or lose a task; the task itself is started or stopped in the next cycle.
+  void FillJobs() {
+    planner_.jobs_.Decide(
+        {view_, verdicts_.silent, now_,
+         [this](DecisionItem item, std::size_t size) { return Add(std::move(item), size); },
+         emptied_});
+  }
+
+  // Tasks that belong to one node each: the policy has nothing to choose.
+  void PinnedStarts() {
+    for (const TaskNumber& number : view_.pinned) {
+      const Task& task = view_.tasks.at(number);
+      if (emptied_.contains(number) || MovesAt(task) > now_) continue;
+      if (verdicts_.silent.contains(task.pinned)) continue;
+      Choice choice = planner_.scheduler_.PickOnly(*task.spec, task.pinned);
+      if (choice.node == nullptr) continue;
+      if (!AddStart(task, std::move(choice))) return;
+    }
+  }
+
+  // Attempts that have to leave draining nodes.
+  void EmptyNodes() {
+    if (view_.draining.empty()) return;
+    planner_.drains_.Decide(
+        {view_, verdicts_.silent, now_, [this](const Task& task) { return FitsElsewhere(task); },
+         [this](DecisionItem item, std::size_t size) { return Add(std::move(item), size); }});
+  }
+
+  Drains::Fit FitsElsewhere(const Task& task) {
+    const std::string shape = ShapeOf(*task.spec);
+    if (planner_.full_since_.contains(shape)) return Drains::Fit::kNo;
+    const Choice choice = planner_.scheduler_.Pick(*task.spec, shape);
+    if (choice.node == nullptr) {
+      planner_.full_since_[shape] = view_.room_version;
+      return Drains::Fit::kNo;
+    }
+    if (verdicts_.silent.contains(choice.node->name)) return Drains::Fit::kAskAgain;
+    planner_.scheduler_.Reserve(choice, *task.spec);
+    return Drains::Fit::kYes;
+  }
+
   // Across shapes: the most urgent task first, then the order of acceptance. Of a shape that does
   // not fit none is tried again in this cycle.
   void Starts() {
@@ -110,7 +154,7 @@ class Planner::Cycle {
       turns.pop();
       const Task& task = view_.tasks.at(turn.key.number);
       // One that has moved too often within the hour waits, and holds up nobody.
-      if (MovesAt(task) <= now_) {
+      if (!emptied_.contains(task.number) && MovesAt(task) <= now_) {
         Choice choice = PickFor(task, *turn.shape);
         if (choice.node == nullptr) {
           planner_.full_since_[*turn.shape] = view_.room_version;
@@ -179,7 +223,11 @@ class Planner::Cycle {
     if (!Add(std::move(start), size)) return false;
     if (new_spec) specs_.insert(task.spec.get());
     if (new_node) nodes_.insert(choice.node);
-    planner_.scheduler_.Take(choice, *task.spec);
+    if (task.pinned.empty()) {
+      planner_.scheduler_.Take(choice, *task.spec);
+    } else {
+      planner_.scheduler_.Reserve(choice, *task.spec);
+    }
     return true;
   }
 
@@ -206,6 +254,7 @@ class Planner::Cycle {
   // Only asked whether they contain, never iterated.
   std::unordered_set<const TaskSpec*> specs_;
   std::unordered_set<const Node*> nodes_;
+  std::set<TaskNumber> emptied_;  // tasks that this cycle's decisions on jobs end
 };
 
 Result<Planner> Planner::Make(const Settings& settings) {
@@ -227,6 +276,11 @@ std::string Planner::WhyPending(const View& view, const Task& task) {
            " times within the hour; the next move is due at " + FormatRfc3339(at);
   }
   scheduler_.Begin(view);
+  if (!task.pinned.empty()) {
+    const Choice choice = scheduler_.PickOnly(*task.spec, task.pinned);
+    if (choice.node != nullptr) return "its turn has not come yet";
+    return "only for node " + task.pinned.str() + ": " + choice.explanation.filtered.front().filter;
+  }
   const Choice choice = scheduler_.Pick(*task.spec, ShapeOf(*task.spec));
   if (choice.node == nullptr) return DescribeWait(choice.explanation);
   return "its turn has not come yet";
@@ -234,6 +288,8 @@ std::string Planner::WhyPending(const View& view, const Task& task) {
 
 void Planner::ForgetView() {
   full_since_.clear();
+  drains_.Forget();
+  jobs_.Forget();
   scheduler_.ForgetView();
 }
 

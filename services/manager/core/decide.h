@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "services/manager/core/drains.h"
+#include "services/manager/core/jobs.h"
 #include "services/manager/core/scheduler.h"
 #include "shared/base/time.h"
 #include "shared/cluster/view.h"
@@ -62,6 +64,8 @@ class Planner {
   Settings settings_;
   Scheduler scheduler_;
   std::map<std::string, std::uint64_t> full_since_;  // shape -> room_version at which none fitted
+  Drains drains_;
+  Jobs jobs_;
 };
 
 }  // namespace cube::manager

@@ -26,6 +26,8 @@ bool Holds(const Constraint& rule, const std::map<std::string, std::string>& lab
 Filters::Filters(const TaskSpec& spec)
     : joining_(Add("joining")),
       down_(Add("down")),
+      leaving_(Add("leaving")),
+      cordoned_(Add("cordoned")),
       no_engine_(Add("no engine " + EngineOf(spec))),
       engine_down_(Add("engine " + EngineOf(spec) + " down")),
       engine_(EngineOf(spec)),
@@ -64,6 +66,8 @@ FilterId Filters::RuledOut(const Node& node) const {
   if (node.incarnation == 0) return joining_;
   if (node.down) return down_;
   if (!node.reported) return joining_;
+  if (node.left || node.leaving) return leaving_;
+  if (node.cordoned || node.drain) return cordoned_;
   const auto& engines = node.description.engines;
   const auto engine = std::find_if(engines.begin(), engines.end(),
                                    [this](const auto& e) { return e.kind == engine_; });

@@ -44,6 +44,8 @@ class Filters {
   std::vector<std::string> names_;
   FilterId joining_ = kFits;
   FilterId down_ = kFits;
+  FilterId leaving_ = kFits;
+  FilterId cordoned_ = kFits;
   FilterId no_engine_ = kFits;
   FilterId engine_down_ = kFits;
   std::string engine_;

@@ -80,6 +80,27 @@ Choice Scheduler::Pick(const TaskSpec& spec, const std::string& shape,
   return choice;
 }
 
+Choice Scheduler::PickOnly(const TaskSpec& spec, const NodeName& name) const {
+  Choice choice;
+  choice.explanation.scheduler = "pinned";
+  choice.explanation.nodes = 1;
+  const std::size_t row = table_.RowOf(name);
+  if (row == table_.size()) {
+    choice.explanation.filtered.push_back({"unknown", 1});
+    return choice;
+  }
+  const Filters filters(spec);
+  FilterId ruled_out = filters.RuledOut(table_.node(row));
+  if (ruled_out == kFits) ruled_out = filters.RuledOutNow(table_, row);
+  if (ruled_out != kFits) {
+    choice.explanation.filtered.push_back({filters.names()[ruled_out], 1});
+    return choice;
+  }
+  choice.node = &table_.node(row);
+  choice.row = row;
+  return choice;
+}
+
 void Scheduler::Take(const Choice& choice, const TaskSpec& spec) {
   Reserve(choice, spec);
   last_row_ = choice.row;

@@ -47,6 +47,8 @@ class Scheduler {
   // `shape` is ShapeOf(spec). `avoided`: nodes that this one task is kept away from.
   [[nodiscard]] Choice Pick(const TaskSpec& spec, const std::string& shape,
                             std::span<const NodeName> avoided = {});
+  // This node or none; `pinned` in the explanation. Round-robin goes on where it was.
+  [[nodiscard]] Choice PickOnly(const TaskSpec& spec, const NodeName& name) const;
   // The choice is decided on: it counts for all that follows in this cycle. The spec outlives it.
   void Take(const Choice& choice, const TaskSpec& spec);
   // Likewise, but only its room is taken: round-robin goes on where it was.

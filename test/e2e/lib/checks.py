@@ -27,7 +27,7 @@ FOLLOWS = {
                   "stopped"},
     "restarting": {"pulling", "starting", "running", "failed", "completed", "stopping", "pending",
                    "lost", "stopped"},
-    "stopping": {"stopped", "completed", "failed", "lost"},
+    "stopping": {"stopped", "completed", "failed", "lost", "pending"},
 }
 
 

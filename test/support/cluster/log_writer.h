@@ -18,6 +18,19 @@ inline TaskSpec Spec(const std::string& name) {
   return spec;
 }
 
+inline JobSpec JobOf(const std::string& name, JobType type, std::uint32_t replicas,
+                     const std::string& image) {
+  TaskSpec task = Spec(name);
+  task.image = image;
+  task.restart = DefaultRestart(type);
+  JobSpec job;
+  job.name = task.name;
+  job.type = type;
+  job.replicas = replicas;
+  job.task = std::make_shared<const TaskSpec>(std::move(task));
+  return job;
+}
+
 class LogWriter {
  public:
   LogWriter() {
@@ -40,6 +53,31 @@ class LogWriter {
   std::vector<IntentResult> Stop(const std::string& id) {
     IntentBatch batch;
     batch.items.emplace_back(StopTask{TaskId::Trusted(id), std::nullopt});
+    return Intend(batch);
+  }
+  std::vector<IntentResult> Cordon(const std::string& node, bool cordon) {
+    IntentBatch batch;
+    batch.items.emplace_back(CordonNode{NodeName::Trusted(node), cordon});
+    return Intend(batch);
+  }
+  std::vector<IntentResult> Drain(const std::string& node, std::optional<Duration> deadline = {}) {
+    IntentBatch batch;
+    batch.items.emplace_back(DrainNode{NodeName::Trusted(node), deadline});
+    return Intend(batch);
+  }
+  std::vector<IntentResult> SubmitJob(const JobSpec& spec) {
+    IntentBatch batch;
+    batch.items.emplace_back(cube::SubmitJob{spec});
+    return Intend(batch);
+  }
+  std::vector<IntentResult> ScaleJob(const std::string& name, std::uint32_t replicas) {
+    IntentBatch batch;
+    batch.items.emplace_back(cube::ScaleJob{TaskName::Trusted(name), replicas});
+    return Intend(batch);
+  }
+  std::vector<IntentResult> StopJob(const std::string& name) {
+    IntentBatch batch;
+    batch.items.emplace_back(cube::StopJob{TaskName::Trusted(name), std::nullopt});
     return Intend(batch);
   }
   std::vector<IntentResult> Intend(const IntentBatch& batch) {

@@ -19,6 +19,21 @@ auto Parts(const Welcomed& x) { return std::tie(x.instance, x.incarnation); }
 auto Parts(const JoinRefused& x) { return std::tie(x.instance, x.reason); }
 auto Parts(const UpToDate&) { return std::tuple<>(); }
 auto Parts(const StopTask& x) { return std::tie(x.id, x.grace); }
+auto Parts(const CordonNode& x) { return std::tie(x.node, x.cordon); }
+auto Parts(const DrainNode& x) { return std::tie(x.node, x.deadline); }
+auto Parts(const EvictAttempt& x) {
+  return std::tie(x.task, x.attempt, x.node, x.grace, x.reason, x.ends);
+}
+auto Parts(const ScaleJob& x) { return std::tie(x.name, x.replicas); }
+auto Parts(const StopJob& x) { return std::tie(x.name, x.grace); }
+auto Parts(const FillSlots& x) {
+  return std::tie(x.job, x.version, x.first, x.count, x.node, x.vacant);
+}
+auto Parts(const EmptySlots& x) {
+  return std::tie(x.job, x.version, x.first, x.count, x.grace, x.release);
+}
+auto Parts(const EndUpdate& x) { return std::tie(x.job, x.version, x.failure); }
+auto Parts(const EndJob& x) { return std::tie(x.job, x.end, x.reason); }
 auto Parts(const InvalidItem& x) { return std::tie(x.task, x.name, x.error); }
 
 template <class T>
@@ -32,6 +47,11 @@ bool Same(const StartAttempt& a, const StartAttempt& b) {
 }
 bool Same(const SubmitTask& a, const SubmitTask& b) {
   return a.id == b.id && Equal(a.spec, b.spec);
+}
+bool Same(const SubmitJob& a, const SubmitJob& b) {
+  return std::tie(a.spec.name, a.spec.type, a.spec.replicas, a.spec.update) ==
+             std::tie(b.spec.name, b.spec.type, b.spec.replicas, b.spec.update) &&
+         Equal(a.spec.task, b.spec.task);
 }
 bool Same(const Assignment& a, const Assignment& b) { return Equal(a, b); }
 

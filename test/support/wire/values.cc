@@ -140,10 +140,18 @@ NodeDescription RandomDescription(Random& random) {
   return node;
 }
 
+TaskName RandomName(Random& random) {
+  return TaskName::Trusted(RandomToken(random, kTaskNameLengthMax));
+}
+
+std::uint32_t Slot(Random& random) {
+  return static_cast<std::uint32_t>(random.Below(kReplicasMax));
+}
+
 Fact RandomFact(Random& random) {
   Fact fact;
   fact.at = WallFromNanos(Signed(random));
-  switch (random.Below(6)) {
+  switch (random.Below(7)) {
     case 0:
       fact.what = NodeJoined{RandomDescription(random)};
       break;
@@ -159,6 +167,9 @@ Fact RandomFact(Random& random) {
     case 4:
       fact.what = HealthFact{RandomLaunchFact(random).key, RandomStamp(random), Coin(random),
                              RandomText(random)};
+      break;
+    case 5:
+      fact.what = NodeLeaving{RandomGrace(random)};
       break;
     default:
       fact.what = RandomLaunchFact(random);
@@ -344,6 +355,51 @@ std::vector<StopTask> RandomStops(Random& random) {
   return tasks;
 }
 
+JobSpec RandomJob(Random& random) {
+  JobSpec job;
+  TaskSpec task = RandomSpec(random);
+  job.name = task.name;
+  job.type = static_cast<JobType>(random.Below(3));
+  job.replicas =
+      job.type == JobType::kSystem ? 0 : static_cast<std::uint32_t>(1 + random.Below(kReplicasMax));
+  if (Coin(random)) {
+    job.update.parallel = static_cast<std::uint32_t>(1 + random.Below(kUpdateParallelMax));
+  }
+  if (Coin(random)) job.update.timeout = std::chrono::seconds(1 + random.Below(3600));
+  job.task = std::make_shared<const TaskSpec>(std::move(task));
+  return job;
+}
+
+std::vector<StopJob> RandomJobStops(Random& random) {
+  std::vector<StopJob> jobs(1 + random.Below(5));
+  for (StopJob& job : jobs) {
+    job.name = RandomName(random);
+    if (Coin(random)) job.grace = RandomGrace(random);
+  }
+  return jobs;
+}
+
+std::vector<ScaleJob> RandomScales(Random& random) {
+  std::vector<ScaleJob> jobs(1 + random.Below(5));
+  for (ScaleJob& job : jobs) job = {RandomName(random), Slot(random)};
+  return jobs;
+}
+
+std::vector<NodeName> RandomNodes(Random& random) {
+  std::vector<NodeName> nodes(1 + random.Below(5));
+  for (NodeName& node : nodes) node = RandomNode(random);
+  return nodes;
+}
+
+std::vector<DrainNode> RandomDrains(Random& random) {
+  std::vector<DrainNode> drains(1 + random.Below(5));
+  for (DrainNode& drain : drains) {
+    drain.node = RandomNode(random);
+    if (Coin(random)) drain.deadline = RandomGrace(random);
+  }
+  return drains;
+}
+
 Explanation RandomExplanation(Random& random) {
   Explanation explanation;
   explanation.scheduler = RandomToken(random);
@@ -359,8 +415,8 @@ Explanation RandomExplanation(Random& random) {
 }
 
 DecisionItem RandomDecision(Random& random) {
-  switch (random.Below(10)) {
-    case 9:
+  switch (random.Below(16)) {
+    case 14:
       return SetLoad{RandomNode(random),
                      {static_cast<std::uint8_t>(random.Below(kLoadFull + 1)),
                       static_cast<std::uint8_t>(random.Below(kLoadFull + 1)),
@@ -383,6 +439,34 @@ DecisionItem RandomDecision(Random& random) {
       return RefuseNode{RandomNode(random), NonZero(random), RandomText(random)};
     case 7:
       return ForgetTask{RandomTaskId(random)};
+    case 8:
+      return EvictAttempt{RandomTaskId(random), Positive32(random), RandomNode(random),
+                          RandomGrace(random),  RandomText(random), Coin(random)};
+    case 9:
+      return FillSlots{RandomName(random), Positive32(random), Slot(random), 1,
+                       RandomNode(random), Coin(random)};
+    case 10:
+      return FillSlots{RandomName(random),
+                       Positive32(random),
+                       Slot(random),
+                       static_cast<std::uint32_t>(1 + random.Below(kSlotsPerItemMax)),
+                       {},
+                       Coin(random)};
+    case 11: {
+      EmptySlots empty{RandomName(random),
+                       Positive32(random),
+                       Slot(random),
+                       static_cast<std::uint32_t>(1 + random.Below(kSlotsPerItemMax)),
+                       {},
+                       Coin(random)};
+      if (Coin(random)) empty.grace = RandomGrace(random);
+      return empty;
+    }
+    case 12:
+      return EndUpdate{RandomName(random), Positive32(random), RandomText(random)};
+    case 13:
+      return EndJob{RandomName(random), static_cast<JobEnd>(1 + random.Below(3)),
+                    RandomText(random)};
     default:
       break;
   }

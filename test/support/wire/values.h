@@ -19,6 +19,11 @@ namespace cube::testing {
 [[nodiscard]] TaskSpec RandomSpec(Random& random);
 [[nodiscard]] TaskSpecPtr RandomSpecPtr(Random& random);
 [[nodiscard]] std::vector<SubmitTask> RandomSubmits(Random& random);
+[[nodiscard]] JobSpec RandomJob(Random& random);
+[[nodiscard]] std::vector<StopJob> RandomJobStops(Random& random);
+[[nodiscard]] std::vector<ScaleJob> RandomScales(Random& random);
+[[nodiscard]] std::vector<NodeName> RandomNodes(Random& random);
+[[nodiscard]] std::vector<DrainNode> RandomDrains(Random& random);
 [[nodiscard]] std::vector<StopTask> RandomStops(Random& random);
 
 [[nodiscard]] Explanation RandomExplanation(Random& random);

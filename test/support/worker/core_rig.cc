@@ -42,6 +42,9 @@ std::string Text(const Fact& fact) {
   }
   if (std::holds_alternative<NodeJoined>(fact.what)) return "joined";
   if (std::holds_alternative<NodeDescribed>(fact.what)) return "described";
+  if (const auto* leaving = std::get_if<NodeLeaving>(&fact.what)) {
+    return "leaving " + FormatDuration(leaving->deadline);
+  }
   return "left";
 }
 

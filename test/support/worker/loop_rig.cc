@@ -5,7 +5,10 @@
 
 namespace cube::worker {
 
-LoopRig::LoopRig(std::vector<std::string> engines) : engines_(std::move(engines)) { Make(); }
+LoopRig::LoopRig(std::vector<std::string> engines, OnExit on_exit)
+    : engines_(std::move(engines)), on_exit_(on_exit) {
+  Make();
+}
 
 void LoopRig::Make() {
   auto stored = LoadState(store_, kNode);
@@ -16,6 +19,7 @@ void LoopRig::Make() {
   options.engines = engines_;
   options.description.tasks_max = 10;
   options.metrics = false;
+  options.on_exit = on_exit_;
   options.seed = 1;
   loop_ = std::make_unique<WorkerLoop>(std::move(options), *std::move(stored), now_);
 }

@@ -15,7 +15,7 @@ namespace cube::worker {
 
 class LoopRig {
  public:
-  explicit LoopRig(std::vector<std::string> engines = {"docker"});
+  explicit LoopRig(std::vector<std::string> engines = {"docker"}, OnExit on_exit = OnExit::kKeep);
 
   // Runs one step and executes what it asks for: commits go to the store, the rest becomes lines.
   // Log lines are left out (see logged()). Heartbeats only where they say hello.
@@ -60,6 +60,7 @@ class LoopRig {
   std::string ExecuteBus(bus::Operation& operation);
 
   std::vector<std::string> engines_;
+  OnExit on_exit_;
   Now now_{MonoTime(std::chrono::hours(1)), WallFromNanos(1'000'000'000'000'000)};
   store::MemoryStore store_{WorkerSchema()};
   std::unique_ptr<WorkerLoop> loop_;

@@ -136,14 +136,6 @@ TEST(Main, UsageErrorsAre64AndSayWhatToDo) {
   EXPECT_EQ(RunMain({"ps", "--filter", "state=runing"}).exit_code, kExitUsage);
 }
 
-TEST(Main, WhatLaterVersionsDoIsRefusedClearly) {
-  for (const char* flag : {"--replicas"}) {
-    const Outcome outcome = RunMain({"run", flag, "x", "nginx"});
-    EXPECT_EQ(outcome.exit_code, kExitUsage) << flag;
-    EXPECT_THAT(outcome.err, HasSubstr("is not supported by this version")) << flag;
-  }
-}
-
 TEST(Main, AnUnreachableServerIs69AndSaysWhereAndWhy) {
   const Outcome outcome = RunMain({"ps"});
   EXPECT_EQ(outcome.exit_code, kExitUnreachable);
@@ -372,12 +364,23 @@ TEST(SpecFlags, WordsAsAShellSplitsThem) {
 TEST(SpecFile, OneTaskOrAList) {
   const auto one = ParseSpecText("a.yaml", "name: web\nimage: nginx\nmemory: 64Mi\n");
   ASSERT_TRUE(one) << one.error().Text();
-  EXPECT_EQ(one->at(0).spec->resources.memory_bytes, 64 << 20);
+  EXPECT_EQ(one->tasks.at(0).spec->resources.memory_bytes, 64 << 20);
   const auto two =
       ParseSpecText("a.json", R"([{"name":"a","image":"x"},{"id":"b-1","name":"b","image":"y"}])");
   ASSERT_TRUE(two) << two.error().Text();
-  EXPECT_EQ(two->size(), 2u);
-  EXPECT_EQ(two->at(1).id.str(), "b-1");
+  EXPECT_EQ(two->tasks.size(), 2u);
+  EXPECT_EQ(two->tasks.at(1).id.str(), "b-1");
+}
+
+TEST(SpecFile, AJob) {
+  const auto job =
+      ParseSpecText("a.yaml", "name: web\ntype: service\nreplicas: 3\ntask:\n  image: nginx\n");
+  ASSERT_TRUE(job) << job.error().Text();
+  ASSERT_TRUE(job->job);
+  EXPECT_EQ(job->job->replicas, 3u);
+  EXPECT_EQ(job->job->task->name.str(), "web");
+  const auto bad = ParseSpecText("a.yaml", "name: web\nreplicas: 3\ntask:\n  imge: nginx\n");
+  EXPECT_THAT(bad.error().Text(), HasSubstr("task.imge"));
 }
 
 TEST(SpecFile, ErrorsNameFileTaskAndField) {

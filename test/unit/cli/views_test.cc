@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "services/cli/render/format.h"
 #include "services/cli/watch.h"
 #include "shared/domain/launch.h"
 
@@ -146,11 +147,20 @@ v1::NodeView Node() {
 TEST(Views, NodeTableAndJson) {
   const ViewOptions options{.now = WallFromNanos(kNoon + 7'200 * kSecond), .cluster = {}};
   EXPECT_EQ(NodeTable({Node()}, options).Render({}),
-            "NAME     STATUS   ROLE      CPUS   MEMORY (MiB)   DISK (GiB)   CPU%   MEM%   LOAD   "
-            "TASKS   AGE   VERSION\n"
-            "node-a   ready    worker   0.5/4      1024/8192        0/100      -      -      -   "
-            "    2    2h   0.1.0\n");
+            "NAME     STATUS   ELIGIBLE   ROLE      CPUS   MEMORY (MiB)   DISK (GiB)   CPU%   MEM%"
+            "   LOAD   TASKS   AGE   VERSION\n"
+            "node-a   ready    yes        worker   0.5/4      1024/8192        0/100      -      -"
+            "      -       2    2h   0.1.0\n");
+  v1::NodeView draining = Node();
+  draining.set_status("draining");
+  draining.set_eligible(false);
+  draining.set_cordoned(true);
+  draining.set_drain_deadline_ns(kNoon);
+  EXPECT_NE(NodeTable({draining}, options).Render({}).find("draining   cordoned   worker"),
+            std::string::npos);
+  EXPECT_EQ(NodeJson(draining, nullptr, options.now)["drain_deadline"], TimeJson(kNoon));
   const auto json = NodeJson(Node(), nullptr, options.now);
+  EXPECT_TRUE(json["drain_deadline"].is_null());
   for (const char* key : {"name", "status", "eligible", "cpus", "memory", "disk", "allocated",
                           "used", "load", "tasks", "labels", "engines", "version"}) {
     EXPECT_TRUE(json.contains(key)) << key;

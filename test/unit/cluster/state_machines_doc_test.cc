@@ -54,16 +54,22 @@ std::vector<Row> Table(const Row& head) {
 
 // The words of the table of the status function, and what they stand for in a record.
 using Moves = ReschedulePolicy::Mode;
+enum class Evicted : std::uint8_t { kNo, kMoves, kEnds };
 struct PlacedWord {
   std::string word;
   Placed placed;
   Moves moves;
+  Evicted evicted = Evicted::kNo;
 };
-const std::array<PlacedWord, 7> kPlaced{
+const std::array<PlacedWord, 11> kPlaced{
     {{"never", Placed::kNever, Moves::kOnLost},
      {"there", Placed::kThere, Moves::kOnLost},
      {"there", Placed::kThere, Moves::kNever},
      {"there, moves on failure", Placed::kThere, Moves::kOnFailure},
+     {"evicted, moves", Placed::kThere, Moves::kOnLost, Evicted::kMoves},
+     {"evicted, moves on failure", Placed::kThere, Moves::kOnFailure, Evicted::kMoves},
+     {"evicted, ends", Placed::kThere, Moves::kNever, Evicted::kEnds},
+     {"evicted, ends", Placed::kThere, Moves::kOnFailure, Evicted::kEnds},
      {"lost, moves", Placed::kLost, Moves::kOnLost},
      {"lost, moves", Placed::kLost, Moves::kOnFailure},
      {"lost, stays", Placed::kLost, Moves::kNever}}};
@@ -141,6 +147,7 @@ std::vector<Case> AllCases() {
   std::vector<Case> cases;
   for (const PlacedWord& placed : kPlaced) {
     for (const FactWord& fact : Facts()) {
+      if (placed.placed == Placed::kNever && fact.fact) continue;  // a fact is about an attempt
       // A final fact frees the node, so its attempt is never lost.
       if (placed.placed == Placed::kLost && fact.fact && fact.fact->final) continue;
       for (const int flags : {0, 1, 2, 3}) {
@@ -149,6 +156,9 @@ std::vector<Case> AllCases() {
         Task task;
         task.spec = std::make_shared<const TaskSpec>(spec);
         task.placed = placed.placed;
+        if (placed.evicted != Evicted::kNo) {
+          task.eviction = Eviction{0, {}, {}, "", placed.evicted == Evicted::kEnds};
+        }
         task.observed = fact.fact;
         if (fact.healthy) task.health = HealthFact{fact.fact->key, {}, *fact.healthy, "why"};
         task.over = (flags & 1) != 0;
@@ -171,6 +181,33 @@ TEST(StateMachinesDocument, ItsStatusFunctionIsTheCodes) {
     EXPECT_EQ(status, StatusName(StatusOf(c.task))) << testing::PrintToString(c.words);
     EXPECT_EQ(final_column[status], IsFinished(c.task) ? "yes" : "no")
         << testing::PrintToString(c.words);
+  }
+}
+
+TEST(StateMachinesDocument, ItsStatusOfAJobIsTheCodes) {
+  const std::vector<Row> rows = Table({"ended as", "stop wanted", "a version is being rolled out",
+                                       "tasks that are up or have completed", "job"});
+  ASSERT_FALSE(rows.empty());
+  const std::array<std::pair<JobEnd, std::string>, 4> ends{{{JobEnd::kNone, "no"},
+                                                            {JobEnd::kCompleted, "completed"},
+                                                            {JobEnd::kFailed, "failed"},
+                                                            {JobEnd::kStopped, "stopped"}}};
+  for (const auto& [end, end_word] : ends) {
+    for (const int flags : {0, 1, 2, 3, 4, 5, 6, 7}) {
+      for (const bool completed : {false, true}) {
+        Job job;
+        job.version = 2;
+        job.end = end;
+        job.stop_wanted = (flags & 1) != 0;
+        job.settled_version = (flags & 2) != 0 ? 1 : 2;
+        JobCounts& counts = job.versions[2].counts;
+        (completed ? counts.completed : counts.up) = (flags & 4) != 0 ? 1 : 0;
+        counts.failed = 1;  // plays no part
+        const Row words{end_word, (flags & 1) != 0 ? "yes" : "no", (flags & 2) != 0 ? "yes" : "no",
+                        (flags & 4) != 0 ? "some" : "none"};
+        EXPECT_EQ(Documented(rows, words), JobStatusOf(job)) << testing::PrintToString(words);
+      }
+    }
   }
 }
 

@@ -180,6 +180,22 @@ TEST(Garbage, HumanStop) {
       [](const std::string& bytes) { return CheckIntents("cube.tasks.stop", bytes); });
 }
 
+TEST(Garbage, Nodes) {
+  Fuzz([](Random& r) { return EncodeDrain(testing::RandomDrains(r)); },
+       [](const std::string& bytes) { return CheckIntents("cube.nodes.drain", bytes); });
+  Fuzz([](Random& r) { return EncodeCordon(testing::RandomNodes(r), true); },
+       [](const std::string& bytes) { return CheckIntents("cube.nodes.cordon", bytes); });
+}
+
+TEST(Garbage, Jobs) {
+  Fuzz([](Random& r) { return EncodeSubmitJob(testing::RandomJob(r)); },
+       [](const std::string& bytes) { return CheckIntents("cube.jobs.submit", bytes); });
+  Fuzz([](Random& r) { return EncodeScaleJobs(testing::RandomScales(r)); },
+       [](const std::string& bytes) { return CheckIntents("cube.jobs.scale", bytes); });
+  Fuzz([](Random& r) { return JobToHuman(testing::RandomJob(r)).dump(); },
+       [](const std::string& bytes) { return CheckIntents("cube.jobs.submit", bytes); });
+}
+
 TEST(Garbage, Yaml) {
   constexpr std::string_view kText =
       "- &web\n  name: web\n  image: nginx:1.27\n  command: [sh, -c, 'echo \"x\"']\n"

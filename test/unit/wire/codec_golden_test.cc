@@ -85,6 +85,25 @@ TEST(Golden, Stop) {
                                    {TaskId::Trusted("web-2"), std::chrono::seconds(5)}}));
 }
 
+TEST(Golden, Nodes) {
+  const NodeName a = NodeName::Trusted("node-a");
+  const NodeName b = NodeName::Trusted("node-b");
+  ExpectGolden("cordon", EncodeCordon({a, b}, true));
+  ExpectGolden("uncordon", EncodeCordon({a, b}, false));
+  ExpectGolden("drain", EncodeDrain({{a, std::nullopt}, {b, std::chrono::minutes(5)}}));
+}
+
+TEST(Golden, Jobs) {
+  JobSpec job;
+  job.name = TaskName::Trusted("web");
+  job.replicas = 3;
+  job.update = {2, std::chrono::minutes(1)};
+  job.task = Spec();
+  ExpectGolden("submit_job", EncodeSubmitJob(job));
+  ExpectGolden("stop_jobs", EncodeStopJobs({{job.name, std::chrono::seconds(5)}}));
+  ExpectGolden("scale_jobs", EncodeScaleJobs({{job.name, 5}}));
+}
+
 TEST(Golden, Decisions) {
   DecisionBatch batch;
   batch.term = kTerm;
@@ -110,6 +129,13 @@ TEST(Golden, Decisions) {
       RefuseNode{a, 98, "another worker has this name"},
       ForgetTask{TaskId::Trusted("web-0")},
       SetLoad{b, {3, 0, 16}},
+      EvictAttempt{TaskId::Trusted("web-5"), 3, a, std::chrono::seconds(10), "node-a is drained",
+                   true},
+      FillSlots{TaskName::Trusted("web"), 2, 3, 100, {}, false},
+      FillSlots{TaskName::Trusted("agent"), 1, 0, 1, b, true},
+      EmptySlots{TaskName::Trusted("web"), 1, 3, 2, std::chrono::seconds(5), true},
+      EndUpdate{TaskName::Trusted("web"), 2, "web-v2-0 failed: exit code 1"},
+      EndJob{TaskName::Trusted("load"), JobEnd::kFailed, "1 of 2 tasks did not complete"},
   };
   ExpectGolden("decisions", EncodeDecisions(batch));
 }
@@ -158,7 +184,8 @@ TEST(Golden, Facts) {
                  {kTime, restarting},
                  {kTime, NodeLeft{}},
                  {kTime, HealthFact{running.key, kStamp, true, ""}},
-                 {kTime, HealthFact{running.key, kStamp, false, "GET /health: 500"}}};
+                 {kTime, HealthFact{running.key, kStamp, false, "GET /health: 500"}},
+                 {kTime, NodeLeaving{std::chrono::seconds(60)}}};
   ExpectGolden("facts", EncodeFacts(batch));
 }
 

@@ -95,6 +95,37 @@ TEST(RoundTrip, Stop) {
   }
 }
 
+TEST(RoundTrip, Nodes) {
+  for (int seed = 0; seed < kSeeds; ++seed) {
+    Random random(static_cast<std::uint64_t>(seed));
+    const auto drains = testing::RandomDrains(random);
+    ExpectItems(DecodeIntents("cube.nodes.drain", {}, EncodeDrain(drains)), drains, seed);
+    for (const bool cordon : {true, false}) {
+      const auto nodes = testing::RandomNodes(random);
+      std::vector<CordonNode> items;
+      for (const NodeName& node : nodes) items.push_back({node, cordon});
+      ExpectItems(DecodeIntents(cordon ? "cube.nodes.cordon" : "cube.nodes.uncordon", {},
+                                EncodeCordon(nodes, cordon)),
+                  items, seed);
+    }
+  }
+}
+
+TEST(RoundTrip, Jobs) {
+  for (int seed = 0; seed < kSeeds; ++seed) {
+    Random random(static_cast<std::uint64_t>(seed));
+    const JobSpec job = testing::RandomJob(random);
+    ExpectItems(DecodeIntents("cube.jobs.submit", {}, EncodeSubmitJob(job)),
+                std::vector<SubmitJob>{{job}}, seed);
+    const auto stops = testing::RandomJobStops(random);
+    ExpectItems(DecodeIntents("cube.jobs.stop", {}, EncodeStopJobs(stops)), stops, seed);
+    const auto scales = testing::RandomScales(random);
+    ExpectItems(DecodeIntents("cube.jobs.scale", {}, EncodeScaleJobs(scales)), scales, seed);
+    const std::string text = JobToHuman(job).dump();
+    ExpectItems(DecodeIntents("cube.jobs.submit", {}, text), std::vector<SubmitJob>{{job}}, seed);
+  }
+}
+
 TEST(RoundTrip, HumanForm) {
   for (int seed = 0; seed < kSeeds; ++seed) {
     Random random(static_cast<std::uint64_t>(seed));

@@ -63,6 +63,16 @@ v1::Decisions GoodDecisions() {
   m.add_items()->mutable_refuse_node()->set_instance(1);
   m.add_items()->mutable_forget()->set_task("web-1");
   m.add_items()->mutable_load();
+  v1::EvictAttempt* evict = m.add_items()->mutable_evict();
+  evict->set_task("web-1");
+  evict->set_attempt(1);
+  v1::FillSlots* fill = m.add_items()->mutable_fill_slots();
+  fill->set_job("web");
+  fill->set_version(1);
+  fill->set_count(1);
+  v1::EndJob* end = m.add_items()->mutable_end_job();
+  end->set_job("web");
+  end->set_end(v1::JOB_END_STOPPED);
   return m;
 }
 
@@ -142,7 +152,18 @@ TEST(Strict, DecisionsItems) {
        {[](M& m) { m.mutable_items(7)->mutable_load()->set_node(1); }, "items[7].node"},
        {[](M& m) { m.mutable_items(7)->mutable_load()->mutable_load()->set_disk(17); },
         "items[7].load.disk"},
-       {[](M& m) { m.add_items(); }, "items[8]"}});
+       {[](M& m) { m.mutable_items(8)->mutable_evict()->clear_attempt(); }, "items[8].attempt"},
+       {[](M& m) { m.mutable_items(8)->mutable_evict()->set_node(1); }, "items[8].node"},
+       {[](M& m) { m.mutable_items(8)->mutable_evict()->set_grace_ns(-1); }, "items[8].grace"},
+       {[](M& m) { m.mutable_items(9)->mutable_fill_slots()->set_job("W"); }, "items[9].job"},
+       {[](M& m) { m.mutable_items(9)->mutable_fill_slots()->set_version(0); }, "items[9].version"},
+       {[](M& m) { m.mutable_items(9)->mutable_fill_slots()->set_count(kSlotsPerItemMax + 1); },
+        "items[9].count"},
+       {[](M& m) { m.mutable_items(9)->mutable_fill_slots()->set_first(4'000'000'000U); },
+        "items[9].first"},
+       {[](M& m) { m.mutable_items(9)->mutable_fill_slots()->set_node(2); }, "items[9].node"},
+       {[](M& m) { m.mutable_items(10)->mutable_end_job()->clear_end(); }, "items[10].end"},
+       {[](M& m) { m.add_items(); }, "items[11]"}});
 }
 
 TEST(Strict, AnUnknownDecisionIsUnsupported) {

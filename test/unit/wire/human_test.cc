@@ -298,13 +298,13 @@ TEST(TaskFromHuman, Isolation) {
             SpecToHuman(*TaskFromHuman(json::parse(SpecToHuman(spec).dump()))->spec).dump());
 }
 
-TEST(TaskFromHuman, WhatThisVersionDoesNotSupportIsNeverIgnored) {
-  for (const char* name : {"type", "replicas", "task"}) {
+TEST(TaskFromHuman, RefusesTheFieldsOfAJob) {
+  for (const char* name : {"type", "replicas", "update", "task"}) {
     const auto task = With("{\"" + std::string(name) + "\":null}");
     ASSERT_FALSE(task) << name;
-    EXPECT_EQ(task.error().code, Code::kUnsupported) << name;
+    EXPECT_EQ(task.error().code, Code::kInvalid) << name;
     EXPECT_EQ(task.error().field, name);
-    EXPECT_NE(task.error().message.find("not supported by this version"), std::string::npos);
+    EXPECT_NE(task.error().message.find("cube.jobs.submit"), std::string::npos);
   }
 }
 

@@ -76,7 +76,7 @@ TEST(Intents, WhatCannotBeReadIsOneInvalidItem) {
 }
 
 TEST(Intents, AnUnknownSubjectIsUnsupported) {
-  for (const char* subject : {"cube.jobs.submit", "cube.tasks.restart", "submit", ""}) {
+  for (const char* subject : {"cube.jobs.restart", "cube.tasks.restart", "submit", ""}) {
     const auto batch = DecodeIntents(subject, {}, "{}");
     ASSERT_EQ(batch.items.size(), 1U);
     EXPECT_EQ(Invalid(batch).error.code, Code::kUnsupported) << subject;

@@ -30,10 +30,15 @@ std::vector<std::string> YamlBlocks(const std::string& document) {
 
 TEST(SpecDocument, ItsYamlIsAccepted) {
   const auto blocks = YamlBlocks(Document());
-  ASSERT_EQ(blocks.size(), 6U);
+  ASSERT_EQ(blocks.size(), 7U);
   for (const std::string& block : blocks) {
     auto value = ParseYaml(block);
     ASSERT_TRUE(value) << value.error().Text() << "\n" << block;
+    if (LooksLikeJob(*value)) {
+      const auto job = JobFromHuman(*value);
+      EXPECT_TRUE(job) << job.error().Text() << "\n" << block;
+      continue;
+    }
     // A part of a task, on its own: the ports' block repeats one port on purpose.
     if (value->contains("ports") && !value->contains("name")) {
       for (const auto& port : (*value)["ports"]) {
@@ -53,7 +58,10 @@ TEST(SpecDocument, ItsYamlIsAccepted) {
 TEST(SpecDocument, ItsTableIsAccepted) {
   std::istringstream lines(Document());
   int fields = 0;
+  int of_jobs = 0;
+  bool jobs = false;
   for (std::string line; std::getline(lines, line);) {
+    jobs = jobs || line.starts_with("| field of a job |");
     if (!line.starts_with("| `") || !line.ends_with("` |")) continue;
     const std::string field = line.substr(3, line.find('`', 3) - 3);
     const std::size_t end = line.size() - 3;
@@ -61,6 +69,14 @@ TEST(SpecDocument, ItsTableIsAccepted) {
     auto value = ParseYaml(field + ": " + line.substr(start, end - start));
     ASSERT_TRUE(value) << line << ": " << value.error().Text();
     nlohmann::json task{{"name", "web"}};
+    if (jobs) {
+      nlohmann::json job{{"name", "web"}, {"task", {{"image", "nginx"}}}};
+      job.update(*value);
+      const auto read = JobFromHuman(job);
+      EXPECT_TRUE(read) << line << ": " << read.error().Text();
+      ++of_jobs;
+      continue;
+    }
     const bool process = field == "engine";
     process ? task["command"] = {"true"} : task["image"] = "nginx";
     task.update(*value);
@@ -69,6 +85,7 @@ TEST(SpecDocument, ItsTableIsAccepted) {
     ++fields;
   }
   EXPECT_EQ(fields, 30);
+  EXPECT_EQ(of_jobs, 5);
 }
 
 }  // namespace

@@ -428,6 +428,67 @@ TEST(Shutdown, WithoutNatsIsAtOnce) {
   EXPECT_EQ(rig.Step({Shutdown{}}), "exit 0\n");
 }
 
+// A worker with one running task.
+void RunOne(LoopRig& rig) {
+  rig.BecomeReady();
+  rig.Assign(Batch(11, 10, {Start("a")}));
+  rig.Engine(engine::Changed{Status(Key("a"), LaunchState::kRunning)});
+  while (rig.OutboxCount() > 0) rig.Accept();
+}
+
+TEST(HandOver, SaysThatItLeavesAndEndsWhenItsTasksHaveGone) {
+  LoopRig rig({"docker"}, OnExit::kDrain);
+  RunOne(rig);
+  EXPECT_NE(rig.Step({Shutdown{}}).find("leaving 1m;"), std::string::npos);
+  rig.Accept();
+  EXPECT_EQ(rig.Step(), "") << "it waits for the manager";
+  // An engine that comes and goes does not take the leave back.
+  rig.Pass(seconds(5));
+  EXPECT_EQ(rig.Engine(engine::Down{"away"}).find("described"), std::string::npos);
+  EXPECT_GT(rig.loop().NextDeadline(), rig.now().mono) << "it would never rest";
+  rig.Engine(engine::Up{"1", true});
+  rig.Engine(engine::Listed{{Status(Key("a"), LaunchState::kRunning)}});
+  EXPECT_NE(rig.Assign(Batch(12, 11, {StopOf("a")})).find("stop docker a/1/0"), std::string::npos);
+  const std::string ended = rig.Engine(engine::Changed{Exited(Key("a"), 143)});
+  EXPECT_NE(ended.find("final stop-asked; left;"), std::string::npos) << ended;
+  EXPECT_EQ(rig.Accept(), "commit\nremove docker a/1/0\nexit 0\n");
+}
+
+TEST(HandOver, StopAsksForAllAtOnceAndNothingToHandOverEndsAtOnce) {
+  LoopRig rig({"docker"}, OnExit::kStop);
+  rig.BecomeReady();
+  const std::string said = rig.Step({Shutdown{}});
+  EXPECT_NE(said.find("leaving 0s; left;"), std::string::npos) << said;
+  EXPECT_NE(rig.Accept().find("exit 0"), std::string::npos);
+}
+
+TEST(HandOver, EndsAtItsLimitAndAtASecondSignal) {
+  LoopRig rig({"docker"}, OnExit::kDrain);
+  RunOne(rig);
+  rig.Step({Shutdown{}});
+  rig.Accept();
+  rig.Pass(seconds(60) + kHandOverSpare - seconds(1));
+  EXPECT_EQ(rig.Step().find("left;"), std::string::npos);
+  EXPECT_EQ(rig.loop().NextDeadline() <= rig.now().mono + seconds(1), true);
+  rig.Pass(seconds(1));
+  EXPECT_NE(rig.Step().find("left;"), std::string::npos);
+  EXPECT_NE(rig.Accept().find("exit 0"), std::string::npos);
+
+  LoopRig again({"docker"}, OnExit::kDrain);
+  RunOne(again);
+  again.Step({Shutdown{}});
+  again.Accept();
+  EXPECT_NE(again.Step({Shutdown{}}).find("left;"), std::string::npos);
+  EXPECT_NE(again.Accept().find("exit 0"), std::string::npos);
+}
+
+TEST(HandOver, WithoutNatsNothingCanBeHandedOver) {
+  LoopRig rig({"docker"}, OnExit::kDrain);
+  RunOne(rig);
+  rig.Step({FromBus{bus::Disconnected{"gone"}}});
+  EXPECT_EQ(rig.Step({Shutdown{}}), "exit 0\n");
+}
+
 TEST(Closed, EndsTheProcess) {
   LoopRig rig;
   rig.BecomeReady();
