@@ -166,7 +166,7 @@ Result<void> ShowJobDetails(Session& session, Client& client, const v1::JobView&
                            << TaskTable(tasks, {.now = now, .cluster = cluster.cluster()})
                                   .Render(LayoutOf(session.args(), session.terminal()));
   }
-  return ShowLastEvents(session, client, LogFilter{.name = job.name()});
+  return ShowLastEvents(session, client, LogFilter{.name = job.name()}, {});
 }
 
 Result<void> ShowNodeDetails(Session& session, Client& client, const v1::NodeView& node) {

@@ -143,6 +143,7 @@ Result<int> Scale(Session& session) {
   JobWatch watch(*client, progress, Goal::kUp, name);
   CUBE_TRY(const IntentResult sent, SendScaleJob(*client, {job, replicas}));
   const int refused = ReportOutcome(session.terminal(), name, sent);
+  if (refused == kExitUnreachable && session.args().Has("detach")) return kExitDone;
   if (refused != kExitDone) return refused;
   session.terminal().out << name << std::endl;
   if (session.args().Has("detach")) return kExitDone;

@@ -21,6 +21,7 @@ void FillJob(const Job& job, v1::JobView& out) {
   std::uint32_t completed = counts.completed;
   std::uint32_t bad = counts.failed + counts.lost;
   for (const auto& [number, version] : job.versions) {
+    if (!IsCurrent(job, number)) continue;
     completed += version.forgotten_completed;
     bad += version.forgotten_bad;
   }

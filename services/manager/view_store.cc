@@ -284,6 +284,7 @@ v1::ViewMeta MetaOf(const View& view) {
   ToProto(view.term, *meta.mutable_term());
   meta.set_decided_at_ns(ToNanos(view.decided_at));
   if (view.term_start) ToProto(*view.term_start, *meta.mutable_term_start());
+  meta.set_term_began_at_ns(ToNanos(view.term_began));
   ToProto(view.told, *meta.mutable_told());
   meta.set_last_node(view.last_node.str());
   for (const RefuseIntent& due : view.refusals) {
@@ -311,6 +312,7 @@ Result<void> ReadMeta(std::string_view bytes, View& view) {
   view.term = FromProto(meta.term());
   view.decided_at = WallFromNanos(meta.decided_at_ns());
   if (meta.has_term_start()) view.term_start = FromProto(meta.term_start());
+  view.term_began = WallFromNanos(meta.term_began_at_ns());
   view.told = FromProto(meta.told());
   view.last_node = NodeName::Trusted(meta.last_node());
   for (const v1::RefuseIntent& record : meta.refusals()) {

@@ -28,6 +28,10 @@ void Changed(View& view, Job& job) {
 }
 
 void AddVersion(Job& job, const Position& at, const TaskSpecPtr& spec) {
+  // Of the older ones those stay that have tasks, or slots that may get one again.
+  std::erase_if(job.versions, [&job](const auto& entry) {
+    return entry.second.counts.tasks == 0 && !IsCurrent(job, entry.first);
+  });
   ++job.version;
   JobVersion& version = job.versions[job.version];
   version.spec = spec;
@@ -261,9 +265,7 @@ void DropVersions(View& view, const TaskName& name) {
   Job& job = view.jobs.at(name);
   std::erase_if(job.versions, [&job](const auto& entry) {
     if (entry.second.counts.tasks > 0 || (IsLive(job) && entry.first == job.version)) return false;
-    return !IsLive(job) || std::none_of(job.runs.begin(), job.runs.end(), [&](const SlotRun& run) {
-      return run.version == entry.first;
-    });
+    return !IsLive(job) || !IsCurrent(job, entry.first);
   });
   Changed(view, job);
 }

@@ -59,7 +59,16 @@ std::uint32_t SlotsUpdated(const Job& job) {
 
 std::uint32_t VersionOfNewSlots(const Job& job) {
   const bool failed = job.settled_version == job.version && !job.failure.empty();
-  return failed && !job.runs.empty() ? job.runs.back().version : job.version;
+  if (!failed) return job.version;
+  const auto older = std::find_if(job.runs.rbegin(), job.runs.rend(), [&job](const SlotRun& run) {
+    return run.version != job.version;
+  });
+  return older == job.runs.rend() ? job.version : older->version;
+}
+
+bool IsCurrent(const Job& job, std::uint32_t version) {
+  return std::any_of(job.runs.begin(), job.runs.end(),
+                     [version](const SlotRun& run) { return run.version == version; });
 }
 
 JobCounts CountsOf(const Job& job) {
@@ -71,6 +80,7 @@ JobCounts CountsOf(const Job& job) {
     sum.up += counts.up;
     sum.rising += counts.rising;
     sum.crashing += counts.crashing;
+    if (!IsCurrent(job, number)) continue;
     sum.completed += counts.completed;
     sum.failed += counts.failed;
     sum.lost += counts.lost;
@@ -111,8 +121,9 @@ bool NeedsLook(const Job& job) {
 
 bool IsCrashing(const Task& task) {
   if (MovesOn(task)) return true;
-  return StatusOf(task) == Status::kRestarting && task.observed &&
-         task.observed->key.launch + 1 >= kCrashingLaunches;
+  if (StatusOf(task) != Status::kRestarting || !task.observed) return false;
+  const bool well = task.observed->cause == ExitCause::kExited && task.observed->exit_code == 0;
+  return !well && task.observed->key.launch + 1 >= kCrashingLaunches;
 }
 
 void Count(JobCounts& counts, const Task& task, int by) {

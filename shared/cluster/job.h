@@ -94,7 +94,10 @@ struct Job {
 [[nodiscard]] std::uint32_t SlotsUpdated(const Job& job);
 // The version that new slots get: after a failed update not the one that failed.
 [[nodiscard]] std::uint32_t VersionOfNewSlots(const Job& job);
-// The sum over all versions.
+// Whether slots of this life of the job are of that version: what an earlier life has left behind
+// may have tasks still, but is history.
+[[nodiscard]] bool IsCurrent(const Job& job, std::uint32_t version);
+// The sum over all versions of what goes on, and over the current ones of how tasks have ended.
 [[nodiscard]] JobCounts CountsOf(const Job& job);
 // The task of a slot in a version; nullptr = there is none (any more).
 [[nodiscard]] const Task* FindSlotTask(const View& view, const Job& job, std::uint32_t version,

@@ -224,6 +224,7 @@ struct View {
   Term term;
   WallTime decided_at;
   std::optional<TermStart> term_start;  // of the current term
+  WallTime term_began;                  // cluster time of its first message
   Stamp told;
 
   std::map<TaskNumber, Task> tasks;

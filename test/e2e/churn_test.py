@@ -35,7 +35,7 @@ GROWTH_FREE_KIB = 1024  # of memory and of files
 IDLE_MAX = 16 if ENGINE == "docker" else 0
 FINAL = checks.FINISHED
 
-WEIGHTS = {"submit": 40, "stop": 22, "crash": 15, "sicken": 8, "drain": 0, "kill_worker": 1}
+WEIGHTS = {"submit": 40, "stop": 22, "crash": 15, "sicken": 8, "drain": 3, "kill_worker": 1}
 KINDS = ["steady", "steady", "sick", "short", "failing"]
 
 Sample = collections.namedtuple("Sample", "at name anon_kib files view_kib")

@@ -140,47 +140,53 @@ std::string Laws::CheckMove(Life& life, const StartAttempt& start, WallTime now)
   return {};
 }
 
+std::string Laws::CheckStart(const StartAttempt& start, WallTime now) {
+  Life& life = lives_[start.task.str()];
+  if (life.alive) return "law 5: two attempts of " + start.task.str() + " are alive";
+  if (start.attempt != life.attempt + 1) {
+    return "law 7: attempt " + std::to_string(start.attempt) + " of " + start.task.str() +
+           " follows attempt " + std::to_string(life.attempt);
+  }
+  if (start.attempt > 1 && start.spec->reschedule.mode == ReschedulePolicy::Mode::kNever) {
+    return "law 5: " + start.task.str() + " must not move and gets another attempt";
+  }
+  if (std::string broken = CheckMove(life, start, now); !broken.empty()) {
+    return broken;
+  }
+  if (const std::string slot = SlotOf(start.task.str()); !slot.empty()) {
+    std::string& holder = slots_[slot];
+    if (holder != start.task.str() && lives_[holder].alive) {
+      return start.task.str() + " begins while " + holder + " is alive in its slot";
+    }
+    holder = start.task.str();
+  }
+  const std::string node = start.node.str();
+  if (!reported_.contains(node)) {
+    return "law 6: " + start.task.str() + " is placed on " + node +
+           ", which is down or has not reported";
+  }
+  life = {start.attempt, true, node, start.spec->resources, {}, false, false, life.moves};
+  promised_[node] += life.resources;
+  for (const PortSpec& port : start.spec->ports) {
+    if (port.host_port == 0) continue;
+    life.ports.emplace_back(port.host_port, port.protocol);
+    if (!ports_[node].insert(life.ports.back()).second) {
+      return "law 6: port " + std::to_string(port.host_port) + " of " + node + " is promised twice";
+    }
+  }
+  if (promised_[node].cpu_millis > capacity_[node].cpu_millis ||
+      promised_[node].memory_bytes > capacity_[node].memory_bytes) {
+    return "law 6: more is promised than " + node + " has";
+  }
+  return {};
+}
+
 std::string Laws::CheckBatch(const DecisionBatch& batch) {
   if (std::string broken = ModelFacts(batch.facts.seq); !broken.empty()) return broken;
   for (const DecisionItem& item : batch.items) {
     if (const auto* start = std::get_if<StartAttempt>(&item)) {
-      Life& life = lives_[start->task.str()];
-      if (life.alive) return "law 5: two attempts of " + start->task.str() + " are alive";
-      if (start->attempt != life.attempt + 1) {
-        return "law 7: attempt " + std::to_string(start->attempt) + " of " + start->task.str() +
-               " follows attempt " + std::to_string(life.attempt);
-      }
-      if (start->attempt > 1 && start->spec->reschedule.mode == ReschedulePolicy::Mode::kNever) {
-        return "law 5: " + start->task.str() + " must not move and gets another attempt";
-      }
-      if (std::string broken = CheckMove(life, *start, batch.decided_at); !broken.empty()) {
+      if (std::string broken = CheckStart(*start, batch.decided_at); !broken.empty()) {
         return broken;
-      }
-      if (const std::string slot = SlotOf(start->task.str()); !slot.empty()) {
-        std::string& holder = slots_[slot];
-        if (holder != start->task.str() && lives_[holder].alive) {
-          return start->task.str() + " begins while " + holder + " is alive in its slot";
-        }
-        holder = start->task.str();
-      }
-      const std::string node = start->node.str();
-      if (!reported_.contains(node)) {
-        return "law 6: " + start->task.str() + " is placed on " + node +
-               ", which is down or has not reported";
-      }
-      life = {start->attempt, true, node, start->spec->resources, {}, false, false, life.moves};
-      promised_[node] += life.resources;
-      for (const PortSpec& port : start->spec->ports) {
-        if (port.host_port == 0) continue;
-        life.ports.emplace_back(port.host_port, port.protocol);
-        if (!ports_[node].insert(life.ports.back()).second) {
-          return "law 6: port " + std::to_string(port.host_port) + " of " + node +
-                 " is promised twice";
-        }
-      }
-      if (promised_[node].cpu_millis > capacity_[node].cpu_millis ||
-          promised_[node].memory_bytes > capacity_[node].memory_bytes) {
-        return "law 6: more is promised than " + node + " has";
       }
     } else if (const auto* fill = std::get_if<FillSlots>(&item)) {
       for (std::uint32_t i = 0; i < fill->count; ++i) {  // a slot's task begins anew

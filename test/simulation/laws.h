@@ -45,6 +45,7 @@ class Laws {
     bool evicted = false;  // its last attempt had to leave, and the task goes on elsewhere
   };
   [[nodiscard]] std::string CheckBatch(const DecisionBatch& batch);
+  [[nodiscard]] std::string CheckStart(const StartAttempt& start, WallTime now);
   [[nodiscard]] static std::string CheckMove(Life& life, const StartAttempt& start, WallTime now);
   [[nodiscard]] std::string ModelFacts(std::uint64_t until);
   [[nodiscard]] std::string FoldAll(std::uint64_t seq, const DecisionBatch& batch);

@@ -231,6 +231,14 @@ class Planner::Cycle {
     return true;
   }
 
+  // The end of a system job's task says that its node needs no other one.
+  [[nodiscard]] bool KeepsItsSlot(const Task& task) const {
+    if (task.job == nullptr || task.job->type != JobType::kSystem) return false;
+    const Job& job = view_.jobs.at(task.job->name);
+    return IsLive(job) && task.slot < job.filled &&
+           VersionOfSlot(job, task.slot) == task.job->version;
+  }
+
   void Forgets() {
     const Settings& settings = planner_.settings_;
     std::size_t left = view_.finished.size();
@@ -239,6 +247,7 @@ class Planner::Cycle {
       const bool old = now_ - ended_at > settings.finished_age_max;
       if (!old && left <= settings.finished_count_max) return;
       const Task& task = view_.tasks.at(number);
+      if (KeepsItsSlot(task)) continue;
       if (++count > kForgetsMax) return;
       if (!Add(ForgetTask{task.id}, kItemBytes + task.id.str().size())) return;
       --left;

@@ -6,12 +6,16 @@
 #include "shared/cluster/fold.h"
 #include "shared/cluster/job.h"
 #include "shared/cluster/status.h"
+#include "shared/domain/text.h"
 
 namespace cube::manager {
 namespace {
 
 // A bound above an item's encoded size without its names and sentences.
 constexpr std::size_t kItemBytes = 128;
+
+// Of a sentence that a message carries; the leader folds what the log will hold.
+constexpr std::size_t kFailureLengthMax = 1024;
 
 // What is decided in one cycle about one job after the other.
 class Decider {
@@ -46,18 +50,19 @@ class Decider {
     std::map<NodeName, std::uint32_t> slots;
     for (std::uint32_t slot = 0; slot < job.nodes.size(); ++slot) slots[job.nodes[slot]] = slot;
     std::uint32_t next = job.filled;
-    const Filters filters(*job.versions.at(job.version).spec);
+    std::map<std::uint32_t, Filters> filters;  // by version
     for (const auto& [name, node] : view_.nodes) {
-      if (cycle_.silent.contains(name) || filters.RuledOut(node) != kFits) continue;
+      if (cycle_.silent.contains(name)) continue;
       const auto slot = slots.find(name);
-      if (slot == slots.end()) {
-        if (!Fill(job, VersionOfNewSlots(job), next, 1, name)) return;
-        ++next;
-      } else if (IsDue(job, slot->second)) {
-        const std::uint32_t version =
-            IsUpdating(job) ? job.version : VersionOfSlot(job, slot->second);
-        if (!Fill(job, version, slot->second, 1, name)) return;
-      }
+      const bool is_new = slot == slots.end();
+      if (!is_new && !IsDue(job, slot->second)) continue;
+      const std::uint32_t version = is_new            ? VersionOfNewSlots(job)
+                                    : IsUpdating(job) ? job.version
+                                                      : VersionOfSlot(job, slot->second);
+      const Filters& fits =
+          filters.try_emplace(version, *job.versions.at(version).spec).first->second;
+      if (fits.RuledOut(node) != kFits) continue;
+      if (!Fill(job, version, is_new ? next++ : slot->second, 1, name)) return;
     }
   }
 
@@ -69,8 +74,9 @@ class Decider {
 
   bool Fill(const Job& job, std::uint32_t version, std::uint32_t first, std::uint32_t count,
             const NodeName& node = {}, bool vacant = false) {
-    if (budget_ == 0) return false;
+    if (budget_ == 0 || (!vacant && room_ < count)) return false;
     budget_ -= std::min(budget_, count);
+    if (!vacant) room_ -= count;
     return Add(FillSlots{job.name, version, first, count, node, vacant},
                kItemBytes + node.str().size());
   }
@@ -111,9 +117,8 @@ class Decider {
 
   void Grow(const Job& job, std::uint32_t wanted) {
     const std::uint32_t version = VersionOfNewSlots(job);
-    const std::size_t room = kTasksMax - std::min(kTasksMax, view_.tasks.size());
     const auto most =
-        static_cast<std::uint32_t>(std::min<std::size_t>({wanted - job.filled, budget_, room}));
+        static_cast<std::uint32_t>(std::min<std::size_t>({wanted - job.filled, budget_, room_}));
     std::uint32_t count = 0;
     while (count < most && MayFill(job, job.filled + count)) ++count;
     if (count > 0) Fill(job, version, job.filled, count);
@@ -154,7 +159,8 @@ class Decider {
     const Task* old = FindSlotTask(view_, job, version, slot);
     if (old != nullptr && !IsFinished(*old)) {
       ++down;
-      return old->stop_wanted || Empty(job, version, slot, 1, false);
+      // Nothing is taken down for which there is no room afterwards.
+      return old->stop_wanted || (room_ > 0 && Empty(job, version, slot, 1, false));
     }
     if (!MayFill(job, slot)) {
       ++down;
@@ -182,10 +188,13 @@ class Decider {
   }
 
   [[nodiscard]] bool TooLong(const Job& job) const {
-    return IsSet(job.progress_at) && cycle_.now - job.progress_at > job.update.timeout;
+    // What a term before has decided may have been carried on by nobody until now.
+    const WallTime since = std::max(job.progress_at, view_.term_began);
+    return IsSet(job.progress_at) && cycle_.now - since > job.update.timeout;
   }
 
   void Fail(const Job& job, std::string why) {
+    why = CleanText(why, kFailureLengthMax);
     const std::size_t size = kItemBytes + why.size();
     Add(EndUpdate{job.name, job.version, std::move(why)}, size);
   }
@@ -224,10 +233,8 @@ class Decider {
     if (CountsOf(job).unfinished > 0) return;
     std::uint32_t bad = 0;
     for (const auto& [number, version] : job.versions) {
-      const bool current =
-          std::any_of(job.runs.begin(), job.runs.end(),
-                      [n = number](const SlotRun& run) { return run.version == n; });
-      if (current) bad += version.counts.failed + version.counts.lost + version.forgotten_bad;
+      if (!IsCurrent(job, number)) continue;
+      bad += version.counts.failed + version.counts.lost + version.forgotten_bad;
     }
     EndJob end{job.name, bad == 0 ? JobEnd::kCompleted : JobEnd::kFailed, ""};
     if (bad > 0) {
@@ -251,6 +258,8 @@ class Decider {
   const Jobs::Cycle& cycle_;
   const View& view_;
   std::uint32_t budget_ = kSlotsPerCycle;
+  // Records that the cluster may have more. A slot whose task is there already is counted too.
+  std::size_t room_ = kTasksMax - std::min(kTasksMax, view_.tasks.size());
   bool full_ = false;
 };
 

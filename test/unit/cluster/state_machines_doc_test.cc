@@ -200,6 +200,7 @@ TEST(StateMachinesDocument, ItsStatusOfAJobIsTheCodes) {
         job.end = end;
         job.stop_wanted = (flags & 1) != 0;
         job.settled_version = (flags & 2) != 0 ? 1 : 2;
+        job.runs = {{0, 2}};
         JobCounts& counts = job.versions[2].counts;
         (completed ? counts.completed : counts.up) = (flags & 4) != 0 ? 1 : 0;
         counts.failed = 1;  // plays no part

@@ -51,7 +51,7 @@ TEST_F(DrainTest, ACordonedNodeGetsNoTaskAndIsCounted) {
   log.Submit("t-1", Spec());
   Cycle();
   EXPECT_EQ(log.StatusOf("t-1"), Status::kPending);
-  EXPECT_EQ(planner.WhyPending(log.view(), TaskOf("t-1")), "1 node: cordoned 1");
+  EXPECT_EQ(planner.WhyPending(log.view(), TaskOf("t-1")), "no fit on 1 node: cordoned 1");
   log.Cordon("a", false);
   Cycle();
   EXPECT_EQ(log.StatusOf("t-1"), Status::kScheduled);
@@ -117,7 +117,7 @@ TEST_F(DrainTest, WhatFitsNowhereElseStaysUntilTheDeadlineAndThenWaitsWithTheRea
   Cycle();
   EXPECT_EQ(log.StatusOf("t-1"), Status::kPending);
   EXPECT_EQ(ReasonOf(TaskOf("t-1")), "node a is drained and the deadline has passed");
-  EXPECT_EQ(planner.WhyPending(log.view(), TaskOf("t-1")), "2 nodes: cordoned 1, cpu 1");
+  EXPECT_EQ(planner.WhyPending(log.view(), TaskOf("t-1")), "no fit on 2 nodes: cordoned 1, cpu 1");
   log.Cordon("a", false);
   Cycle();
   EXPECT_EQ(NodeOf("t-1"), "a");

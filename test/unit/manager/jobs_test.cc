@@ -2,81 +2,13 @@
 
 #include <gtest/gtest.h>
 
-#include "services/manager/core/decide.h"
+#include <algorithm>
+
 #include "shared/base/random.h"
-#include "shared/cluster/job.h"
-#include "shared/cluster/status.h"
-#include "test/support/cluster/log_writer.h"
+#include "test/support/manager/jobs_rig.h"
 
 namespace cube::manager {
 namespace {
-
-using test::LogWriter;
-
-constexpr std::int64_t kGi = std::int64_t{1} << 30;
-
-JobSpec Service(std::uint32_t replicas, const std::string& image = "web:1") {
-  return test::JobOf("web", JobType::kService, replicas, image);
-}
-
-// A cluster whose decisions are taken, and whose nodes obey.
-class JobsTest : public testing::Test {
- protected:
-  LogWriter log;
-  Planner planner = std::move(*Planner::Make({}));
-  WallTime now = WallFromNanos(1);
-
-  void SetUp() override {
-    for (const char* node : {"a", "b", "c"}) log.Join(node, {8000, kGi, 0});
-  }
-  std::vector<DecisionItem> Cycle() {
-    std::vector<DecisionItem> items = planner.Decide(log.view(), {}, now);
-    log.Decide(items);
-    now = log.view().decided_at;
-    return items;
-  }
-  // Cycles until nothing is decided any more, with launches that obey.
-  void Settle(bool new_ones_run = true) {
-    for (int i = 0; i < 200; ++i) {
-      const bool decided = !Cycle().empty();
-      if (!Obey(new_ones_run) && !decided) return;
-    }
-    FAIL() << "it does not come to rest";
-  }
-  // Launches start and end as they should. -> whether anything happened.
-  bool Obey(bool new_ones_run) {
-    bool any = false;
-    std::vector<std::pair<std::string, bool>> acts;  // id, ends
-    for (const auto& [number, task] : log.view().tasks) {
-      if (!IsLive(task)) continue;
-      const bool ends = task.stop_told || IsEvicted(task);
-      if (ends || (new_ones_run && !task.observed)) acts.emplace_back(task.id.str(), ends);
-    }
-    for (const auto& [id, ends] : acts) {
-      any = true;
-      if (ends) {
-        log.Exit(id, 143, /*final=*/true, /*stop_asked=*/true);
-      } else {
-        log.Launch(id, LaunchState::kRunning);
-      }
-    }
-    return any;
-  }
-  const Job& TheJob(const std::string& name = "web") {
-    return log.view().jobs.at(TaskName::Trusted(name));
-  }
-  const Task* Find(const std::string& id) { return log.view().Find(TaskId::Trusted(id)); }
-  // Ids of tasks in this status, in order.
-  std::vector<std::string> In(Status status) {
-    std::vector<std::string> ids;
-    for (const auto& [number, task] : log.view().tasks) {
-      if (cube::StatusOf(task) == status) ids.push_back(task.id.str());
-    }
-    return ids;
-  }
-};
-
-using Ids = std::vector<std::string>;
 
 TEST_F(JobsTest, AServiceGetsItsTasksWithTheirIds) {
   const auto results = log.SubmitJob(Service(3));
@@ -270,6 +202,39 @@ TEST_F(JobsTest, AnUpdateThatDoesNotComeUpInTimeFailsAndWhatItHadStoppedStartsAg
   EXPECT_TRUE(TheJob().open.empty());
 }
 
+TEST_F(JobsTest, WhatANewLeaderCouldNotKnowIsGivenItsTime) {
+  log.SubmitJob(Service(2));
+  Settle();
+  log.SubmitJob(Service(2, "web:2"));
+  Cycle();
+  now += std::chrono::hours(1);  // nobody led
+  log.view().term_began = now;
+  for (const DecisionItem& item : planner.Decide(log.view(), {}, now)) {
+    EXPECT_FALSE(std::holds_alternative<EndUpdate>(item));
+  }
+  now += std::chrono::minutes(6);
+  const auto items = planner.Decide(log.view(), {}, now);
+  EXPECT_TRUE(std::ranges::any_of(
+      items, [](const auto& item) { return std::holds_alternative<EndUpdate>(item); }));
+}
+
+TEST_F(JobsTest, ALongReasonIsCutBeforeItIsDecided) {
+  log.SubmitJob(Service(1));
+  Settle();
+  log.SubmitJob(Service(1, "web:2"));
+  Settle(/*new_ones_run=*/false);
+  LaunchFact fact = log.FactOf("web-v2-0", LaunchState::kExited);
+  fact.cause = ExitCause::kStartFailed;
+  fact.detail = std::string(4000, 'x');
+  fact.final = true;
+  log.Fact(Find("web-v2-0")->node.str(), fact);
+  for (const DecisionItem& item : Cycle()) {
+    const auto* end = std::get_if<EndUpdate>(&item);
+    EXPECT_TRUE(end == nullptr || end->failure.size() <= 1024u);
+  }
+  EXPECT_FALSE(TheJob().failure.empty());
+}
+
 TEST_F(JobsTest, AnUpdateInTheMiddleOfAnotherGoesOnFromWhereItIs) {
   log.SubmitJob(Service(4));
   Settle();
@@ -382,103 +347,6 @@ TEST_F(JobsTest, WhenItsTasksAreForgottenOnlyTheNameAndItsVersionAreRemembered) 
   EXPECT_TRUE(TheJob().versions.empty());
   log.SubmitJob(Service(1));
   EXPECT_EQ(TheJob().version, 2u);
-}
-
-TEST_F(JobsTest, ABatchJobCompletesWhenAllItsTasksHave) {
-  log.SubmitJob(test::JobOf("web", JobType::kBatch, 3, "load:1"));
-  Settle();
-  log.Exit("web-v1-0", 0, /*final=*/true);
-  log.Exit("web-v1-2", 0, /*final=*/true);
-  Settle();
-  EXPECT_EQ(JobStatusOf(TheJob()), "running");
-  log.Decide({ForgetTask{TaskId::Trusted("web-v1-0")}});  // what is forgotten still counts
-  Settle();
-  log.Exit("web-v1-1", 0, /*final=*/true);
-  Settle();
-  EXPECT_EQ(JobStatusOf(TheJob()), "completed");
-  EXPECT_EQ(In(Status::kCompleted).size(), 2u);
-}
-
-TEST_F(JobsTest, ABatchJobFailsWhenATaskFailedAndAllHaveEnded) {
-  log.SubmitJob(test::JobOf("web", JobType::kBatch, 2, "load:1"));
-  Settle();
-  log.Exit("web-v1-0", 1, /*final=*/true);
-  Settle();
-  EXPECT_EQ(JobStatusOf(TheJob()), "running") << "the others go on";
-  log.Exit("web-v1-1", 0, /*final=*/true);
-  Settle();
-  EXPECT_EQ(JobStatusOf(TheJob()), "failed");
-  EXPECT_EQ(TheJob().end_reason, "1 of 2 tasks did not complete");
-}
-
-TEST_F(JobsTest, ASystemJobHasATaskOnEachEligibleNode) {
-  log.Cordon("c", true);
-  log.SubmitJob(test::JobOf("web", JobType::kSystem, 0, "agent:1"));
-  Settle();
-  EXPECT_EQ(Find("web-v1-0")->node.str(), "a");
-  EXPECT_EQ(Find("web-v1-1")->node.str(), "b");
-  EXPECT_EQ(In(Status::kRunning).size(), 2u);
-  log.Join("d", {8000, kGi, 0});
-  Settle();
-  EXPECT_EQ(Find("web-v1-2")->node.str(), "d") << "nodes that join later get one";
-  log.Cordon("c", false);
-  Settle();
-  EXPECT_EQ(Find("web-v1-3")->node.str(), "c");
-  EXPECT_TRUE(Cycle().empty());
-}
-
-TEST_F(JobsTest, ASystemTaskEndsWithItsNodeAndComesBackWithIt) {
-  log.SubmitJob(test::JobOf("web", JobType::kSystem, 0, "agent:1"));
-  Settle();
-  log.Decide({NodeDown{NodeName::Trusted("b"), "silent"}});
-  Settle();
-  EXPECT_EQ(log.StatusOf("web-v1-1"), Status::kLost) << "it does not move";
-  EXPECT_EQ(In(Status::kRunning).size(), 2u);
-  log.Decide({NodeUp{NodeName::Trusted("b")}});
-  log.Fact("b", NodeReported{log.view().nodes.at(NodeName::Trusted("b")).up});
-  Settle();
-  EXPECT_EQ(log.StatusOf("web-v1-1"), Status::kRunning);
-  EXPECT_EQ(Find("web-v1-1")->node.str(), "b");
-  EXPECT_EQ(Find("web-v1-1")->attempt, 2u);
-}
-
-TEST_F(JobsTest, ADrainStopsSystemTasksWithoutReplacement) {
-  log.SubmitJob(test::JobOf("web", JobType::kSystem, 0, "agent:1"));
-  Settle();
-  log.Drain("b");
-  Settle();
-  EXPECT_EQ(log.StatusOf("web-v1-1"), Status::kStopped);
-  EXPECT_EQ(In(Status::kRunning).size(), 2u);
-  EXPECT_TRUE(log.view().nodes.at(NodeName::Trusted("b")).attempts.empty());
-  log.Cordon("b", false);
-  Settle();
-  EXPECT_EQ(In(Status::kRunning).size(), 3u);
-  EXPECT_EQ(Find("web-v1-1")->node.str(), "b");
-}
-
-TEST_F(JobsTest, ASystemJobIsUpdatedNodeByNode) {
-  log.SubmitJob(test::JobOf("web", JobType::kSystem, 0, "agent:1"));
-  Settle();
-  log.Decide({NodeDown{NodeName::Trusted("b"), "silent"}});
-  log.SubmitJob(test::JobOf("web", JobType::kSystem, 0, "agent:2"));
-  Settle();
-  EXPECT_EQ(In(Status::kRunning), (Ids{"web-v2-0", "web-v2-2"}));
-  EXPECT_FALSE(IsUpdating(TheJob())) << "a node that is away holds up nothing";
-  log.Decide({NodeUp{NodeName::Trusted("b")}});
-  log.Fact("b", NodeReported{log.view().nodes.at(NodeName::Trusted("b")).up});
-  Settle();
-  EXPECT_EQ(log.StatusOf("web-v2-1"), Status::kRunning);
-}
-
-TEST_F(JobsTest, ASystemTaskWithoutRoomSaysWhyOnItsNode) {
-  JobSpec spec = test::JobOf("web", JobType::kSystem, 0, "agent:1");
-  TaskSpec task = *spec.task;
-  task.resources.cpu_millis = 9000;
-  spec.task = std::make_shared<const TaskSpec>(task);
-  log.SubmitJob(spec);
-  Settle();
-  EXPECT_EQ(log.StatusOf("web-v1-0"), Status::kPending);
-  EXPECT_EQ(planner.WhyPending(log.view(), *Find("web-v1-0")), "only for node a: cpu");
 }
 
 TEST_F(JobsTest, LostTasksOfAServiceMoveWithTheirIds) {
