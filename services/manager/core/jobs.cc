@@ -46,7 +46,8 @@ class Decider {
 
   // Nodes that have no task of a system job, and should.
   void DecideNodes(const Job& job) {
-    if (job.stop_wanted) return;
+    // The view does not say yet that an update has failed: the next cycle knows what nodes get.
+    if (job.stop_wanted || failed_.contains(job.name)) return;
     std::map<NodeName, std::uint32_t> slots;
     for (std::uint32_t slot = 0; slot < job.nodes.size(); ++slot) slots[job.nodes[slot]] = slot;
     std::uint32_t next = job.filled;
@@ -195,6 +196,7 @@ class Decider {
 
   void Fail(const Job& job, std::string why) {
     why = CleanText(why, kFailureLengthMax);
+    failed_.insert(job.name);
     const std::size_t size = kItemBytes + why.size();
     Add(EndUpdate{job.name, job.version, std::move(why)}, size);
   }
@@ -257,6 +259,7 @@ class Decider {
 
   const Jobs::Cycle& cycle_;
   const View& view_;
+  std::set<TaskName> failed_;  // whose update this cycle ends
   std::uint32_t budget_ = kSlotsPerCycle;
   // Records that the cluster may have more. A slot whose task is there already is counted too.
   std::size_t room_ = kTasksMax - std::min(kTasksMax, view_.tasks.size());

@@ -102,6 +102,23 @@ TEST_F(JobsTest, ASystemJobAfterAFailedUpdateLooksAtNodesAsTheOldVersionDoes) {
   EXPECT_TRUE(In(Status::kPending).empty()) << "none is pinned to a node that it cannot run on";
 }
 
+TEST_F(JobsTest, ANodeThatComesAsAnUpdateFailsDoesNotGetWhatFailed) {
+  log.SubmitJob(test::JobOf("web", JobType::kSystem, 0, "agent:1"));
+  Settle();
+  log.SubmitJob(test::JobOf("web", JobType::kSystem, 0, "agent:2"));
+  for (int i = 0; i < 10 && (Find("web-v2-0") == nullptr || Find("web-v2-0")->attempt == 0); ++i) {
+    Obey(false);
+    Cycle();
+  }
+  log.Exit("web-v2-0", 1, /*final=*/true);
+  log.Join("d", {8000, kGi, 0});
+  Settle();
+  ASSERT_FALSE(TheJob().failure.empty());
+  EXPECT_EQ(Find("web-v2-3"), nullptr);
+  ASSERT_NE(Find("web-v1-3"), nullptr);
+  EXPECT_EQ(Find("web-v1-3")->node.str(), "d");
+}
+
 TEST_F(JobsTest, ASystemJobHasATaskOnEachEligibleNode) {
   log.Cordon("c", true);
   log.SubmitJob(test::JobOf("web", JobType::kSystem, 0, "agent:1"));
