@@ -46,7 +46,16 @@ void ForStaticPorts(View& view, Node& node, const TaskSpec& spec, const Step& st
   }
 }
 
-// The counts of the job whose task it is.
+void Keep(std::set<TaskName>& names, const TaskName& name, bool in) {
+  if (in) {
+    names.insert(name);
+  } else {
+    names.erase(name);
+  }
+}
+
+// The counts of the job whose task it is. What a system job lacks is asked for when a task has
+// ended; what it goes through before says nothing new about its node.
 void CountForJob(View& view, const Task& task, int by) {
   if (task.job == nullptr) return;
   const auto job = view.jobs.find(task.job->name);
@@ -54,22 +63,17 @@ void CountForJob(View& view, const Task& task, int by) {
   const auto version = job->second.versions.find(task.job->version);
   CUBE_CHECK(version != job->second.versions.end());
   Count(version->second.counts, task, by);
-  if (by > 0) NoteJob(view, job->second);
+  if (by < 0) return;
+  Keep(view.jobs_due, job->first, NeedsLook(job->second));
+  if (job->second.type == JobType::kSystem && IsFinished(task)) ++view.system_version;
 }
 
 }  // namespace
 
 void NoteJob(View& view, const Job& job) {
-  const auto keep = [&job](std::set<TaskName>& names, bool in) {
-    if (in) {
-      names.insert(job.name);
-    } else {
-      names.erase(job.name);
-    }
-  };
-  keep(view.jobs_due, NeedsLook(job));
+  Keep(view.jobs_due, job.name, NeedsLook(job));
   if (job.type != JobType::kSystem && !view.system_jobs.contains(job.name)) return;
-  keep(view.system_jobs, job.type == JobType::kSystem && IsLive(job));
+  Keep(view.system_jobs, job.name, job.type == JobType::kSystem && IsLive(job));
   ++view.system_version;
 }
 
