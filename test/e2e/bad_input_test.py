@@ -15,7 +15,7 @@ BIG = "x" * 40_000  # above what one text may have (32 KiB)
 BAD_TASKS = {
     "an unknown field": ({"comand": ["true"]}, "comand"),
     "an unknown field inside": ({"ports": [{"prot": 80}]}, "ports[0].prot"),
-    "a field of a later version": ({"replicas": 3}, "replicas"),
+    "a field of jobs": ({"replicas": 3}, "replicas"),
     "a text for a list": ({"command": "sleep 5"}, "command"),
     "a number for a map": ({"env": 5}, "env"),
     "a map for a text": ({"user": {"name": "root"}}, "user"),
@@ -135,7 +135,8 @@ class BadInputTest(suite.Case):
                  "--restart": ("sometimes", "restart"), "-e": ("=x", "env"),
                  "--name": ("A B", "name"),
                  "--disk": ("1Zi", "disk"), "--stop-timeout": ("-3s", "stop"),
-                 "--no-such": ("x", "no-such"), "--replicas": ("3", "replicas")}
+                 "--no-such": ("x", "no-such"), "--replicas": ("-3", "replicas"),
+                 "--type": ("daemon", "type")}
         for flag, (value, named) in flags.items():
             with self.subTest(flag):
                 refused = self.cluster.cube("run", "--engine", "process", flag, value, "true",
