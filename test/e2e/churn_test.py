@@ -7,6 +7,7 @@ CUBE_CHURN_ENGINE=docker takes containers (scripts/soak does all that).
 """
 
 import collections
+import contextlib
 import json
 import os
 import random
@@ -137,7 +138,8 @@ class ChurnTest(suite.Case):
                 subprocess.run(["docker", "kill", ident], capture_output=True, check=False,
                                timeout=checks.ENGINE_SECONDS)
             else:
-                os.kill(ident, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(ident, signal.SIGKILL)
         return bool(found)
 
     def sicken(self, cluster):
