@@ -49,6 +49,8 @@ void ManagerLoop::OnEvent(const bus::Event& event) {
                    unready_reason_.clear();
                    BeginCheck();
                  },
+                 [](const bus::Done&) {},
+                 [](const bus::FoundStream&) {},
                  [](const bus::Replied&) {},  // this loop sends no requests
                  [this](const bus::OpFailed& e) { OnOpFailed(e); },
              },

@@ -116,9 +116,10 @@ struct Read {
   SubId reader = 0;
   StreamMessage message;
 };
-// A reader cannot go on (stream missing, start sequence purged = kDataLoss). It is closed. Streams
-// that lose sequences by design (newest of each subject, age) have no kDataLoss: they are read from
-// the first that is there.
+// A reader cannot go on (stream missing or deleted, next sequence purged = kDataLoss). It is
+// closed. Told when it begins (also anew, after a reconnect), else with the next message that it
+// could have been given. Streams that lose sequences by design (newest of each subject, age) have
+// no kDataLoss: they are read from the first that is there.
 struct ReadFailed {
   SubId reader = 0;
   Error error;
@@ -135,20 +136,30 @@ struct GotState {
 struct StreamsReady {
   OpId op = 0;
 };
+// Purge, DeleteStream or SetSubjects has taken effect.
+struct Done {
+  OpId op = 0;
+};
+// The answer to FindStream: the stream that takes the subject, nullopt = none.
+struct FoundStream {
+  OpId op = 0;
+  std::optional<std::string> stream;
+};
 // The answer to a request of ours.
 struct Replied {
   OpId op = 0;
   Headers headers;
   std::string payload;
 };
-// Get, GetState, EnsureStreams or Request failed.
+// Any of the operations that end in the events above failed.
 struct OpFailed {
   OpId op = 0;
   Error error;
 };
 
-using Event = std::variant<Connected, Disconnected, Closed, Appended, AppendFailed, Message, Read,
-                           ReadFailed, Got, GotState, StreamsReady, Replied, OpFailed>;
+using Event =
+    std::variant<Connected, Disconnected, Closed, Appended, AppendFailed, Message, Read, ReadFailed,
+                 Got, GotState, StreamsReady, Done, FoundStream, Replied, OpFailed>;
 // noexcept in spirit: must not throw, must not call the bus, must not block for long.
 using Sink = std::function<void(Event)>;
 
@@ -190,6 +201,20 @@ class Bus {
   virtual void GetLast(OpId op, std::string stream, std::string subject) = 0;
   // -> GotState | OpFailed (kNotFound).
   virtual void GetState(OpId op, std::string stream) = 0;
+
+  // ---- a stream's life. Repeating any of these is fine; kTimedOut: the outcome is unknown.
+  // Removes the messages up to a sequence, that one included; later ones keep their sequences, and
+  // what is appended next gets the one after the last, even if nothing is left. Nothing to remove
+  // is fine. -> Done | OpFailed (kNotFound: no such stream; kTimedOut).
+  virtual void Purge(OpId op, std::string stream, std::uint64_t up_to_seq) = 0;
+  // Removes a stream with all its messages. One that is not there is fine. -> Done | OpFailed.
+  virtual void DeleteStream(OpId op, std::string stream) = 0;
+  // Gives an existing stream other subjects (at least one); its messages stay, and its readers read
+  // on. Already so is fine. -> Done | OpFailed (kNotFound; kPrecondition: another stream takes one
+  // of them, or one is no subject; kInvalid: none given).
+  virtual void SetSubjects(OpId op, std::string stream, std::vector<std::string> subjects) = 0;
+  // Which stream takes a subject (without wildcards). -> FoundStream | OpFailed.
+  virtual void FindStream(OpId op, std::string subject) = 0;
 };
 
 }  // namespace cube::bus

@@ -251,7 +251,7 @@ void NatsCore::PublishWithReply(std::string subject, std::string reply_to, std::
 // ---- requests -----------------------------------------------------------------------------------
 
 void NatsCore::Ask(std::string subject, Headers headers, std::string payload, Duration timeout,
-                   Code if_lost, Done done) {
+                   Code if_lost, OnAnswer done) {
   if (!up_) {
     done(std::unexpected(NotConnected("request")));
     return;
@@ -306,8 +306,8 @@ void NatsCore::Request(OpId op, std::string subject, Headers headers, std::strin
 }
 
 void NatsCore::Api(const std::string& what, std::string body,
-                   std::function<void(Result<std::string>&&)> done) {
-  Ask("$JS.API." + what, {}, std::move(body), options_.request_timeout, Code::kUnavailable,
+                   std::function<void(Result<std::string>&&)> done, Code if_lost) {
+  Ask("$JS.API." + what, {}, std::move(body), options_.request_timeout, if_lost,
       [done = std::move(done)](Result<Incoming>&& answer) {
         if (!answer) {
           done(std::unexpected(std::move(answer).error()));

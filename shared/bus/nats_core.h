@@ -56,6 +56,10 @@ class NatsCore : public std::enable_shared_from_this<NatsCore> {
   void Get(OpId op, std::string stream, std::uint64_t seq);
   void GetLast(OpId op, std::string stream, std::string subject);
   void GetState(OpId op, std::string stream);
+  void Purge(OpId op, std::string stream, std::uint64_t up_to_seq);
+  void DeleteStream(OpId op, std::string stream);
+  void SetSubjects(OpId op, std::string stream, std::vector<std::string> subjects);
+  void FindStream(OpId op, std::string subject);
   [[nodiscard]] std::uint64_t publishes_refused();
 
  private:
@@ -73,11 +77,11 @@ class NatsCore : public std::enable_shared_from_this<NatsCore> {
     std::uint64_t append = 0;   // token to fail if it cannot be sent
     std::uint64_t request = 0;  // the same
   };
-  using Done = std::function<void(Result<Incoming>&&)>;  // called under the mutex
+  using OnAnswer = std::function<void(Result<Incoming>&&)>;  // called under the mutex
   struct PendingRequest {
     MonoTime deadline;
     Code if_lost = Code::kUnavailable;
-    Done done;
+    OnAnswer done;
   };
   struct Subscription {
     std::string subject;
@@ -106,10 +110,10 @@ class NatsCore : public std::enable_shared_from_this<NatsCore> {
   void RunTimers(MonoTime now);
   void SendFailed(const Outgoing& out, const Error& error);
   void Ask(std::string subject, Headers headers, std::string payload, Duration timeout,
-           Code if_lost, Done done);
+           Code if_lost, OnAnswer done);
   // A request of JetStream's API; done gets the answer's JSON, or why there is none.
   void Api(const std::string& what, std::string body,
-           std::function<void(Result<std::string>&&)> done);
+           std::function<void(Result<std::string>&&)> done, Code if_lost = Code::kUnavailable);
   void FinishRequest(std::uint64_t token, Result<Incoming>&& answer);
   void FailOp(OpId op, Error error);
   void GetBy(OpId op, std::string stream, std::string body);
@@ -122,6 +126,11 @@ class NatsCore : public std::enable_shared_from_this<NatsCore> {
   void EnsureCompare(const std::shared_ptr<EnsureJob>& job, const StreamAnswer& answer);
   void EnsureApply(const std::shared_ptr<EnsureJob>& job, const std::string& verb,
                    std::string body);
+  // Calls next with what a stream is now, or ends the operation.
+  void LookAt(OpId op, const std::string& stream, const std::string& what,
+              std::function<void(StreamAnswer&)> next);
+  // A request that changes a stream -> Done, or the operation fails.
+  void Change(OpId op, const std::string& request, std::string body, const std::string& what);
   void Carry(SubId id, ReaderActions actions);
   void AskStream(SubId id);
   void MakeConsumer(SubId id, const ConsumerSpec& spec);

@@ -1,11 +1,13 @@
 // NatsCore: making streams fit, and what the readers ask for.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
 #include "shared/bus/nats_core.h"
 #include "shared/bus/nats_json.h"
+#include "shared/bus/reply.h"
 
 namespace cube::bus {
 
@@ -96,23 +98,121 @@ void NatsCore::EnsureApply(const std::shared_ptr<EnsureJob>& job, const std::str
       });
 }
 
+// ---- one stream ---------------------------------------------------------------------------------
+
+void NatsCore::LookAt(OpId op, const std::string& stream, const std::string& what,
+                      std::function<void(StreamAnswer&)> next) {
+  Api("STREAM.INFO." + stream, "",
+      [this, op, what, next = std::move(next)](Result<std::string>&& json) {
+        if (!json) {
+          FailOp(op, Annotate(std::move(json).error(), what).error());
+          return;
+        }
+        if (auto error = ApiError(*json, what)) {
+          FailOp(op, std::move(*error));
+          return;
+        }
+        auto info = ParseStreamInfo(*json);
+        if (info) {
+          next(*info);
+        } else {
+          FailOp(op, std::move(info).error());
+        }
+      });
+}
+
+void NatsCore::Change(OpId op, const std::string& request, std::string body,
+                      const std::string& what) {
+  Api(
+      request, std::move(body),
+      [this, op, what](Result<std::string>&& json) {
+        if (!json) {
+          FailOp(op, Annotate(std::move(json).error(), what).error());
+        } else if (auto error = ApiError(*json, what)) {
+          FailOp(op, std::move(*error));
+        } else {
+          Emit(Done{op});
+        }
+      },
+      Code::kTimedOut);
+}
+
 void NatsCore::GetState(OpId op, std::string stream) {
   const Locked locked(*this);
-  const std::string what = "looking at stream " + stream;
-  Api("STREAM.INFO." + stream, "", [this, op, what](Result<std::string>&& json) {
+  LookAt(op, stream, "looking at stream " + stream,
+         [this, op](StreamAnswer& answer) { Emit(GotState{op, std::move(answer.state)}); });
+}
+
+// Two traps of the request: {"seq":N} beyond the last sequence moves the stream's sequences on to N
+// (all versions), and {"seq":1}, nothing to remove, removes everything (2.9). So the stream is
+// looked at first. What is appended after that look stays.
+void NatsCore::Purge(OpId op, std::string stream, std::uint64_t up_to_seq) {
+  const Locked locked(*this);
+  const std::string what = "purging stream " + stream;
+  LookAt(op, stream, what, [this, op, stream, what, up_to_seq](const StreamAnswer& answer) {
+    const std::uint64_t up_to = std::min(up_to_seq, answer.state.last_seq);
+    if (up_to < answer.state.first_seq) {
+      Emit(Done{op});
+    } else {
+      Change(op, "STREAM.PURGE." + stream, PurgeJson(up_to), what);
+    }
+  });
+}
+
+void NatsCore::DeleteStream(OpId op, std::string stream) {
+  const Locked locked(*this);
+  const std::string what = "deleting stream " + stream;
+  Api(
+      "STREAM.DELETE." + stream, "",
+      [this, op, what](Result<std::string>&& json) {
+        int number = 0;
+        if (!json) {
+          FailOp(op, Annotate(std::move(json).error(), what).error());
+        } else if (auto error = ApiError(*json, what, &number);
+                   error && number != kJsStreamNotFound) {
+          FailOp(op, std::move(*error));
+        } else {
+          Emit(Done{op});
+        }
+      },
+      Code::kTimedOut);
+}
+
+void NatsCore::SetSubjects(OpId op, std::string stream, std::vector<std::string> subjects) {
+  const Locked locked(*this);
+  const std::string what = "changing the subjects of stream " + stream;
+  if (subjects.empty()) {  // to a server that means a subject of the stream's name
+    FailOp(op, Error{Code::kInvalid, what + ": none given, a stream needs at least one", {}});
+    return;
+  }
+  LookAt(op, stream, what,
+         [this, op, stream, what, subjects = std::move(subjects)](const StreamAnswer& answer) {
+           auto update = SetSubjectsJson(answer.config, subjects);
+           if (update) {
+             Change(op, "STREAM.UPDATE." + stream, std::move(*update), what);
+           } else {
+             Emit(Done{op});
+           }
+         });
+}
+
+void NatsCore::FindStream(OpId op, std::string subject) {
+  const Locked locked(*this);
+  const std::string what = "looking for the stream of subject " + subject;
+  if (!LiteralSubject(subject)) {
+    FailOp(op, Error{Code::kInvalid, what + ": it must be one, without wildcards", {}});
+    return;
+  }
+  Api("STREAM.NAMES", FindStreamJson(subject), [this, op, what](Result<std::string>&& json) {
     if (!json) {
       FailOp(op, Annotate(std::move(json).error(), what).error());
       return;
     }
-    if (auto error = ApiError(*json, what)) {
-      FailOp(op, std::move(*error));
-      return;
-    }
-    auto info = ParseStreamInfo(*json);
-    if (info) {
-      Emit(GotState{op, std::move(info->state)});
+    auto found = ParseStreamNames(*json, what);
+    if (found) {
+      Emit(FoundStream{op, std::move(*found)});
     } else {
-      FailOp(op, std::move(info).error());
+      FailOp(op, std::move(found).error());
     }
   });
 }

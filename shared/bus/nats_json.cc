@@ -57,6 +57,8 @@ Code CodeOf(int number, int status) {
     case 10060:  // expected stream does not match
     case 10065:  // subjects overlap
     case 10074:  // replicas > 1 without a cluster
+    case 10109:  // stream is sealed
+    case 10110:  // stream denies purging
       return Code::kPrecondition;
     default:
       break;
@@ -185,16 +187,24 @@ struct Shape {
   Json otherwise;  // what a missing field means
 };
 
-Result<void> CheckShape(const StreamConfig& want, const Json& config) {
-  std::vector<std::string> subjects = want.subjects;
+std::vector<std::string> Sorted(std::vector<std::string> subjects) {
   std::sort(subjects.begin(), subjects.end());
-  std::vector<std::string> there;
+  return subjects;
+}
+
+std::vector<std::string> SortedSubjects(const Json& config) {
+  std::vector<std::string> subjects;
   if (const auto it = config.find("subjects"); it != config.end() && it->is_array()) {
     for (const Json& subject : *it) {
-      if (subject.is_string()) there.push_back(subject.get<std::string>());
+      if (subject.is_string()) subjects.push_back(subject.get<std::string>());
     }
   }
-  std::sort(there.begin(), there.end());
+  return Sorted(std::move(subjects));
+}
+
+Result<void> CheckShape(const StreamConfig& want, const Json& config) {
+  const std::vector<std::string> subjects = Sorted(want.subjects);
+  const std::vector<std::string> there = SortedSubjects(config);
   if (there != subjects) {
     return Incompatible(want, "subjects", fmt::format("[{}]", fmt::join(there, ", ")),
                         fmt::format("[{}]", fmt::join(subjects, ", ")));
@@ -251,6 +261,31 @@ Result<std::optional<std::string>> UpdateStreamJson(const StreamConfig& want,
   if (!Field(config, "allow_direct", false)) set("allow_direct", true);
   if (!changed) return std::optional<std::string>{};
   return std::optional<std::string>(config.dump());
+}
+
+std::optional<std::string> SetSubjectsJson(std::string_view have,
+                                           const std::vector<std::string>& subjects) {
+  Json config = Parse(have);
+  if (SortedSubjects(config) == Sorted(subjects)) return std::nullopt;
+  config["subjects"] = subjects;
+  return config.dump();
+}
+
+std::string PurgeJson(std::uint64_t up_to_seq) {
+  return fmt::format(R"({{"seq":{}}})", up_to_seq + 1);  // what it names is the first to stay
+}
+
+std::string FindStreamJson(std::string_view subject) { return Json{{"subject", subject}}.dump(); }
+
+Result<std::optional<std::string>> ParseStreamNames(std::string_view json, std::string_view what) {
+  if (auto error = ApiError(json, what)) return std::unexpected(std::move(*error));
+  const Json answer = Parse(json);
+  const auto names = answer.find("streams");  // null or missing: none
+  if (names == answer.end() || !names->is_array() || names->empty()) {
+    return std::optional<std::string>{};
+  }
+  if (!names->front().is_string()) return Odd(what, json);
+  return std::optional(names->front().get<std::string>());
 }
 
 std::string CreateConsumerJson(const ConsumerSpec& spec) {

@@ -170,6 +170,28 @@ TEST(NatsBusTest, AnUpdateKeepsFieldsItDoesNotKnow) {
   EXPECT_NE(info->find("\"allow_direct\":true"), std::string::npos) << *info;
 }
 
+TEST(NatsBusTest, AStreamThatMayNotBePurgedSaysSo) {
+  const auto fixture = StartFixture();
+  ASSERT_TRUE(fixture);
+  ASSERT_TRUE(fixture->server().Api(
+      "STREAM.CREATE.LOG",
+      R"({"name":"LOG","subjects":["log.*"],"num_replicas":1,"retention":"limits",)"
+      R"("storage":"file","deny_purge":true})"));
+  Recorder r(*fixture, "a");
+  ASSERT_TRUE(r.UntilCount<Connected>(1));
+  AppendRequest request;
+  request.op = r.NextOp();
+  request.subject = "log.a";
+  r->Append(request);
+  ASSERT_TRUE(r.UntilOp<Appended>(request.op));
+  const OpId op = r.NextOp();
+  r->Purge(op, "LOG", 1);
+  const auto failed = r.UntilOp<OpFailed>(op);
+  ASSERT_TRUE(failed);
+  EXPECT_EQ(failed->error.code, Code::kPrecondition) << failed->error.Text();
+  EXPECT_NE(failed->error.message.find("purging stream LOG"), std::string::npos);
+}
+
 TEST(NatsBusTest, ReadsStreamsThatWereNotMadeForDirectGet) {
   const auto fixture = StartFixture();
   ASSERT_TRUE(fixture);

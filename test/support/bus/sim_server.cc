@@ -274,13 +274,14 @@ void SimServer::Answer(SimClientId id, OpId op, bus::Event event) {
   });
 }
 
-void SimServer::Ask(SimClientId id, OpId op, std::function<Result<bus::Event>()> answer) {
+void SimServer::Ask(SimClientId id, OpId op, std::function<Result<bus::Event>()> answer,
+                    OpKind kind) {
   Client* client = Find(id);
   if (!client->connected) {
     Emit(*client, OpFailed{op, Error{Code::kUnavailable, "not connected", {}}});
     return;
   }
-  Begin(*client, op, OpKind::kOther, options_.request_timeout);
+  Begin(*client, op, kind, options_.request_timeout);
   SendUp(*client, [this, id, op, answer = std::move(answer)] {
     for (auto& [name, stream] : streams_) stream.Expire(clock_.now().mono);
     Result<bus::Event> result = answer();

@@ -39,7 +39,7 @@ struct SimServerOptions {
   Duration latency = std::chrono::microseconds(100);           // of one hop
   Duration reconnect_after = std::chrono::milliseconds(100);   // then the client is back
   Duration reconnect_spread = std::chrono::milliseconds(400);  // drawn and added to it
-  Duration request_timeout = std::chrono::seconds(5);          // of Get, GetState, EnsureStreams
+  Duration request_timeout = std::chrono::seconds(5);          // of what Ask carries
 };
 
 using SimClientId = std::uint64_t;
@@ -114,8 +114,10 @@ class SimServer {
   void OpenReader(SimClientId id, SubId reader, std::string stream, std::uint64_t from_seq);
   void Pull(SimClientId id, SubId reader, std::uint32_t messages);
   void CloseReader(SimClientId id, SubId reader);
-  // Get, GetState, EnsureStreams: `answer` runs at the server.
-  void Ask(SimClientId id, OpId op, std::function<Result<bus::Event>()> answer);
+  // Get, EnsureStreams, Purge...: `answer` runs at the server. kRequest: what became of it is
+  // unknown if the connection breaks.
+  void Ask(SimClientId id, OpId op, std::function<Result<bus::Event>()> answer,
+           OpKind kind = OpKind::kOther);
   [[nodiscard]] bool connected(SimClientId id) const;
 
   Client* Find(SimClientId id);
@@ -147,6 +149,10 @@ class SimServer {
 
   Result<bus::Event> Ensure(OpId op, const std::vector<StreamConfig>& configs);
   Result<void> EnsureOne(const StreamConfig& config);
+  Result<void> SetSubjects(const std::string& stream, const std::vector<std::string>& subjects);
+  // kPrecondition: a stream of another name takes one of the subjects.
+  [[nodiscard]] Result<void> CheckFree(const std::string& stream,
+                                       const std::vector<std::string>& subjects) const;
   SimStream* StreamOf(const std::string& subject);
   SimStream* StreamNamed(const std::string& name);
   void PumpReaders(const std::string& stream);

@@ -38,6 +38,11 @@ Error Incompatible(const std::string& stream, std::string_view setting, const st
                {}};
 }
 
+std::vector<std::string> Sorted(std::vector<std::string> subjects) {
+  std::sort(subjects.begin(), subjects.end());
+  return subjects;
+}
+
 bool Overlap(const std::string& a, const std::string& b) {
   return SubjectMatches(a, b) || SubjectMatches(b, a);
 }
@@ -273,22 +278,12 @@ Result<bus::Event> SimServer::Ensure(OpId op, const std::vector<StreamConfig>& c
 Result<void> SimServer::EnsureOne(const StreamConfig& config) {
   const auto it = streams_.find(config.name);
   if (it == streams_.end()) {
-    for (const auto& [name, other] : streams_) {
-      for (const auto& a : other.config().subjects) {
-        for (const auto& b : config.subjects) {
-          if (!Overlap(a, b)) continue;
-          return Fail(Code::kPrecondition,
-                      fmt::format("stream {} cannot take {}: stream {} has {}; use another root "
-                                  "name, or remove that stream",
-                                  config.name, b, name, a));
-        }
-      }
-    }
+    CUBE_TRY_VOID(CheckFree(config.name, config.subjects));
     streams_.emplace(config.name, SimStream(config, clock_.now()));
     return {};
   }
   StreamConfig merged = it->second.config();
-  if (merged.subjects != config.subjects) {
+  if (Sorted(merged.subjects) != Sorted(config.subjects)) {
     return std::unexpected(Incompatible(config.name, "subjects",
                                         fmt::format("[{}]", fmt::join(merged.subjects, ", ")),
                                         fmt::format("[{}]", fmt::join(config.subjects, ", "))));
@@ -311,6 +306,37 @@ Result<void> SimServer::EnsureOne(const StreamConfig& config) {
   merged.replicas = std::max(merged.replicas, config.replicas);
   merged.age_max = config.age_max;
   it->second.set_config(std::move(merged));
+  return {};
+}
+
+Result<void> SimServer::CheckFree(const std::string& stream,
+                                  const std::vector<std::string>& subjects) const {
+  for (const auto& [name, other] : streams_) {
+    if (name == stream) continue;
+    for (const auto& a : other.config().subjects) {
+      for (const auto& b : subjects) {
+        if (!Overlap(a, b)) continue;
+        return Fail(Code::kPrecondition,
+                    fmt::format("stream {} cannot take {}: stream {} has {}; use another root "
+                                "name, or remove that stream",
+                                stream, b, name, a));
+      }
+    }
+  }
+  return {};
+}
+
+Result<void> SimServer::SetSubjects(const std::string& stream,
+                                    const std::vector<std::string>& subjects) {
+  SimStream* const s = StreamNamed(stream);
+  if (s == nullptr) {
+    return Fail(Code::kNotFound, fmt::format("stream {} does not exist", stream));
+  }
+  StreamConfig config = s->config();
+  if (Sorted(config.subjects) == Sorted(subjects)) return {};
+  CUBE_TRY_VOID(CheckFree(stream, subjects));
+  config.subjects = subjects;
+  s->set_config(std::move(config));
   return {};
 }
 
@@ -372,6 +398,8 @@ void SimServer::PumpReader(Client& client, SubId sub) {
   const auto it = client.readers.find(sub);
   if (it == client.readers.end() || !client.connected) return;
   Reader& reader = it->second;
+  // A look at the stream when the reader begins; after that only what is delivered tells.
+  if (reader.checked && reader.sent >= reader.credit) return;
   const SimStream* stream = StreamNamed(reader.stream);
   if (stream == nullptr) {
     FailReader(client, sub,
@@ -379,7 +407,8 @@ void SimServer::PumpReader(Client& client, SubId sub) {
     return;
   }
   const std::uint64_t first = stream->State().first_seq;
-  if (first > reader.next_sent && !stream->rolling()) {
+  const bool nothing_comes = stream->FindFrom(reader.next_sent) == nullptr;
+  if (first > reader.next_sent && !stream->rolling() && !(reader.checked && nothing_comes)) {
     FailReader(client, sub,
                Error{Code::kDataLoss,
                      fmt::format("stream {} begins at {}, but {} was to be read", reader.stream,
@@ -387,6 +416,7 @@ void SimServer::PumpReader(Client& client, SubId sub) {
                      {}});
     return;
   }
+  reader.checked = true;
   while (reader.sent < reader.credit) {
     const StreamMessage* message = stream->FindFrom(reader.next_sent);
     if (message == nullptr) return;

@@ -225,6 +225,42 @@ TEST(SimServerTest, ALeaseExpires) {
   EXPECT_TRUE(create());
 }
 
+TEST(SimServerTest, AConnectionLostUnderAPurgeLeavesItsOutcomeUnknown) {
+  std::size_t purged = 0;
+  std::size_t kept = 0;
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+    SimClock clock;
+    SimServer server(clock, Random(seed));
+    std::optional<Code> failed;
+    bool ready = false;
+    SimBus bus(server, "a", [&](const Event& event) {
+      ready = ready || std::holds_alternative<StreamsReady>(event);
+      if (const auto* f = std::get_if<OpFailed>(&event)) failed = f->error.code;
+    });
+    const auto until = [&](const std::function<bool()>& done) {
+      while (!done() && server.NextEventAt()) {
+        clock.AdvanceTo(*server.NextEventAt());
+        server.Step();
+      }
+      return done();
+    };
+    until([&] { return bus.connected(); });
+    bus.EnsureStreams(1, {OneStream()});
+    ASSERT_TRUE(until([&] { return ready; }));
+    server.PublishAs("log.a", {}, "x");
+    bus.Purge(2, "LOG", 1);
+    server.Disconnect(bus.client());
+    ASSERT_TRUE(until([&] { return failed.has_value(); }));
+    EXPECT_EQ(*failed, Code::kTimedOut);
+    until([] { return false; });
+    const bool gone = server.FindStream("LOG")->messages().empty();
+    purged += gone ? 1 : 0;
+    kept += gone ? 0 : 1;
+  }
+  EXPECT_GT(purged, 0U);
+  EXPECT_GT(kept, 0U);
+}
+
 TEST(SimStreamTest, SubjectsMatch) {
   EXPECT_TRUE(SubjectMatches("a.b", "a.b"));
   EXPECT_TRUE(SubjectMatches("a.*", "a.b"));
