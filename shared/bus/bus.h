@@ -42,6 +42,9 @@ struct StreamConfig {
   std::int32_t message_bytes_max = -1;         // -1 = the server's max_payload
   bool deny_delete = false;
   std::int32_t replicas = 1;
+  // One line for people (`nats stream ls`), at most 4 KiB. Set where there is none; words that are
+  // there already stay, whoever wrote them.
+  std::string description = {};
 };
 
 struct StreamState {

@@ -168,6 +168,7 @@ std::string CreateStreamJson(const StreamConfig& config) {
       {"allow_direct", true},
       {"deny_delete", config.deny_delete},
   };
+  if (!config.description.empty()) json["description"] = config.description;
   return json.dump();
 }
 
@@ -259,6 +260,10 @@ Result<std::optional<std::string>> UpdateStreamJson(const StreamConfig& want,
     }
   }
   if (!Field(config, "allow_direct", false)) set("allow_direct", true);
+  // Given once: neither a person's words nor those of another version are turned back and forth.
+  if (!want.description.empty() && Field<std::string>(config, "description", "").empty()) {
+    set("description", want.description);
+  }
   if (!changed) return std::optional<std::string>{};
   return std::optional<std::string>(config.dump());
 }

@@ -28,10 +28,11 @@ std::string Join(std::initializer_list<std::string_view> tokens) {
   return subject;
 }
 
-bus::StreamConfig Stream(std::string name, std::vector<std::string> subjects,
-                         std::int32_t replicas) {
+bus::StreamConfig Stream(std::string name, std::string description,
+                         std::vector<std::string> subjects, std::int32_t replicas) {
   bus::StreamConfig config;
   config.name = std::move(name);
+  config.description = std::move(description);
   config.subjects = std::move(subjects);
   config.replicas = replicas;
   return config;
@@ -114,40 +115,48 @@ std::vector<bus::StreamConfig> Subjects::Streams(const StreamLimits& limits) con
 
   // The three logs: nobody may take a single message out of their middle; trimming is a purge.
   bus::StreamConfig intents =
-      Stream(IntentsStream(),
+      Stream(IntentsStream(), "Cube: what users ask for. Do not purge it by hand.",
              {Join({root_, "tasks", "*"}), Join({root_, "jobs", "*"}), Join({root_, "nodes", "*"})},
              limits.replicas);
   intents.bytes_max = limits.intents_bytes_max;
   intents.deny_delete = true;
   streams.push_back(std::move(intents));
 
-  bus::StreamConfig decisions = Stream(DecisionsStream(), {Decisions()}, limits.replicas);
+  bus::StreamConfig decisions =
+      Stream(DecisionsStream(), "Cube: what the leading manager decides. Do not purge it by hand.",
+             {Decisions()}, limits.replicas);
   decisions.bytes_max = limits.decisions_bytes_max;
   decisions.deny_delete = true;
   streams.push_back(std::move(decisions));
 
-  bus::StreamConfig facts = Stream(FactsStream(), {Facts("*")}, limits.replicas);
+  bus::StreamConfig facts =
+      Stream(FactsStream(), "Cube: what workers have seen. Do not purge it by hand.", {Facts("*")},
+             limits.replicas);
   facts.bytes_max = limits.facts_bytes_max;
   facts.deny_delete = true;
   streams.push_back(std::move(facts));
 
   // Newest of each subject: their size is bounded by the number of nodes.
   bus::StreamConfig desired =
-      Stream(DesiredStream(), {Join({root_, "desired", "*", "*"})}, limits.replicas);
+      Stream(DesiredStream(), "Cube: each node's newest complete set of tasks",
+             {Join({root_, "desired", "*", "*"})}, limits.replicas);
   desired.messages_per_subject_max = 1;
   streams.push_back(std::move(desired));
 
-  bus::StreamConfig heartbeats = Stream(HeartbeatsStream(), {HeartbeatAll()}, limits.replicas);
+  bus::StreamConfig heartbeats =
+      Stream(HeartbeatsStream(), "Cube: the newest heartbeat of each node", {HeartbeatAll()},
+             limits.replicas);
   heartbeats.messages_per_subject_max = 1;
   streams.push_back(std::move(heartbeats));
 
-  bus::StreamConfig metrics = Stream(MetricsStream(), {Metrics("*")}, limits.replicas);
+  bus::StreamConfig metrics = Stream(MetricsStream(), "Cube: each node's newest measurements",
+                                     {Metrics("*")}, limits.replicas);
   metrics.messages_per_subject_max = 1;
   streams.push_back(std::move(metrics));
 
   // A key-value bucket is a stream of this shape (NATS ADR-8), so that its tools show it.
-  bus::StreamConfig lease =
-      Stream(LeaseStream(), {"$KV." + stream_prefix_ + "LEADER.>"}, limits.replicas);
+  bus::StreamConfig lease = Stream(LeaseStream(), "Cube: which manager leads",
+                                   {"$KV." + stream_prefix_ + "LEADER.>"}, limits.replicas);
   lease.messages_per_subject_max = 1;
   lease.age_max = limits.lease;
   lease.deny_delete = true;

@@ -170,6 +170,38 @@ TEST(NatsBusTest, AnUpdateKeepsFieldsItDoesNotKnow) {
   EXPECT_NE(info->find("\"allow_direct\":true"), std::string::npos) << *info;
 }
 
+TEST(NatsBusTest, AStreamGetsItsDescriptionOnceAndKeepsItOverOtherSubjects) {
+  const auto fixture = StartFixture();
+  ASSERT_TRUE(fixture);
+  Recorder r(*fixture, "a");
+  ASSERT_TRUE(r.UntilCount<Connected>(1));
+  const auto ensure = [&](const StreamConfig& config) {
+    const OpId op = r.NextOp();
+    r->EnsureStreams(op, {config});
+    return r.UntilOp<StreamsReady>(op).has_value();
+  };
+  const auto shows = [&](const std::string& text) {
+    const auto info = fixture->server().Api("STREAM.INFO.LOG", "");
+    return info && info->find(text) != std::string::npos;
+  };
+  StreamConfig config = OneStream();
+  ASSERT_TRUE(ensure(config));
+  EXPECT_FALSE(shows("\"description\""));
+  config.description = "a log";  // of an older version's stream
+  ASSERT_TRUE(ensure(config));
+  EXPECT_TRUE(shows("\"description\":\"a log\""));
+  config.description = "another log";
+  ASSERT_TRUE(ensure(config));
+  EXPECT_TRUE(shows("\"description\":\"a log\""));
+  const OpId op = r.NextOp();
+  r->SetSubjects(op, "LOG", {"closed.log"});
+  ASSERT_TRUE(r.UntilOp<Done>(op));
+  EXPECT_TRUE(shows("\"description\":\"a log\""));
+  EXPECT_TRUE(shows("\"subjects\":[\"closed.log\"]"));
+  EXPECT_TRUE(shows("\"allow_direct\":true"));
+  EXPECT_TRUE(shows("\"discard\":\"new\""));
+}
+
 TEST(NatsBusTest, AStreamThatMayNotBePurgedSaysSo) {
   const auto fixture = StartFixture();
   ASSERT_TRUE(fixture);

@@ -305,6 +305,7 @@ Result<void> SimServer::EnsureOne(const StreamConfig& config) {
   merged.message_bytes_max = raise(merged.message_bytes_max, config.message_bytes_max);
   merged.replicas = std::max(merged.replicas, config.replicas);
   merged.age_max = config.age_max;
+  if (merged.description.empty()) merged.description = config.description;
   it->second.set_config(std::move(merged));
   return {};
 }

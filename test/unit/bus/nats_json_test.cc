@@ -114,6 +114,24 @@ TEST(NatsJsonTest, LimitsAreRaisedNeverLoweredAndOthersKept) {
   EXPECT_FALSE(*down);
 }
 
+TEST(NatsJsonTest, ADescriptionIsGivenOnce) {
+  StreamConfig described = Want();
+  described.description = "what it is for";
+  const auto update = UpdateStreamJson(described, CreateStreamJson(Want()));
+  ASSERT_TRUE(update && *update);
+  auto have = nlohmann::json::parse(**update);
+  EXPECT_EQ(have["description"], "what it is for");
+  EXPECT_FALSE(*UpdateStreamJson(described, have.dump()));  // no loop
+  EXPECT_FALSE(*UpdateStreamJson(described, CreateStreamJson(described)));
+  have["description"] = "words of somebody else";
+  EXPECT_FALSE(*UpdateStreamJson(described, have.dump()));
+  EXPECT_FALSE(*UpdateStreamJson(Want(), have.dump()));
+  described.bytes_max = 5000;
+  const auto raised = UpdateStreamJson(described, have.dump());
+  ASSERT_TRUE(raised && *raised);
+  EXPECT_EQ(nlohmann::json::parse(**raised)["description"], "words of somebody else");
+}
+
 TEST(NatsJsonTest, OtherSubjectsKeepTheRest) {
   auto have = nlohmann::json::parse(CreateStreamJson(Want()));
   have["metadata"] = {{"owner", "somebody"}};

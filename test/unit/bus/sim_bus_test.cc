@@ -225,6 +225,20 @@ TEST(SimServerTest, ALeaseExpires) {
   EXPECT_TRUE(create());
 }
 
+TEST(SimServerTest, ADescriptionIsGivenOnce) {
+  SimFixture world;
+  Recorder r(world, "a");
+  ASSERT_TRUE(r.UntilCount<Connected>(1));
+  StreamConfig config = OneStream();
+  for (const auto& [given, there] : {std::pair{"", ""}, {"first", "first"}, {"second", "first"}}) {
+    config.description = given;
+    const OpId op = r.NextOp();
+    r->EnsureStreams(op, {config});
+    ASSERT_TRUE(r.UntilOp<StreamsReady>(op));
+    EXPECT_EQ(world.server_.FindStream("LOG")->config().description, there);
+  }
+}
+
 TEST(SimServerTest, AConnectionLostUnderAPurgeLeavesItsOutcomeUnknown) {
   std::size_t purged = 0;
   std::size_t kept = 0;

@@ -60,6 +60,8 @@ TEST(Subjects, Streams) {
   std::map<std::string, bus::StreamConfig> streams;
   for (const bus::StreamConfig& stream : Subjects().Streams(limits)) {
     EXPECT_EQ(stream.replicas, 3) << stream.name;
+    EXPECT_TRUE(stream.description.starts_with("Cube: ")) << stream.name;
+    EXPECT_EQ(stream.description.find('\n'), std::string::npos) << stream.name;
     streams[stream.name] = stream;
   }
   ASSERT_EQ(streams.size(), 7U);
