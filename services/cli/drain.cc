@@ -65,7 +65,10 @@ Result<int> Cordon(Session& session, bool cordon) {
 class DrainWatch {
  public:
   DrainWatch(Session& session, Client& client, std::vector<NodeName> nodes)
-      : session_(session), client_(client), progress_(session.terminal()), waiting_(nodes) {}
+      : session_(session),
+        client_(client),
+        progress_(session.terminal()),
+        waiting_(std::move(nodes)) {}
 
   // -> the exit code.
   Result<int> Wait(MonoTime deadline, std::uint64_t min_intent) {

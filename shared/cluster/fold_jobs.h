@@ -24,6 +24,6 @@ void End(View& view, WallTime now, const EndJob& end);
 // A task of a job is about to be forgotten: what must outlive it.
 void NoteForgotten(View& view, const Task& task);
 // Drops what nothing needs once a task is forgotten.
-void DropVersions(View& view, const TaskName& job);
+void DropVersions(View& view, const TaskName& name);
 
 }  // namespace cube::fold

@@ -152,8 +152,7 @@ void SetRun(Job& job, std::uint32_t first, std::uint32_t count, std::uint32_t ve
   const auto add = [&runs](std::uint32_t at, std::uint32_t which) {
     if (runs.empty() || runs.back().version != which) runs.push_back({at, which});
   };
-  for (std::size_t i = 0; i < job.runs.size(); ++i) {
-    const SlotRun& run = job.runs[i];
+  for (const SlotRun& run : job.runs) {
     if (run.first < first) add(run.first, run.version);
   }
   add(first, version);

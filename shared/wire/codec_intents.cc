@@ -152,7 +152,7 @@ struct Verb {
   std::string_view subject;  // its end
   const IntentReader* reader;
 };
-const std::array kVerbs{
+constexpr std::array kVerbs{
     Verb{"tasks.submit", &kSubmitReader},
     Verb{"tasks.stop", &kStopReader},
     Verb{"nodes.cordon", &internal::kCordonReader},

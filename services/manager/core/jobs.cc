@@ -118,8 +118,8 @@ class Decider {
 
   void Grow(const Job& job, std::uint32_t wanted) {
     const std::uint32_t version = VersionOfNewSlots(job);
-    const auto most =
-        static_cast<std::uint32_t>(std::min<std::size_t>({wanted - job.filled, budget_, room_}));
+    const std::size_t room = std::min<std::size_t>(budget_, room_);
+    const auto most = static_cast<std::uint32_t>(std::min<std::size_t>(wanted - job.filled, room));
     std::uint32_t count = 0;
     while (count < most && MayFill(job, job.filled + count)) ++count;
     if (count > 0) Fill(job, version, job.filled, count);

@@ -33,7 +33,7 @@ class Looks : public ::testing::TestWithParam<std::uint64_t> {
     if (attempts.empty()) return Key(Task());
     auto it = attempts.begin();
     std::advance(it, Below(attempts.size()));
-    const std::int64_t newest = std::max<std::int64_t>(it->second.launch, 0);
+    const auto newest = static_cast<std::uint64_t>(std::max<std::int64_t>(it->second.launch, 0));
     const auto launch = static_cast<std::uint32_t>(Below(4) == 0 ? Below(3) : newest);
     return {it->first.task, it->first.attempt, launch};
   }
