@@ -13,6 +13,7 @@
 #include "shared/domain/decision.h"
 #include "shared/domain/fact.h"
 #include "shared/domain/intent.h"
+#include "shared/domain/snapshot.h"
 
 namespace cube::wire {
 
@@ -52,5 +53,14 @@ namespace cube::wire {
 
 [[nodiscard]] std::string EncodeHeartbeat(const Heartbeat& beat);
 [[nodiscard]] Result<Heartbeat> DecodeHeartbeat(std::string_view payload);
+
+// ---- between managers -----------------------------------------------------------------------
+
+[[nodiscard]] std::string EncodeSnapshotChunk(const SnapshotChunk& chunk);
+[[nodiscard]] Result<SnapshotChunk> DecodeSnapshotChunk(std::string_view payload);
+[[nodiscard]] std::string EncodeSnapshotManifest(const SnapshotManifest& manifest);
+[[nodiscard]] Result<SnapshotManifest> DecodeSnapshotManifest(std::string_view payload);
+// Of chunks whose payloads are given one after the other; begins with 0.
+[[nodiscard]] std::uint32_t SnapshotDigest(std::uint32_t before, std::string_view payload);
 
 }  // namespace cube::wire

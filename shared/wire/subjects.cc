@@ -95,6 +95,8 @@ std::string Subjects::Query(std::string_view what) const { return Join({root_, "
 std::string Subjects::QueryAll() const { return Join({root_, "query", "*"}); }
 std::string Subjects::Logs(std::string_view node) const { return Join({root_, "logs", node}); }
 std::string Subjects::Exec(std::string_view node) const { return Join({root_, "exec", node}); }
+std::string Subjects::SnapshotChunks() const { return Join({root_, "snapshots", "chunks"}); }
+std::string Subjects::SnapshotManifest() const { return Join({root_, "snapshots", "manifest"}); }
 std::string Subjects::LeaseKey() const { return "$KV." + stream_prefix_ + "LEADER.leader"; }
 
 std::string_view Subjects::LastToken(std::string_view subject) {
@@ -104,6 +106,7 @@ std::string_view Subjects::LastToken(std::string_view subject) {
 std::string Subjects::IntentsStream() const { return stream_prefix_ + "INTENTS"; }
 std::string Subjects::DecisionsStream() const { return stream_prefix_ + "DECISIONS"; }
 std::string Subjects::FactsStream() const { return stream_prefix_ + "FACTS"; }
+std::string Subjects::SnapshotsStream() const { return stream_prefix_ + "SNAPSHOTS"; }
 std::string Subjects::DesiredStream() const { return stream_prefix_ + "DESIRED"; }
 std::string Subjects::HeartbeatsStream() const { return stream_prefix_ + "HEARTBEATS"; }
 std::string Subjects::MetricsStream() const { return stream_prefix_ + "METRICS"; }
@@ -135,6 +138,11 @@ std::vector<bus::StreamConfig> Subjects::Streams(const StreamLimits& limits) con
   facts.bytes_max = limits.facts_bytes_max;
   facts.deny_delete = true;
   streams.push_back(std::move(facts));
+
+  // Two snapshots of the view and the one that is being written: as large as the view is.
+  streams.push_back(Stream(SnapshotsStream(),
+                           "Cube: the managers' view of the log, so that it can be trimmed",
+                           {SnapshotChunks(), SnapshotManifest()}, limits.replicas));
 
   // Newest of each subject: their size is bounded by the number of nodes.
   bus::StreamConfig desired =

@@ -60,7 +60,9 @@ class Subjects {
   [[nodiscard]] std::string QueryAll() const;  // cube.query.*
   [[nodiscard]] std::string Logs(std::string_view node) const;
   [[nodiscard]] std::string Exec(std::string_view node) const;
-  [[nodiscard]] std::string LeaseKey() const;  // $KV.CUBE_LEADER.leader
+  [[nodiscard]] std::string SnapshotChunks() const;    // cube.snapshots.chunks
+  [[nodiscard]] std::string SnapshotManifest() const;  // cube.snapshots.manifest
+  [[nodiscard]] std::string LeaseKey() const;          // $KV.CUBE_LEADER.leader
 
   // The last token of a subject.
   [[nodiscard]] static std::string_view LastToken(std::string_view subject);
@@ -69,6 +71,7 @@ class Subjects {
   [[nodiscard]] std::string IntentsStream() const;
   [[nodiscard]] std::string DecisionsStream() const;
   [[nodiscard]] std::string FactsStream() const;
+  [[nodiscard]] std::string SnapshotsStream() const;
   [[nodiscard]] std::string DesiredStream() const;
   [[nodiscard]] std::string HeartbeatsStream() const;
   [[nodiscard]] std::string MetricsStream() const;

@@ -13,6 +13,8 @@ TEST(Subjects, Names) {
   EXPECT_EQ(s.TasksStop(), "cube.tasks.stop");
   EXPECT_EQ(s.Decisions(), "cube.decisions");
   EXPECT_EQ(s.Facts("n1"), "cube.facts.n1");
+  EXPECT_EQ(s.SnapshotChunks(), "cube.snapshots.chunks");
+  EXPECT_EQ(s.SnapshotManifest(), "cube.snapshots.manifest");
   EXPECT_EQ(s.Desired("n1", 3), "cube.desired.n1.3");
   EXPECT_EQ(s.DesiredAll("n1"), "cube.desired.n1.*");
   EXPECT_EQ(s.Heartbeat("n1"), "cube.heartbeats.n1");
@@ -64,11 +66,14 @@ TEST(Subjects, Streams) {
     EXPECT_EQ(stream.description.find('\n'), std::string::npos) << stream.name;
     streams[stream.name] = stream;
   }
-  ASSERT_EQ(streams.size(), 7U);
+  ASSERT_EQ(streams.size(), 8U);
   const std::vector<std::string> intents{"cube.tasks.*", "cube.jobs.*", "cube.nodes.*"};
   EXPECT_EQ(streams["CUBE_INTENTS"].subjects, intents);
   EXPECT_EQ(streams["CUBE_DECISIONS"].subjects, std::vector<std::string>{"cube.decisions"});
   EXPECT_EQ(streams["CUBE_FACTS"].subjects, std::vector<std::string>{"cube.facts.*"});
+  const std::vector<std::string> snapshots{"cube.snapshots.chunks", "cube.snapshots.manifest"};
+  EXPECT_EQ(streams["CUBE_SNAPSHOTS"].subjects, snapshots);
+  EXPECT_EQ(streams["CUBE_SNAPSHOTS"].messages_per_subject_max, -1);
   EXPECT_EQ(streams["CUBE_DESIRED"].subjects, std::vector<std::string>{"cube.desired.*.*"});
   EXPECT_EQ(streams["CUBE_HEARTBEATS"].subjects, std::vector<std::string>{"cube.heartbeats.*"});
   EXPECT_EQ(streams["CUBE_METRICS"].subjects, std::vector<std::string>{"cube.metrics.*"});
