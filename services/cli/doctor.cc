@@ -30,7 +30,8 @@ Result<DoctorSight> Look(Client& client) {
   sight.sized = {names.IntentsStream(), names.DecisionsStream(), names.FactsStream()};
   for (const auto& stream :
        {names.IntentsStream(), names.DecisionsStream(), names.FactsStream(), names.DesiredStream(),
-        names.HeartbeatsStream(), names.MetricsStream(), names.LeaseStream()}) {
+        names.SnapshotsStream(), names.HeartbeatsStream(), names.MetricsStream(),
+        names.LeaseStream()}) {
     const MonoTime asked = client.Mono();
     auto state = client.State(stream);
     if (!state && state.error().code == Code::kAborted) return std::unexpected(state.error());

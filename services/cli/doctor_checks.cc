@@ -110,7 +110,8 @@ class Diagnosis {
         continue;
       }
       Add(share < kStreamFullDanger ? Level::kWarning : Level::kFailed, "size", std::move(text),
-          "a full stream takes nothing more: restart the managers with a larger --stream-bytes");
+          "managers trim from 70 % on: if the manager's log says why it cannot, mend that, or "
+          "restart the managers with a larger --stream-bytes");
     }
   }
 

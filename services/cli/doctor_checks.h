@@ -18,7 +18,7 @@ namespace cube::cli {
 // as much. Nothing else depends on it.
 inline constexpr Duration kClockSkewNotice = std::chrono::seconds(2);
 // From these shares of its size on a stream is a concern, and a danger.
-inline constexpr double kStreamFullNotice = 0.70;
+inline constexpr double kStreamFullNotice = 0.80;
 inline constexpr double kStreamFullDanger = 0.90;
 static_assert(kStreamFullNotice < kStreamFullDanger);
 // A manager that is so many decisions behind the stream's end is not just a round trip late.

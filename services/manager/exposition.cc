@@ -138,6 +138,13 @@ Families Meter::Expose(const std::string& name, const ManagerLoop& loop, const F
              Number(figures.inbox_dropped));
   AddCounter(to, "cube_manager_reconnects_total", "Connections to NATS after the first.",
              connects_ > 0 ? Number(connects_ - 1) : 0);
+  const Retention::Figures& kept = loop_figures.retention;
+  AddCounter(to, "cube_manager_snapshots_total", "Snapshots of the view, written and read back.",
+             Number(kept.snapshots));
+  AddCounter(to, "cube_manager_trims_total", "Purges of streams of the log.", Number(kept.trims));
+  AddGauge(to, "cube_manager_log_fullest_ratio",
+           "How full the fullest of the log's streams was at the last look.",
+           static_cast<double>(kept.fullest_percent) / 100);
   AddGauge(to, "cube_manager_store_bytes", "Size of the view's file.", Number(figures.store_bytes));
   AddView(to, loop);
   return to;

@@ -10,6 +10,8 @@ namespace {
 constexpr std::size_t kIntentMessagesPerCycle = 64;
 constexpr std::size_t kFactMessagesPerCycle = 256;
 constexpr std::size_t kIntentBytesPerCycle = 1u << 20;
+// What a server keeps of a message beside its subject and payload: record and header, roughly.
+constexpr std::int64_t kStoredOverhead = 64;
 
 Position PositionOf(const bus::StreamMessage& message) { return {message.seq, message.time, 0}; }
 
@@ -42,6 +44,9 @@ bool LogReader::OnRead(const bus::Read& read) {
 }
 
 void LogReader::Taken(Lane& lane, Operations& out) {
+  const bus::StreamMessage& message = lane.messages.front();
+  lane.bytes +=
+      kStoredOverhead + static_cast<std::int64_t>(message.subject.size() + message.payload.size());
   lane.messages.pop_front();
   if (++lane.taken < kCreditMessages) return;
   out.Bus(bus::Pull{lane.id, lane.taken});

@@ -50,6 +50,15 @@ class LogReader {
   // Drops decisions up to `seq` (the leader's own come back to it). -> whether later ones lie here.
   bool DropDecisions(std::uint64_t seq, Operations& out);
 
+  // Bytes, as a server counts them, of the messages that were folded or skipped since the process
+  // began.
+  struct Bytes {
+    std::int64_t intents = 0;
+    std::int64_t facts = 0;
+    std::int64_t decisions = 0;
+  };
+  [[nodiscard]] Bytes bytes() const { return {intents_.bytes, facts_.bytes, decisions_.bytes}; }
+
   [[nodiscard]] bool HasIntents() const { return !intents_.messages.empty(); }
   [[nodiscard]] bool HasFacts() const { return !facts_.messages.empty(); }
   [[nodiscard]] std::size_t IntentsWaiting() const { return intents_.messages.size(); }
@@ -61,6 +70,7 @@ class LogReader {
     bus::SubId id = 0;
     std::deque<bus::StreamMessage> messages;
     std::uint32_t taken = 0;  // since credit was given back
+    std::int64_t bytes = 0;   // of all that were taken
   };
 
   void OpenLane(Lane& lane, const std::string& stream, std::uint64_t from, Operations& out);

@@ -6,6 +6,7 @@
 
 #include "services/manager/exposition.h"
 #include "services/manager/manager_loop.h"
+#include "services/manager/store_port.h"
 #include "services/manager/view_store.h"
 #include "shared/base/base32.h"
 #include "shared/bus/nats_bus.h"
@@ -39,9 +40,10 @@ constexpr Duration kSyncEvery = std::chrono::seconds(5);
 struct Told {
   int signal = 0;
 };
-// Somebody scrapes: a snapshot is wanted.
+// Somebody scrapes: the figures are wanted.
 struct Scrape {};
-using Item = std::variant<bus::Event, Told, Scrape>;
+using Rows = Result<std::vector<store::Row>>;
+using Item = std::variant<bus::Event, Rows, Told, Scrape>;
 
 struct Flags {
   service::ServiceFlags service;
@@ -68,7 +70,7 @@ class Process {
   Result<void> OpenStore();
   Result<std::string> Identity() const;
   Result<void> Listen();
-  void PutSnapshot();
+  void PutFigures();
   bool Execute(std::vector<Operation> operations);
   void Write(const LogLine& line) const;
 
@@ -78,6 +80,7 @@ class Process {
   SystemClock clock_;
   Inbox<Item> inbox_;
   std::unique_ptr<store::Store> store_;
+  std::optional<StorePort> store_port_;
   std::unique_ptr<ManagerLoop> loop_;
   std::unique_ptr<bus::NatsBus> bus_;
   std::unique_ptr<runtime::SignalWatch> signals_;
@@ -153,6 +156,7 @@ Result<std::string> Process::Identity() const {
 Result<void> Process::Open() {
   CUBE_TRY(bus::NatsBusOptions nats, service::BusOptions(flags_.service));
   CUBE_TRY_VOID(OpenStore());
+  store_port_.emplace(*store_);
   ManagerOptions options;
   CUBE_TRY(options.subjects, service::SubjectsOf(flags_.service));
   CUBE_TRY(options.limits, LimitsOf(flags_));
@@ -190,7 +194,7 @@ Result<void> Process::Listen() {
   return {};
 }
 
-void Process::PutSnapshot() {
+void Process::PutFigures() {
   Meter::Figures figures;
   figures.store_bytes = service::FileBytes(dir_ + "/view/data.mdb");
   figures.inbox_size = inbox_.size();
@@ -210,13 +214,19 @@ bool Process::Execute(std::vector<Operation> operations) {
       meter_->Sees(*call, clock_.now().mono);
       bus::Execute(*bus_, std::move(*call));
     } else if (const auto* commit = std::get_if<Commit>(&operation)) {
-      if (Result<void> done = store_->Commit(commit->batch); !done) {
+      if (Result<void> done = store_port_->Commit(commit->batch); !done) {
         // Nothing is lost: the log is the truth, and the next start reads it again.
         logging::LogError(Level::kError, "the view cannot be written", done.error());
         exit_code_ = 1;
         return false;
       }
       unsynced_ = true;
+    } else if (std::holds_alternative<Freeze>(operation)) {
+      store_port_->Freeze();
+    } else if (const auto* read = std::get_if<ReadFrozen>(&operation)) {
+      inbox_.PushAlways(store_port_->ReadFrozen(read->bytes_max));
+    } else if (std::holds_alternative<Thaw>(operation)) {
+      store_port_->Thaw();
     } else if (const auto* line = std::get_if<LogLine>(&operation)) {
       Write(*line);
     } else if (const auto* exit = std::get_if<Exit>(&operation)) {
@@ -243,10 +253,12 @@ int Process::Run() {
       if (const auto* told = std::get_if<Told>(&item)) {
         signal = told->signal;
       } else if (std::holds_alternative<Scrape>(item)) {
-        PutSnapshot();
+        PutFigures();
+      } else if (auto* rows = std::get_if<Rows>(&item)) {
+        inputs.push_back({{}, std::move(*rows)});
       } else {
         meter_->Sees(std::get<bus::Event>(item), clock_.now().mono);
-        inputs.push_back({std::move(std::get<bus::Event>(item))});
+        inputs.push_back({std::move(std::get<bus::Event>(item)), {}});
       }
     }
     const Now now = clock_.now();

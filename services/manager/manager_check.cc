@@ -12,6 +12,9 @@ void ManagerLoop::BeginCheck() {
   tail_op_ = 0;
   tail_seq_.reset();
   check_ = {};
+  snapshot_.Close(out_);
+  snapshot_read_ = false;
+  caught_up_ = false;
   // Messages behind the last valid one are read again: their sequences may have come back.
   view_.decision_seq = view_.valid_seq;
   const wire::Subjects& names = options_.subjects;
@@ -28,6 +31,15 @@ void ManagerLoop::BeginCheck() {
   ask(names.IntentsStream(), view_.intents.seq, check_.intents_state, check_.intents);
   ask(names.FactsStream(), view_.facts.seq, check_.facts_state, check_.facts);
   ask(names.DecisionsStream(), view_.valid_seq, check_.decisions_state, check_.decisions);
+  // In case that it is needed.
+  if (manifest_wanted_ == 0) return;
+  check_.manifest = next_op_++;
+  check_.pending.insert(check_.manifest);
+  if (manifest_wanted_) {
+    out_.Bus(bus::Get{check_.manifest, names.SnapshotsStream(), *manifest_wanted_});
+  } else {
+    out_.Bus(bus::GetLast{check_.manifest, names.SnapshotsStream(), names.SnapshotManifest()});
+  }
 }
 
 void ManagerLoop::OnState(const bus::GotState& state) {
@@ -37,14 +49,17 @@ void ManagerLoop::OnState(const bus::GotState& state) {
     return;
   }
   if (check_.pending.erase(state.op) == 0) return;
-  auto compare = [&](bus::OpId op, std::uint64_t position, const char* stream) {
-    if (state.op != op || state.state.last_seq >= position) return;
+  auto compare = [&](bus::OpId op, std::uint64_t position, std::uint64_t& gone,
+                     const char* stream) {
+    if (state.op != op) return;
+    gone = state.state.first_seq == 0 ? 0 : state.state.first_seq - 1;
+    if (state.state.last_seq >= position) return;
     check_.mismatch = std::string(stream) + " end at " + std::to_string(state.state.last_seq) +
                       ", before position " + std::to_string(position);
   };
-  compare(check_.intents_state, view_.intents.seq, "intents");
-  compare(check_.facts_state, view_.facts.seq, "facts");
-  compare(check_.decisions_state, view_.valid_seq, "decisions");
+  compare(check_.intents_state, view_.intents.seq, check_.gone.intents.seq, "intents");
+  compare(check_.facts_state, view_.facts.seq, check_.gone.facts.seq, "facts");
+  compare(check_.decisions_state, view_.valid_seq, check_.gone.decision, "decisions");
   if (check_.pending.empty()) EndCheck();
 }
 
@@ -59,6 +74,13 @@ void ManagerLoop::OnGot(const bus::Got& got) {
       differs("intents", view_.intents.seq);
     } else if (got.op == check_.facts && got.message->time != view_.facts.time) {
       differs("facts", view_.facts.seq);
+    } else if (got.op == check_.manifest) {
+      Result<SnapshotManifest> manifest = wire::DecodeSnapshotManifest(got.message->payload);
+      if (manifest) {
+        check_.snapshot = StoredManifest{std::move(*manifest), got.message->seq};
+      } else {
+        out_.Warn("the manifest of a snapshot cannot be read: " + manifest.error().Text());
+      }
     } else if (got.op == check_.decisions) {
       const Result<DecisionBatch> batch = wire::DecodeDecisions(got.message->payload);
       if (!batch || batch->stamp() != view_.stamp) differs("decisions", view_.valid_seq);
@@ -78,14 +100,37 @@ void ManagerLoop::EndCheck() {
   if (!check_.mismatch.empty()) {
     out_.Error("the log is not the one this view was built from (" + check_.mismatch +
                "); the view is rebuilt from the log as it stands");
-    out_.Commit(records_.Clear());
-    const std::uint64_t foreign = view_.foreign_messages;
-    view_ = View{};
-    planner_.ForgetView();
-    view_.foreign_messages = foreign;
+    ForgetAll();
+    retention_.DistrustOlder();
+    if (loaded_) {
+      GiveUpSnapshot(*std::exchange(loaded_, std::nullopt), "it is of another log");
+      return;
+    }
   }
+  if (view_.valid_seq == 0 || IsTrimmedAhead()) {
+    if (BeginLoad()) return;
+    manifest_wanted_.reset();
+    if (IsTrimmedAhead()) {
+      Unready("the log was trimmed behind what this manager knows, and no snapshot of it is there");
+      retry_at_ = now_.mono + kRetryAfterMax;
+      return;
+    }
+    ForgetAll();  // also what is left of a snapshot that was not read to its end
+  }
+  loaded_.reset();
+  manifest_wanted_.reset();
+  unready_reason_.clear();
   phase_ = Phase::kFollowing;
   reader_.Open(view_, out_);
+}
+
+void ManagerLoop::ForgetAll() {
+  out_.Commit(records_.Clear());
+  const std::uint64_t foreign = view_.foreign_messages;
+  view_ = View{};
+  view_.foreign_messages = foreign;
+  planner_.ForgetView();
+  MarkSaved();
 }
 
 }  // namespace cube::manager

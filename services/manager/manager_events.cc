@@ -30,27 +30,37 @@ void ManagerLoop::OnEvent(const bus::Event& event) {
                    out_.Exit(1, "the connection to NATS has ended: " + e.error.Text());
                  },
                  [this](const bus::Appended& e) {
-                   if (!lease_.OnAppended(e)) OnAppended(e);
+                   if (!lease_.OnAppended(e) && !retention_.OnAppended(e, next_op_, out_)) {
+                     OnAppended(e);
+                   }
                  },
                  [this](const bus::AppendFailed& e) { OnAppendFailed(e); },
                  [this](const bus::Message& e) { OnMessage(e); },
-                 [this](const bus::Read& e) { reader_.OnRead(e); },
+                 [this](const bus::Read& e) {
+                   if (!retention_.OnRead(e, now_, out_) && !OnLoadRead(e)) reader_.OnRead(e);
+                 },
                  [this](const bus::ReadFailed& e) {
+                   if (retention_.OnReadFailed(e, now_, out_)) return;
+                   if (snapshot_.OnReadFailed(e) == SnapshotReader::Progress::kBroken) {
+                     GiveUpSnapshot(snapshot_.stored(), snapshot_.why());
+                     return;
+                   }
                    // The streams are looked at again: made anew, or found to have gone backwards.
                    out_.Error("cannot read on: " + e.error.Text());
                    if (phase_ >= Phase::kChecking) EnsureLater();
                  },
                  [this](const bus::Got& e) {
-                   if (!lease_.OnGot(e)) OnGot(e);
+                   if (!lease_.OnGot(e) && !retention_.OnGot(e)) OnGot(e);
                  },
-                 [this](const bus::GotState& e) { OnState(e); },
+                 [this](const bus::GotState& e) {
+                   if (!retention_.OnState(e)) OnState(e);
+                 },
+                 [this](const bus::Done& e) { retention_.OnDone(e); },
+                 [](const bus::FoundStream&) {},
                  [this](const bus::StreamsReady& e) {
                    if (e.op != ensure_op_ || phase_ != Phase::kEnsuring) return;
-                   unready_reason_.clear();
                    BeginCheck();
                  },
-                 [](const bus::Done&) {},
-                 [](const bus::FoundStream&) {},
                  [](const bus::Replied&) {},  // this loop sends no requests
                  [this](const bus::OpFailed& e) { OnOpFailed(e); },
              },
@@ -75,6 +85,13 @@ void ManagerLoop::EnsureLater() {
   retry_at_ = now_.mono + kRetryAfter;
 }
 
+// Said once, however often it is tried.
+void ManagerLoop::Unready(std::string reason) {
+  if (reason != unready_reason_) out_.Warn("the streams are not ready, tried on: " + reason);
+  unready_reason_ = std::move(reason);
+  EnsureLater();
+}
+
 void ManagerLoop::OnDisconnected(const bus::Disconnected& disconnected) {
   out_.Warn("disconnected from NATS: " + disconnected.reason);
   // The outcome of an append under way comes, or times out, as an event of its own.
@@ -83,20 +100,19 @@ void ManagerLoop::OnDisconnected(const bus::Disconnected& disconnected) {
   tail_op_ = 0;
   tail_seq_.reset();
   lease_.OnDisconnected();
+  retention_.Stop(out_);
+  snapshot_.Close(out_);
+  snapshot_read_ = false;
 }
 
 void ManagerLoop::OnOpFailed(const bus::OpFailed& failed) {
-  if (lease_.OnOpFailed(failed)) return;
+  if (lease_.OnOpFailed(failed) || retention_.OnOpFailed(failed, now_, out_)) return;
   if (failed.op == ensure_op_ && phase_ == Phase::kEnsuring) {
     if (failed.error.code == Code::kPrecondition || failed.error.code == Code::kPermission) {
       out_.Exit(1, failed.error.Text());
       return;
     }
-    // Said once, however often it is tried.
-    std::string reason = failed.error.Text();
-    if (reason != unready_reason_) out_.Warn("the streams are not ready, tried on: " + reason);
-    unready_reason_ = std::move(reason);
-    EnsureLater();
+    Unready(failed.error.Text());
     return;
   }
   if (failed.op == tail_op_) {
@@ -113,7 +129,9 @@ void ManagerLoop::OnOpFailed(const bus::OpFailed& failed) {
 
 void ManagerLoop::OnAppendFailed(const bus::AppendFailed& failed) {
   if (lease_.OnAppendFailed(failed, next_op_, out_)) return;
+  if (retention_.OnAppendFailed(failed, now_, out_)) return;
   if (!in_flight_ || in_flight_->op != failed.op) return;  // a page of a set: asked for again
+  if (failed.error.code == Code::kResource) retention_.OnFull();
   Reload("the decisions were not appended: " + failed.error.Text());
   // What the log holds now is read before anything is said again; phases in between begin anew.
   if (phase_ == Phase::kChecking) BeginCheck();

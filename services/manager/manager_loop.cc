@@ -9,6 +9,7 @@ namespace cube::manager {
 namespace {
 
 constexpr int kClusterNameDigits = 13;
+constexpr bus::SubId kSnapshotReader = 2'000'000;
 // A wall clock further ahead of the cluster's time than this is worth a line in the log.
 constexpr Duration kClockJumpNotice = std::chrono::minutes(10);
 
@@ -45,6 +46,7 @@ Result<std::unique_ptr<ManagerLoop>> ManagerLoop::Make(ManagerOptions options, L
   loop->records_ = std::move(records);
   loop->view_ = std::move(view);
   loop->epoch_floor_ = loop->view_.term.epoch;
+  loop->MarkSaved();
   return loop;
 }
 
@@ -53,8 +55,10 @@ ManagerLoop::ManagerLoop(ManagerOptions options, Planner planner, Loader loader)
       planner_(std::move(planner)),
       loader_(std::move(loader)),
       random_(options_.seed),
+      snapshot_(options_.subjects, kSnapshotReader),
       reader_(options_.subjects),
       lease_(options_.subjects, options_.owner, options_.limits.lease),
+      retention_(options_.subjects, options_.name, options_.retention),
       teller_(options_.subjects) {
   instance_ = random_.Next();
 }
@@ -62,8 +66,10 @@ ManagerLoop::ManagerLoop(ManagerOptions options, Planner planner, Loader loader)
 std::vector<Operation> ManagerLoop::Step(std::span<const Input> inputs, Now now, bool more) {
   now_ = now;
   if (cluster_base_ == WallTime{} && IsSet(view_.decided_at)) SetClusterTime(view_.decided_at);
+  if (snapshot_read_) FinishLoad();
   for (const Input& input : inputs) {
     if (input.event) OnEvent(*input.event);
+    if (input.rows) retention_.OnRows(*input.rows, now_, next_op_, out_);
   }
   if (!more && leading()) {
     std::string notice;
@@ -82,9 +88,11 @@ std::vector<Operation> ManagerLoop::Shutdown() {
 MonoTime ManagerLoop::NextDeadline() const {
   MonoTime next = MonoTime::max();
   if (phase_ == Phase::kEnsuring && ensure_op_ == 0) next = retry_at_;
+  if (snapshot_read_) return now_.mono;
   if (phase_ == Phase::kFollowing || phase_ == Phase::kLeading) {
     next = lease_.NextDeadline();
     if (retry_at_ > now_.mono) next = std::min(next, retry_at_);
+    if (KeepsLog()) next = std::min(next, retention_.NextDeadline());
   }
   if (phase_ == Phase::kFollowing && follow_left_) return now_.mono;
   if (phase_ == Phase::kLeading) {
@@ -114,7 +122,18 @@ void ManagerLoop::Advance() {
   // acknowledgement the view is ahead of the log.
   if (!in_flight_) AnswerWaiting();
   if (phase_ == Phase::kLeading) Lead();
+  if (KeepsLog()) {
+    retention_.Step(saved_, now_, random_, next_op_, out_);
+  } else {
+    retention_.Stop(out_);
+  }
   LogForeign();
+}
+
+// Also between terms: while a stream is full no term begins.
+bool ManagerLoop::KeepsLog() const {
+  return caught_up_ && (phase_ == Phase::kFollowing || phase_ == Phase::kLeading) &&
+         lease_.Held(now_.mono);
 }
 
 void ManagerLoop::Follow() {
@@ -140,6 +159,7 @@ void ManagerLoop::MaybeTakeOver() {
   }
   if (view_.decision_seq < *tail_seq_) return;  // still reading
   tail_seq_.reset();
+  caught_up_ = true;
   phase_ = Phase::kLeading;
   const std::uint64_t epoch = std::max({epoch_floor_, view_.term.epoch, lease_.epoch_seen()}) + 1;
   epoch_floor_ = epoch;
@@ -276,6 +296,7 @@ void ManagerLoop::Reload(const std::string& why) {
   view_ = std::move(*view);
   view_.foreign_messages = foreign;
   planner_.ForgetView();
+  MarkSaved();
   retry_at_ = now_.mono + retry_after_;
   retry_after_ = std::min(retry_after_ * 2, kRetryAfterMax);
   if (phase_ != Phase::kFollowing && phase_ != Phase::kLeading) return;
@@ -283,7 +304,16 @@ void ManagerLoop::Reload(const std::string& why) {
   reader_.Open(view_, out_);
 }
 
-void ManagerLoop::Save() { out_.Commit(records_.Save(view_)); }
+void ManagerLoop::Save() {
+  out_.Commit(records_.Save(view_));
+  MarkSaved();
+}
+
+void ManagerLoop::MarkSaved() {
+  saved_.cover = {view_.intents, view_.facts, view_.valid_seq};
+  saved_.read = reader_.bytes();
+  saved_.cluster = view_.term_start ? view_.term_start->cluster : std::string();
+}
 
 void ManagerLoop::AnswerQueries() {
   const Answerer answerer{options_.name, leading()};

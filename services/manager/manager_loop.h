@@ -21,6 +21,8 @@
 #include "services/manager/log_reader.h"
 #include "services/manager/operation.h"
 #include "services/manager/query_service.h"
+#include "services/manager/retention.h"
+#include "services/manager/snapshot_reader.h"
 #include "services/manager/teller.h"
 #include "services/manager/view_store.h"
 #include "shared/base/random.h"
@@ -60,15 +62,17 @@ inline constexpr std::size_t kFollowPerStep = 64;
 struct ManagerOptions {
   wire::Subjects subjects;
   wire::StreamLimits limits;
-  std::string name;        // for people
-  std::string owner;       // who we are for ever: the state folder's identity
-  Settings settings;       // of the terms that this manager opens
+  std::string name;   // for people
+  std::string owner;  // who we are for ever: the state folder's identity
+  Settings settings;  // of the terms that this manager opens
+  RetentionOptions retention;
   std::uint64_t seed = 0;  // of the random names that it chooses; entropy in a real process
 };
 
-// An event of the bus, or none: time has passed.
+// An event of the bus, rows of the store that were asked for, or neither: time has passed.
 struct Input {
-  std::optional<bus::Event> event;
+  std::optional<bus::Event> event{};
+  std::optional<Result<std::vector<store::Row>>> rows{};
 };
 
 // Since this process started, for people who watch.
@@ -78,6 +82,7 @@ struct LoopFigures {
   std::size_t intents = 0;      // messages that wait to be folded
   std::size_t facts = 0;
   std::size_t queries = 0;
+  Retention::Figures retention;
 };
 
 class ManagerLoop {
@@ -100,7 +105,8 @@ class ManagerLoop {
   [[nodiscard]] const View& view() const { return view_; }
   [[nodiscard]] bool leading() const { return phase_ == Phase::kLeading; }
   [[nodiscard]] LoopFigures figures() const {
-    return {cycles_, decisions_, reader_.IntentsWaiting(), reader_.FactsWaiting(), queries_.size()};
+    return {cycles_,         decisions_,          reader_.IntentsWaiting(), reader_.FactsWaiting(),
+            queries_.size(), retention_.figures()};
   }
 
  private:
@@ -108,6 +114,7 @@ class ManagerLoop {
     kOffline,    // no connection
     kEnsuring,   // streams are being created or checked
     kChecking,   // our positions are compared with the log
+    kLoading,    // a snapshot of the view is read
     kFollowing,  // reading
     kLeading,    // reading and deciding
   };
@@ -135,6 +142,9 @@ class ManagerLoop {
     std::set<bus::OpId> pending;
     bus::OpId intents_state = 0, facts_state = 0, decisions_state = 0;
     bus::OpId intents = 0, facts = 0, decisions = 0;
+    bus::OpId manifest = 0;
+    SnapshotCover gone;  // messages up to these are not there any more
+    std::optional<StoredManifest> snapshot;
     bool failed = false;
     std::string mismatch;  // empty = the log is the one we know
   };
@@ -153,12 +163,22 @@ class ManagerLoop {
   void Subscribe();
   void Ensure();
   void EnsureLater();
+  void Unready(std::string reason);
 
   // Checking that the log is the one we know (manager_check.cc).
   void BeginCheck();
   void OnGot(const bus::Got& got);
   void OnState(const bus::GotState& state);
   void EndCheck();
+  void ForgetAll();
+
+  // Beginning with a snapshot (manager_snapshot.cc).
+  [[nodiscard]] bool IsTrimmedAhead() const;
+  bool BeginLoad();
+  bool OnLoadRead(const bus::Read& read);
+  void TakeRows(std::vector<SnapshotRow> rows);
+  void FinishLoad();
+  void GiveUpSnapshot(const StoredManifest& stored, const std::string& why);
 
   // The cycle (manager_loop.cc).
   void Advance();
@@ -171,6 +191,8 @@ class ManagerLoop {
   void StandDown(const std::string& why);
   void Reload(const std::string& why);
   void Save();
+  void MarkSaved();
+  [[nodiscard]] bool KeepsLog() const;
   void AnswerWaiting();
   void AnswerQueries();
   void AnswerHellos();
@@ -195,8 +217,18 @@ class ManagerLoop {
   std::string unready_reason_;  // of the streams, that the log has; empty = they were ready
   Check check_;
 
+  // The snapshot that the view begins with, until the log has been found to be the one behind it.
+  SnapshotReader snapshot_;
+  store::WriteBatch snapshot_end_;  // its last records: without them the store counts as empty
+  bool snapshot_read_ = false;      // and committed: to be loaded in the next step
+  std::optional<StoredManifest> loaded_;
+  std::optional<std::uint64_t> manifest_wanted_;  // not the newest one, but this; 0 = none
+
   LogReader reader_;
   Lease lease_;
+  Retention retention_;
+  Saved saved_;
+  bool caught_up_ = false;  // the view has reached the log's end once since it was checked
   Liveness liveness_;
   LoadMeter loads_;
   Teller teller_;

@@ -15,6 +15,16 @@ namespace cube::manager {
 struct Commit {
   store::WriteBatch batch;
 };
+// The view's store as of the commits before this in the list is to be read, piece by piece,
+// whatever is committed meanwhile (store::FrozenScan). A scan that goes on is given up.
+struct Freeze {};
+// -> Input::rows: the next ones, in all about so many bytes; none = that were all, and the scan is
+// over, as it is after an error.
+struct ReadFrozen {
+  std::size_t bytes_max = 0;
+};
+// The rest is not wanted.
+struct Thaw {};
 struct LogLine {
   enum class Level : std::uint8_t { kInfo, kWarning, kError };
   Level level = Level::kInfo;
@@ -26,7 +36,7 @@ struct Exit {
   std::string reason;
 };
 
-using Operation = std::variant<bus::Operation, Commit, LogLine, Exit>;
+using Operation = std::variant<bus::Operation, Commit, Freeze, ReadFrozen, Thaw, LogLine, Exit>;
 
 // An ordered list that reads like calls.
 class Operations {
@@ -38,6 +48,9 @@ class Operations {
   void Commit(store::WriteBatch batch) {
     if (!batch.empty()) list_.emplace_back(manager::Commit{std::move(batch)});
   }
+  void Freeze() { list_.emplace_back(manager::Freeze{}); }
+  void ReadFrozen(std::size_t bytes_max) { list_.emplace_back(manager::ReadFrozen{bytes_max}); }
+  void Thaw() { list_.emplace_back(manager::Thaw{}); }
   void Info(std::string text) { Line(LogLine::Level::kInfo, std::move(text)); }
   void Warn(std::string text) { Line(LogLine::Level::kWarning, std::move(text)); }
   void Error(std::string text) { Line(LogLine::Level::kError, std::move(text)); }

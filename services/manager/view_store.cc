@@ -19,7 +19,7 @@ using wire::FromProto;
 using wire::ToProto;
 
 constexpr std::uint32_t kSchemaVersion = 4;
-enum Table : store::TableId { kMeta, kTasks, kNodes, kSpecs, kUntold, kJobs };
+enum Table : store::TableId { kMeta = kViewMetaTable, kTasks, kNodes, kSpecs, kUntold, kJobs };
 constexpr std::string_view kMetaKey = "view";
 
 // Big-endian, so that bytewise order is that of the numbers and commits append.

@@ -15,6 +15,8 @@
 namespace cube::manager {
 
 [[nodiscard]] store::Schema ViewSchema();
+// The table with the view's position: a store without it counts as empty.
+inline constexpr store::TableId kViewMetaTable = 0;
 
 // Specifications that no task has any more are looked for when so many tasks were forgotten, or a
 // quarter as many as there are specifications: looking costs a glance at each.

@@ -47,6 +47,11 @@ ManagerActor::ManagerActor(Stage& stage, std::string name)
 void ManagerActor::Start() {
   PauseUntil({});
   manager::ManagerOptions options;
+  store_port_.emplace(*store_);
+  if (stage_.stream_bytes != 0) {
+    options.limits.intents_bytes_max = options.limits.decisions_bytes_max =
+        options.limits.facts_bytes_max = stage_.stream_bytes;
+  }
   options.name = name_;
   options.owner = name_;
   options.seed = stage_.random.Next();
@@ -56,7 +61,7 @@ void ManagerActor::Start() {
   CUBE_CHECK(loop.has_value());
   loop_ = std::move(*loop);
   bus_ = std::make_unique<bus::SimBus>(
-      stage_.server, name_, [this](bus::Event event) { inbox_.push_back(std::move(event)); });
+      stage_.server, name_, [this](bus::Event event) { inbox_.push_back({std::move(event), {}}); });
   alive_ = true;
   stage_.Note(name_ + " starts");
 }
@@ -65,6 +70,7 @@ void ManagerActor::Kill() {
   alive_ = false;
   bus_.reset();
   loop_.reset();
+  store_port_.reset();
   inbox_.clear();
   due_.clear();
   stage_.Note(name_ + " is gone");
@@ -85,7 +91,7 @@ MonoTime ManagerActor::WakeAt() const {
 void ManagerActor::Run() {
   std::vector<manager::Input> inputs;
   while (due_.empty() && !inbox_.empty() && inputs.size() < kInputsPerStep) {
-    inputs.push_back({std::move(inbox_.front())});
+    inputs.push_back(std::move(inbox_.front()));
     inbox_.pop_front();
   }
   if (due_.empty()) {
@@ -109,7 +115,13 @@ bool ManagerActor::Execute(manager::Operation& operation) {
   if (auto* call = std::get_if<bus::Operation>(&operation)) {
     bus::Execute(*bus_, std::move(*call));
   } else if (const auto* commit = std::get_if<manager::Commit>(&operation)) {
-    CUBE_CHECK(store_->Commit(commit->batch).has_value());
+    CUBE_CHECK(store_port_->Commit(commit->batch).has_value());
+  } else if (std::holds_alternative<manager::Freeze>(operation)) {
+    store_port_->Freeze();
+  } else if (const auto* read = std::get_if<manager::ReadFrozen>(&operation)) {
+    inbox_.push_back({{}, store_port_->ReadFrozen(read->bytes_max)});
+  } else if (std::holds_alternative<manager::Thaw>(operation)) {
+    store_port_->Thaw();
   } else if (const auto* line = std::get_if<manager::LogLine>(&operation)) {
     stage_.Note(name_ + ": " + line->text);
   } else if (const auto* exit = std::get_if<manager::Exit>(&operation)) {

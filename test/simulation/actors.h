@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "services/manager/manager_loop.h"
+#include "services/manager/store_port.h"
 #include "services/worker/engine/sim/sim_engine.h"
 #include "services/worker/engine/sim/sim_prober.h"
 #include "services/worker/worker_loop.h"
@@ -28,6 +29,8 @@ struct Stage {
   bus::SimServer server;
   // Deaths per million operations.
   std::uint32_t crash_rate = 0;
+  // Of each stream of the log; 0 = as in a real cluster.
+  std::int64_t stream_bytes = 0;
   // A line of the trace; empty function = nobody reads it.
   std::function<void(const std::string&)> trace;
 
@@ -97,7 +100,8 @@ class ManagerActor final : public Actor {
   std::unique_ptr<store::FaultyStore> store_;
   std::unique_ptr<bus::SimBus> bus_;
   std::unique_ptr<manager::ManagerLoop> loop_;
-  std::deque<bus::Event> inbox_;
+  std::optional<manager::StorePort> store_port_;
+  std::deque<manager::Input> inbox_;
   std::deque<manager::Operation> due_;  // of the last step, not executed yet
 };
 

@@ -20,6 +20,7 @@ int Run(const Options& options) {
   std::uint64_t steps = 0;
   std::uint64_t deaths = 0;
   std::uint64_t decisions = 0;
+  std::uint64_t trimmed = 0;
   cube::Duration simulated{0};
   std::uint64_t ran = 0;
   for (std::uint64_t seed = options.first; seed < options.first + options.seeds; ++seed) {
@@ -34,6 +35,7 @@ int Run(const Options& options) {
     steps += outcome.steps;
     deaths += outcome.deaths;
     decisions += outcome.decisions;
+    trimmed += outcome.trimmed;
     simulated += outcome.simulated;
     if (options.hashes) {
       std::printf("%llu %016llx\n", static_cast<unsigned long long>(seed),
@@ -54,11 +56,12 @@ int Run(const Options& options) {
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
   std::printf(
       "%llu seeds from %llu: all laws held; %.1f simulated hours, %llu steps, "
-      "%llu decisions, %llu deaths, %.1f s\n",
+      "%llu decisions, %llu messages trimmed, %llu deaths, %.1f s\n",
       static_cast<unsigned long long>(ran), static_cast<unsigned long long>(options.first),
       std::chrono::duration<double>(simulated).count() / 3600,
       static_cast<unsigned long long>(steps), static_cast<unsigned long long>(decisions),
-      static_cast<unsigned long long>(deaths), took.count());
+      static_cast<unsigned long long>(trimmed), static_cast<unsigned long long>(deaths),
+      took.count());
   return 0;
 }
 

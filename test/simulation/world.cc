@@ -46,6 +46,9 @@ Plan Plan::FromSeed(std::uint64_t seed) {
   plan.drains = maybe(5);
   plan.leaves = maybe(4);
   plan.jobs = maybe(4);
+  if (random.Below(2) == 0) {
+    plan.stream_bytes = static_cast<std::int64_t>((24 + random.Below(40)) << 10);
+  }
   return plan;
 }
 
@@ -56,10 +59,10 @@ std::string Plan::Text() const {
          ", views lost " + n(views_lost) + ", server stops " + n(server_stops) + ", vanishing " +
          n(vanishing) + ", engine outages " + n(engine_outages) + ", pauses " + n(pauses) +
          ", clock jumps " + n(clock_jumps) + (rival ? ", two workers of one name" : "") +
-         ", drains " + n(drains) + ", leaves " + n(leaves) + ", jobs " + n(jobs) +
-         "; per M: lost " + n(faults.message_lost) + ", doubled " + n(faults.message_doubled) +
-         ", acks lost " + n(faults.ack_lost) + ", connections lost " + n(faults.connection_lost) +
-         ", delayed " + n(faults.delayed);
+         ", drains " + n(drains) + ", leaves " + n(leaves) + ", jobs " + n(jobs) + ", streams of " +
+         n(stream_bytes) + " bytes" + "; per M: lost " + n(faults.message_lost) + ", doubled " +
+         n(faults.message_doubled) + ", acks lost " + n(faults.ack_lost) + ", connections lost " +
+         n(faults.connection_lost) + ", delayed " + n(faults.delayed);
 }
 
 World::World(const Plan& plan, std::function<void(const std::string&)> trace)
@@ -71,6 +74,7 @@ World::World(const Plan& plan, std::function<void(const std::string&)> trace)
     Hash(stamped);
     if (trace) trace(stamped);
   };
+  stage_.stream_bytes = plan_.stream_bytes;
   for (int i = 0; i < plan_.managers; ++i) {
     managers_.push_back(std::make_unique<ManagerActor>(stage_, "m" + std::to_string(i)));
     actors_.push_back(managers_.back().get());
@@ -114,6 +118,7 @@ void World::DrawTasks() {
       spec.labels["sim.run"] = std::to_string(random.Below(20'000)) + "ms";
       spec.labels["sim.exit"] = std::to_string(random.Below(2));
     }
+    if (plan_.stream_bytes != 0) spec.env["BALLAST"] = std::string(random.Below(1000), 'x');
     if (random.Below(8) == 0) spec.labels["sim.fail"] = "no such image";
     if (random.Below(8) == 0) spec.labels["sim.stop"] = "never";
     if (random.Below(4) == 0) spec.restart = {RestartMode::kNo, 0};
@@ -432,6 +437,12 @@ Outcome World::Run() {
   }
   outcome_.simulated = stage_.clock.now().mono - MonoTime(std::chrono::hours(1));
   outcome_.decisions = laws_.decisions();
+  const wire::Subjects names;
+  for (const std::string& name :
+       {names.IntentsStream(), names.DecisionsStream(), names.FactsStream()}) {
+    const bus::SimStream* stream = stage_.server.FindStream(name);
+    if (stream != nullptr) outcome_.trimmed += stream->State().first_seq - 1;
+  }
   return outcome_;
 }
 

@@ -37,6 +37,7 @@ struct Plan {
   std::uint32_t drains = 0;       // of nodes, or cordons; most are lifted
   std::uint32_t leaves = 0;       // workers that are told to end, and hand over or not
   std::uint32_t jobs = 0;         // submitted, scaled, replaced, stopped
+  std::int64_t stream_bytes = 0;  // of each stream of the log; 0 = they are large enough
 
   [[nodiscard]] static Plan FromSeed(std::uint64_t seed);
   [[nodiscard]] std::string Text() const;
@@ -49,6 +50,7 @@ struct Outcome {
   Duration simulated{0};
   std::uint64_t deaths = 0;
   std::uint64_t decisions = 0;
+  std::uint64_t trimmed = 0;  // messages of the log
 };
 
 class World {

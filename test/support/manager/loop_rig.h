@@ -154,6 +154,8 @@ class LoopRig {
       const auto it = stream.messages.find(get->seq);
       const bool there = it != stream.messages.end();
       Feed({bus::Got{get->op, there ? std::optional(it->second) : std::nullopt}});
+    } else if (const auto* last = std::get_if<bus::GetLast>(&operation)) {
+      Feed({bus::Got{last->op, std::nullopt}});
     } else if (const auto* state = std::get_if<bus::GetState>(&operation)) {
       bus::StreamState answer;
       answer.last_seq = streams_[state->stream].last_seq;

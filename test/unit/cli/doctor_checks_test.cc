@@ -80,7 +80,7 @@ TEST(Doctor, MissingStreamsAndNoJetStreamAreToldApart) {
 
 TEST(Doctor, FullStreamsAreConcernsThenDangers) {
   DoctorSight sight = Well();
-  sight.streams[0].state->bytes = 70 << 20;
+  sight.streams[0].state->bytes = 80 << 20;
   EXPECT_THAT(Complaints(sight), testing::ElementsAre(HasSubstr("warning size: CUBE_INTENTS")));
   sight.streams[0].state->bytes = 90 << 20;
   EXPECT_THAT(Complaints(sight), testing::ElementsAre(HasSubstr("failed size: CUBE_INTENTS")));

@@ -1,0 +1,104 @@
+// A manager that knows nothing, or less than what the log still has, begins with a snapshot of the
+// view: its rows go into the store, the view is loaded from there, and the log is read on behind
+// it. The store's own position is written last, so that an end in the middle leaves it empty.
+#include <utility>
+
+#include "services/manager/manager_loop.h"
+
+namespace cube::manager {
+
+bool ManagerLoop::IsTrimmedAhead() const {
+  return check_.gone.intents.seq > view_.intents.seq || check_.gone.facts.seq > view_.facts.seq ||
+         check_.gone.decision > view_.valid_seq;
+}
+
+// -> false: there is none that helps.
+bool ManagerLoop::BeginLoad() {
+  if (!check_.snapshot) return false;
+  const StoredManifest stored = *std::exchange(check_.snapshot, std::nullopt);
+  const SnapshotManifest& manifest = stored.manifest;
+  if (manifest.cover.decision <= view_.valid_seq) return false;
+  if (manifest.schema != ViewSchema().version) {
+    GiveUpSnapshot(stored, "another version of Cube has written it (schema " +
+                               std::to_string(manifest.schema) + ", not " +
+                               std::to_string(ViewSchema().version) + ")");
+    return true;
+  }
+  out_.Info("reading the snapshot of the view as of decision " +
+            std::to_string(manifest.cover.decision) + ", " + std::to_string(manifest.rows) +
+            " records");
+  phase_ = Phase::kLoading;
+  ForgetAll();
+  snapshot_end_ = {};
+  snapshot_.Open(stored, out_);
+  return true;
+}
+
+bool ManagerLoop::OnLoadRead(const bus::Read& read) {
+  std::vector<SnapshotRow> rows;
+  switch (snapshot_.OnRead(read, rows, out_)) {
+    case SnapshotReader::Progress::kNotOurs:
+      return false;
+    case SnapshotReader::Progress::kMore:
+      TakeRows(std::move(rows));
+      return true;
+    case SnapshotReader::Progress::kWhole:
+      out_.Commit(std::exchange(snapshot_end_, {}));
+      snapshot_read_ = true;
+      return true;
+    case SnapshotReader::Progress::kBroken:
+      GiveUpSnapshot(snapshot_.stored(), snapshot_.why());
+      return true;
+  }
+  return true;
+}
+
+void ManagerLoop::TakeRows(std::vector<SnapshotRow> rows) {
+  store::WriteBatch batch;
+  for (SnapshotRow& row : rows) {
+    if (row.table >= ViewSchema().table_names.size()) {
+      snapshot_.Close(out_);
+      GiveUpSnapshot(snapshot_.stored(), "a row is of table " + std::to_string(row.table));
+      return;
+    }
+    store::WriteBatch& to = row.table == kViewMetaTable ? snapshot_end_ : batch;
+    to.Put(static_cast<store::TableId>(row.table), std::move(row.key), std::move(row.value));
+  }
+  out_.Commit(std::move(batch));
+}
+
+// What was read has been committed.
+void ManagerLoop::FinishLoad() {
+  snapshot_read_ = false;
+  if (phase_ != Phase::kLoading) return;  // the connection was lost meanwhile: checked anew
+  const StoredManifest& stored = snapshot_.stored();
+  Result<View> view = loader_(records_);
+  if (!view) {
+    GiveUpSnapshot(stored, view.error().Text());
+    return;
+  }
+  const std::uint64_t foreign = view_.foreign_messages;
+  view_ = std::move(*view);
+  view_.foreign_messages = foreign;
+  MarkSaved();
+  if (saved_.cover != stored.manifest.cover || view_.valid_seq == 0) {
+    GiveUpSnapshot(stored, "it is not as of the decision that its manifest names");
+    return;
+  }
+  epoch_floor_ = std::max(epoch_floor_, view_.term.epoch);
+  SetClusterTime(view_.decided_at);
+  planner_.ForgetView();
+  loaded_ = stored;
+  BeginCheck();
+}
+
+// The one before it is tried, else the log as it stands.
+void ManagerLoop::GiveUpSnapshot(const StoredManifest& stored, const std::string& why) {
+  out_.Warn("the snapshot as of decision " + std::to_string(stored.manifest.cover.decision) +
+            " cannot be used: " + why);
+  manifest_wanted_ = stored.manifest.previous ? stored.manifest.previous->manifest : 0;
+  ForgetAll();
+  BeginCheck();
+}
+
+}  // namespace cube::manager

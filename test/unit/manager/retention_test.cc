@@ -1,0 +1,316 @@
+// Managers on a server whose streams are small: snapshots are written and read back, the log behind
+// them is trimmed, and a manager that knows nothing begins with what was kept.
+#include "services/manager/retention.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "services/manager/manager_loop.h"
+#include "services/manager/store_port.h"
+#include "services/manager/view_store.h"
+#include "shared/store/memory_store.h"
+#include "shared/wire/codec.h"
+#include "test/support/bus/sim_bus.h"
+#include "test/support/bus/sim_clock.h"
+
+namespace cube::manager {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr std::int64_t kStreamBytes = 32 << 10;
+
+// A manager's process, with its store.
+class Manager {
+ public:
+  Manager(bus::SimServer& server, SimClock& clock, std::string name,
+          std::shared_ptr<store::MemoryStore> store = nullptr)
+      : clock_(clock), store_(store ? std::move(store) : NewStore()), port_(*store_) {
+    ManagerOptions options;
+    options.name = options.owner = name;
+    options.seed = std::hash<std::string>()(name);
+    options.limits.intents_bytes_max = options.limits.decisions_bytes_max =
+        options.limits.facts_bytes_max = kStreamBytes;
+    loop_ = *ManagerLoop::Make(std::move(options),
+                               [this](ViewRecords& records) { return records.Load(*store_); });
+    bus_ = std::make_unique<bus::SimBus>(
+        server, name, [this](bus::Event event) { inbox_.push_back({std::move(event), {}}); });
+  }
+  static std::shared_ptr<store::MemoryStore> NewStore() {
+    return std::make_shared<store::MemoryStore>(ViewSchema());
+  }
+
+  // -> whether there was anything to do.
+  bool Run() {
+    if (inbox_.empty() && loop_->NextDeadline() > clock_.now().mono) return false;
+    std::vector<Input> inputs(std::make_move_iterator(inbox_.begin()),
+                              std::make_move_iterator(inbox_.end()));
+    inbox_.clear();
+    for (Operation& operation : loop_->Step(inputs, clock_.now(), false)) {
+      if (operations_left == 0) return false;
+      --operations_left;
+      Execute(operation);
+    }
+    return true;
+  }
+  [[nodiscard]] const ManagerLoop& loop() const { return *loop_; }
+  [[nodiscard]] const std::shared_ptr<store::MemoryStore>& store() const { return store_; }
+  [[nodiscard]] bool Said(std::string_view text) const {
+    for (const std::string& line : lines_) {
+      if (line.contains(text)) return true;
+    }
+    return false;
+  }
+  // Then it is killed.
+  std::uint64_t operations_left = std::numeric_limits<std::uint64_t>::max();
+
+ private:
+  void Execute(Operation& operation) {
+    if (auto* call = std::get_if<bus::Operation>(&operation)) {
+      bus::Execute(*bus_, std::move(*call));
+    } else if (const auto* commit = std::get_if<Commit>(&operation)) {
+      ASSERT_TRUE(port_.Commit(commit->batch));
+    } else if (std::holds_alternative<Freeze>(operation)) {
+      port_.Freeze();
+    } else if (const auto* read = std::get_if<ReadFrozen>(&operation)) {
+      inbox_.push_back({{}, port_.ReadFrozen(read->bytes_max)});
+    } else if (std::holds_alternative<Thaw>(operation)) {
+      port_.Thaw();
+    } else if (const auto* line = std::get_if<LogLine>(&operation)) {
+      lines_.push_back(line->text);
+    }
+  }
+
+  SimClock& clock_;
+  std::shared_ptr<store::MemoryStore> store_;
+  StorePort port_;
+  std::unique_ptr<ManagerLoop> loop_;
+  std::unique_ptr<bus::SimBus> bus_;
+  std::deque<Input> inbox_;
+  std::vector<std::string> lines_;
+};
+
+class RetentionTest : public testing::Test {
+ protected:
+  Manager& Start(const std::string& name, std::shared_ptr<store::MemoryStore> store = nullptr) {
+    manager_ = std::make_unique<Manager>(server_, clock_, name, std::move(store));
+    Pass(seconds(8));  // the lease of the one before has run out
+    return *manager_;
+  }
+  void Pass(Duration time) {
+    const MonoTime until = clock_.now().mono + time;
+    while (clock_.now().mono < until) {
+      while (server_.Step()) {
+      }
+      if (manager_ && manager_->Run()) continue;
+      MonoTime next = until;
+      if (server_.NextEventAt()) next = std::min(next, *server_.NextEventAt());
+      if (manager_ && manager_->operations_left > 0) {
+        next = std::min(next, manager_->loop().NextDeadline());
+      }
+      clock_.AdvanceTo(std::max(next, clock_.now().mono + Duration(1)));
+    }
+  }
+  // A task that waits for ever (there are no nodes), of about 500 bytes.
+  void Submit(const std::string& id) {
+    TaskSpec spec;
+    spec.name = TaskName::Trusted("t");
+    spec.image = "i";
+    spec.env["B"] = std::string(400, 'x') + id;
+    server_.PublishAs(names_.TasksSubmit(), {},
+                      wire::EncodeSubmit({{TaskId::Trusted(id),
+                                           std::make_shared<const TaskSpec>(std::move(spec))}}));
+  }
+  // Submits and stops so many that the streams have been full more than once.
+  void Fill(int tasks = 200) {
+    for (int i = 0; i < tasks; ++i) {
+      const std::string id = "t-" + std::to_string(next_++);
+      Submit(id);
+      if (i % 10 != 0) {
+        server_.PublishAs(names_.TasksStop(), {}, wire::EncodeStop({{TaskId::Trusted(id), {}}}));
+      }
+      Pass(std::chrono::milliseconds(50));
+    }
+    Pass(seconds(1));
+  }
+  std::uint64_t FirstOf(const std::string& stream) {
+    return server_.FindStream(stream)->State().first_seq;
+  }
+  StoredManifest Newest() {
+    const bus::StreamMessage* message =
+        server_.FindStream(names_.SnapshotsStream())->FindLast(names_.SnapshotManifest());
+    return {*wire::DecodeSnapshotManifest(message->payload), message->seq};
+  }
+  // What a manager that never stopped knows of the tasks.
+  static std::string Tasks(const View& view) {
+    std::string lines;
+    for (const std::string& line : ViewLines(view)) {
+      if (line.starts_with("task ")) lines += line + "\n";
+    }
+    return lines;
+  }
+
+  SimClock clock_;
+  bus::SimServer server_{clock_, Random(1)};
+  wire::Subjects names_;
+  std::unique_ptr<Manager> manager_;
+  int next_ = 0;
+};
+
+TEST_F(RetentionTest, NothingIsTrimmedBeforeAStreamFillsUp) {
+  Start("a");
+  Fill(30);
+  EXPECT_EQ(FirstOf(names_.IntentsStream()), 1U);
+  EXPECT_EQ(FirstOf(names_.DecisionsStream()), 1U);
+  EXPECT_GE(manager_->loop().figures().retention.snapshots, 1U) << "but it could be";
+}
+
+TEST_F(RetentionTest, TheLogIsTrimmedBehindTheSnapshotBeforeTheNewest) {
+  Start("a");
+  Fill();
+  for (const std::string& stream : {names_.IntentsStream(), names_.DecisionsStream()}) {
+    const bus::StreamState state = server_.FindStream(stream)->State();
+    EXPECT_GT(state.first_seq, 1U) << stream;
+    EXPECT_LT(state.bytes, static_cast<std::uint64_t>(kStreamBytes)) << stream;
+  }
+  const SnapshotManifest manifest = Newest().manifest;
+  ASSERT_TRUE(manifest.previous);
+  EXPECT_LE(FirstOf(names_.IntentsStream()), manifest.previous->cover.intents.seq);
+  EXPECT_LE(FirstOf(names_.DecisionsStream()), manifest.previous->cover.decision);
+  EXPECT_EQ(FirstOf(names_.SnapshotsStream()), manifest.previous->first_chunk)
+      << "older ones are removed";
+}
+
+TEST_F(RetentionTest, AManagerThatKnowsNothingBeginsWithTheSnapshot) {
+  Start("a");
+  Fill();
+  const std::string known = Tasks(manager_->loop().view());
+  Start("b");
+  EXPECT_TRUE(manager_->Said("reading the snapshot"));
+  EXPECT_TRUE(manager_->loop().leading());
+  EXPECT_EQ(Tasks(manager_->loop().view()), known);
+}
+
+TEST_F(RetentionTest, OneThatWasAwayTooLongBeginsWithTheSnapshot) {
+  Start("a");
+  Fill(20);
+  const auto old = std::make_shared<store::MemoryStore>(*manager_->store());
+  Fill();
+  const std::string known = Tasks(manager_->loop().view());
+  Start("a", old);
+  EXPECT_TRUE(manager_->Said("reading the snapshot"));
+  EXPECT_EQ(Tasks(manager_->loop().view()), known);
+}
+
+TEST_F(RetentionTest, OneThatKnowsEnoughReadsTheLogOn) {
+  Start("a");
+  Fill();
+  const auto store = manager_->store();
+  Start("a", store);
+  EXPECT_FALSE(manager_->Said("reading the snapshot"));
+  EXPECT_TRUE(manager_->loop().leading());
+}
+
+TEST_F(RetentionTest, ABrokenSnapshotGivesWayToTheOneBefore) {
+  Start("a");
+  Fill();
+  const std::string known = Tasks(manager_->loop().view());
+  manager_.reset();
+  const StoredManifest good = Newest();
+  SnapshotManifest broken = good.manifest;
+  broken.snapshot = 99;
+  broken.previous = SnapshotReference{good.seq, good.manifest.first_chunk, good.manifest.cover};
+  server_.PublishAs(names_.SnapshotManifest(), {}, wire::EncodeSnapshotManifest(broken));
+  Start("b");
+  EXPECT_TRUE(manager_->Said("cannot be used"));
+  EXPECT_TRUE(manager_->loop().leading());
+  EXPECT_EQ(Tasks(manager_->loop().view()), known);
+}
+
+TEST_F(RetentionTest, ASnapshotOfAnotherVersionGivesWay) {
+  Start("a");
+  Fill();
+  const std::string known = Tasks(manager_->loop().view());
+  manager_.reset();
+  const StoredManifest good = Newest();
+  SnapshotManifest other = good.manifest;
+  other.schema += 1;
+  other.previous = SnapshotReference{good.seq, good.manifest.first_chunk, good.manifest.cover};
+  server_.PublishAs(names_.SnapshotManifest(), {}, wire::EncodeSnapshotManifest(other));
+  Start("b");
+  EXPECT_TRUE(manager_->Said("another version"));
+  EXPECT_EQ(Tasks(manager_->loop().view()), known);
+}
+
+TEST_F(RetentionTest, ATrimmedLogWithoutSnapshotIsNotLed) {
+  Start("a");
+  Fill();
+  manager_.reset();
+  server_.DeleteStream(names_.SnapshotsStream());
+  Start("b");
+  EXPECT_TRUE(manager_->Said("no snapshot of it is there"));
+  EXPECT_FALSE(manager_->loop().leading());
+}
+
+// Wherever the reading of a snapshot is cut off, the next start begins it anew.
+TEST_F(RetentionTest, AReadingThatIsCutOffBeginsAnew) {
+  Start("a");
+  Fill();
+  const std::string known = Tasks(manager_->loop().view());
+  for (std::uint64_t operations = 10; operations < 40; ++operations) {
+    manager_ = std::make_unique<Manager>(server_, clock_, "b");
+    manager_->operations_left = operations;
+    Pass(seconds(4));
+    const auto store = manager_->store();
+    Start("c" + std::to_string(operations), store);
+    ASSERT_TRUE(manager_->loop().leading()) << operations;
+    ASSERT_EQ(Tasks(manager_->loop().view()), known) << operations;
+  }
+}
+
+// Snapshots stay when the streams of the log are made anew: they are of another log.
+TEST_F(RetentionTest, SnapshotsOfAnotherLogAreNotBelieved) {
+  Start("a");
+  Fill();
+  manager_.reset();
+  for (const std::string& stream :
+       {names_.IntentsStream(), names_.FactsStream(), names_.DecisionsStream()}) {
+    server_.DeleteStream(stream);
+  }
+  Start("b");
+  EXPECT_TRUE(manager_->loop().leading());
+  EXPECT_TRUE(manager_->loop().view().tasks.empty());
+  const std::uint64_t before = Newest().manifest.snapshot;
+  Fill();
+  EXPECT_NE(Newest().manifest.snapshot, before);
+  EXPECT_GT(FirstOf(names_.IntentsStream()), 1U);
+  const std::string known = Tasks(manager_->loop().view());
+  Start("c");
+  EXPECT_EQ(Tasks(manager_->loop().view()), known);
+}
+
+// A stream that is full cannot grow, and no snapshot seems due by its growth.
+TEST_F(RetentionTest, AFullLogIsTrimmedByWhoeverComes) {
+  Start("a");
+  Pass(seconds(1));
+  manager_.reset();
+  int stored = 0;
+  std::uint64_t last = 0;
+  do {
+    last = server_.FindStream(names_.IntentsStream())->State().last_seq;
+    Submit("f-" + std::to_string(stored++));
+  } while (server_.FindStream(names_.IntentsStream())->State().last_seq > last);
+  Start("b");
+  Pass(seconds(5));
+  EXPECT_GT(FirstOf(names_.IntentsStream()), 1U);
+  EXPECT_EQ(manager_->loop().view().tasks.size(), last);
+}
+
+}  // namespace
+}  // namespace cube::manager
