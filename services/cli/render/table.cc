@@ -74,12 +74,21 @@ void Table::Cut(Shape& shape, std::size_t width) const {
   }
 }
 
+// Still too wide: whole columns go from the right, the first one stays. A number that is cut would
+// be another number.
+void Table::LeaveOutLast(Shape& shape, std::size_t width) const {
+  for (std::size_t c = columns_.size(); c-- > 1 && Total(shape.widths, shape.shown) > width;) {
+    shape.shown[c] = false;
+  }
+}
+
 Table::Shape Table::ShapeFor(const TableLayout& layout) const {
   Shape shape = NaturalShape(layout, false);
   if (layout.width == 0 || Total(shape.widths, shape.shown) <= layout.width) return shape;
   shape = NaturalShape(layout, true);
   LeaveOut(shape, layout.width);
   Cut(shape, layout.width);
+  LeaveOutLast(shape, layout.width);
   return shape;
 }
 
@@ -92,10 +101,12 @@ std::string Table::Render(const TableLayout& layout) const {
     for (std::size_t c = 0; c < columns_.size(); ++c) {
       if (!shape.shown[c]) continue;
       const Cell cell = cell_at(c);
-      std::string text = CutToWidth(TextOf(cell, shape.brief), shape.widths[c]);
+      const std::string& whole = TextOf(cell, shape.brief);
+      std::string text = columns_[c].middle ? CutInTheMiddle(whole, shape.widths[c])
+                                            : CutToWidth(whole, shape.widths[c]);
       std::size_t pad = shape.widths[c] - DisplayWidth(text);
       std::size_t lead = pending + (columns_[c].right ? pad : 0);
-      if (layout.width != 0) {  // columns that cannot be cut: the line is
+      if (layout.width != 0) {  // the one column that is left does not fit either
         const std::size_t room = layout.width > used ? layout.width - used : 0;
         if (lead >= room) break;
         text = CutToWidth(text, room - lead);

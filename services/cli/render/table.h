@@ -18,6 +18,7 @@ struct Column {
   int lesser = 0;
   // Of a column that may be cut: lesser ones give way until it has this many columns. 0 = all.
   std::size_t width_wanted = 0;
+  bool middle = false;  // cut in the middle: what tells ids apart is at their end
 };
 
 struct Cell {
@@ -55,6 +56,7 @@ class Table {
   [[nodiscard]] Shape ShapeFor(const TableLayout& layout) const;
   void LeaveOut(Shape& shape, std::size_t width) const;
   void Cut(Shape& shape, std::size_t width) const;
+  void LeaveOutLast(Shape& shape, std::size_t width) const;
 
   std::vector<Column> columns_;
   std::vector<std::vector<Cell>> rows_;

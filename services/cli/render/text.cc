@@ -87,6 +87,20 @@ std::string CutToWidth(std::string_view text, std::size_t width) {
   return out + "…";
 }
 
+std::string CutInTheMiddle(std::string_view text, std::size_t width) {
+  std::size_t all = DisplayWidth(text);
+  if (all <= width) return std::string(text);
+  if (width < 3) return CutToWidth(text, width);
+  const std::size_t end = width / 2;  // of these columns or one less
+  const std::string begin = CutToWidth(text, width - end);
+  while (all > end) {
+    const CodePoint c = Decode(text);
+    all -= Columns(c.value);
+    text.remove_prefix(c.bytes);
+  }
+  return begin + std::string(text);
+}
+
 std::vector<std::string> Wrap(std::string_view text, std::size_t width) {
   if (width == 0) return {std::string(text)};
   std::vector<std::string> lines(1);

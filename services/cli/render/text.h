@@ -12,6 +12,8 @@ namespace cube::cli {
 [[nodiscard]] std::size_t DisplayWidth(std::string_view text);
 // At most `width` columns; what was cut is shown by '…'.
 [[nodiscard]] std::string CutToWidth(std::string_view text, std::size_t width);
+// The same, with its beginning and its end.
+[[nodiscard]] std::string CutInTheMiddle(std::string_view text, std::size_t width);
 // Lines of at most `width` columns, broken at spaces (a longer word stays whole); 0 = one line.
 [[nodiscard]] std::vector<std::string> Wrap(std::string_view text, std::size_t width);
 // Control characters (texts come from images, users and engines) as '?'; line ends as spaces.

@@ -125,6 +125,36 @@ TEST(Table, BriefFormsFirstThenLesserColumnsGiveWay) {
             "web-k3x7   80      no node has 64 …\n");
 }
 
+TEST(Table, NumbersAreNeverCut) {
+  Table table({{"NODE"}, {"MEMORY", true}, {"TASKS", true}});
+  table.Add({{"node-a"}, {"1024/8192"}, {"12345"}});
+  EXPECT_EQ(table.Render({.width = 26}),
+            "NODE        MEMORY   TASKS\n"
+            "node-a   1024/8192   12345\n");
+  EXPECT_EQ(table.Render({.width = 25}),
+            "NODE        MEMORY\n"
+            "node-a   1024/8192\n");
+  EXPECT_EQ(table.Render({.width = 17}), "NODE\nnode-a\n");
+  EXPECT_EQ(table.Render({.width = 5}), "NODE\nnode…\n");
+}
+
+TEST(Table, IdsKeepTheirEnd) {
+  Table table({{.title = "ID", .width_min = 12, .middle = true}, {"N", true}});
+  table.Add({{"the-web-server-k3x7q2ab"}, {"1"}});
+  EXPECT_EQ(table.Render({.width = 21}),
+            "ID                  N\n"
+            "the-web-…k3x7q2ab   1\n");
+}
+
+TEST(Text, IsCutInTheMiddle) {
+  EXPECT_EQ(CutInTheMiddle("web-k3x7q2ab", 12), "web-k3x7q2ab");
+  EXPECT_EQ(CutInTheMiddle("web-k3x7q2ab", 11), "web-k…7q2ab");
+  EXPECT_EQ(CutInTheMiddle("web-k3x7q2ab", 2), "w…");
+  for (std::size_t width = 0; width < 12; ++width) {
+    EXPECT_LE(DisplayWidth(CutInTheMiddle("größe漢字k3x7q2ab", width)), width);
+  }
+}
+
 TEST(Text, WrapsBetweenWords) {
   EXPECT_THAT(Wrap("one two three", 7), ElementsAre("one two", "three"));
   EXPECT_THAT(Wrap("größe ist das", 9), ElementsAre("größe ist", "das"));
