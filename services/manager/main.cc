@@ -1,7 +1,6 @@
 // cube-manager: builds the adapters, joins them with the loop, and waits. Everything else is in
 // the loop.
 #include <csignal>
-#include <cstdio>
 #include <memory>
 
 #include "services/manager/exposition.h"
@@ -18,6 +17,7 @@
 #include "shared/runtime/inbox.h"
 #include "shared/runtime/lock_file.h"
 #include "shared/runtime/signals.h"
+#include "shared/service/flag_parser.h"
 #include "shared/service/service_flags.h"
 #include "shared/store/lmdb_store.h"
 #include "shared/store/memory_store.h"
@@ -334,16 +334,9 @@ int main(int argc, char** argv) {
       "  cube-manager --server nats://10.0.0.5:4222\n"
       "  cube-manager --state-dir /srv/cube --log-format json\n\n"
       "Exit codes: 0 told to end; 1 cannot go on; 64 usage.");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? 0 : 64;
-  }
+  cube::service::FlagParser parser(app);
+  if (const auto code = parser.Parse(argc, argv)) return *code;
   cube::runtime::IgnoreSigpipe();
   const cube::Result<int> code = cube::manager::RunManager(std::move(flags));
-  if (!code) {
-    std::fprintf(stderr, "cube-manager: %s\n", code.error().Text().c_str());
-    return code.error().code == cube::Code::kInvalid ? 64 : 1;
-  }
-  return *code;
+  return code ? *code : parser.Report(code.error());
 }

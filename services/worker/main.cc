@@ -1,9 +1,9 @@
 // cube-worker: reads its flags, takes its folder, and runs until it is told to end.
-#include <cstdio>
 #include <utility>
 
 #include "services/worker/process.h"
 #include "shared/logging/logging.h"
+#include "shared/service/flag_parser.h"
 
 namespace cube::worker {
 namespace {
@@ -40,16 +40,9 @@ int main(int argc, char** argv) {
       "  cube-worker --server nats://10.0.0.5:4222 --label zone=a\n"
       "  cube-worker --engine docker --engine process --memory 8Gi --state-dir /srv/cube\n\n"
       "Exit codes: 0 told to end (see --on-exit); 1 cannot go on; 64 usage.");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? 0 : 64;
-  }
+  cube::service::FlagParser parser(app);
+  if (const auto code = parser.Parse(argc, argv)) return *code;
   cube::runtime::IgnoreSigpipe();
   const cube::Result<int> code = cube::worker::RunWorker(flags);
-  if (!code) {
-    std::fprintf(stderr, "cube-worker: %s\n", code.error().Text().c_str());
-    return code.error().code == cube::Code::kInvalid ? 64 : 1;
-  }
-  return *code;
+  return code ? *code : parser.Report(code.error());
 }
