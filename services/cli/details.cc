@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "services/cli/event_lines.h"
 #include "services/cli/history.h"
 #include "services/cli/job.h"
 #include "services/cli/job_views.h"
@@ -102,16 +103,18 @@ void UsageLines(std::string& out, const NodeMetrics* metrics, WallTime now) {
 
 // What the log says last about a task or node.
 Result<void> ShowLastEvents(Session& session, Client& client, LogFilter filter,
-                            EventColumns columns) {
+                            bool with_task = true) {
   CUBE_TRY(auto items, ReadTail(client, kDecisionsLookedAt));
   std::erase_if(items, [&](const LogItem& item) { return !filter.Matches(item); });
   if (items.empty()) return {};
   if (items.size() > kLastEventsMax) {
     items.erase(items.begin(), items.end() - static_cast<std::ptrdiff_t>(kLastEventsMax));
   }
-  const TableLayout layout = LayoutOf(session.args(), session.terminal());
-  session.terminal().out << "\n" << EventHeader(layout, columns);
-  for (const auto& item : items) session.terminal().out << EventLine(item, layout, columns);
+  session.terminal().out << "\n";
+  EventLines lines(LayoutOf(session.args(), session.terminal()), with_task,
+                   [&](const std::string& line) { session.terminal().out << line; });
+  for (const auto& item : items) lines.Add(item);
+  lines.Flush();
   return {};
 }
 
@@ -139,7 +142,8 @@ Result<void> ShowTaskDetails(Session& session, Client& client, const v1::TaskVie
   Line(out, "Finished", AtText(task.finished_at_ns(), now));
   if (task.has_exit_code()) Line(out, "Exit code", std::to_string(task.exit_code()));
   session.terminal().out << Fitted(out, LayoutOf(session.args(), session.terminal()).width);
-  return ShowLastEvents(session, client, LogFilter{.tasks = {task.id()}}, {.task = false});
+  return ShowLastEvents(session, client, LogFilter{.tasks = {task.id()}},
+                        /*with_task=*/false);
 }
 
 Result<void> ShowJobDetails(Session& session, Client& client, const v1::JobView& job) {
@@ -166,7 +170,7 @@ Result<void> ShowJobDetails(Session& session, Client& client, const v1::JobView&
                            << TaskTable(tasks, {.now = now, .cluster = cluster.cluster()})
                                   .Render(LayoutOf(session.args(), session.terminal()));
   }
-  return ShowLastEvents(session, client, LogFilter{.name = job.name()}, {});
+  return ShowLastEvents(session, client, LogFilter{.name = job.name()});
 }
 
 Result<void> ShowNodeDetails(Session& session, Client& client, const v1::NodeView& node) {
@@ -207,7 +211,7 @@ Result<void> ShowNodeDetails(Session& session, Client& client, const v1::NodeVie
                            << TaskTable(tasks, {.now = now, .cluster = cluster.cluster()})
                                   .Render(LayoutOf(session.args(), session.terminal()));
   }
-  return ShowLastEvents(session, client, LogFilter{.node = node.name()}, {});
+  return ShowLastEvents(session, client, LogFilter{.node = node.name()});
 }
 
 }  // namespace cube::cli

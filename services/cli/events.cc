@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "services/cli/commands.h"
+#include "services/cli/event_lines.h"
 #include "services/cli/exit_code.h"
 #include "services/cli/history.h"
 #include "services/cli/interrupt.h"
@@ -18,21 +19,37 @@ constexpr Duration kLookInterval = std::chrono::milliseconds(500);
 // -f: what no decision covers after this time is shown all the same; no manager leads then.
 constexpr Duration kOrderWait = std::chrono::seconds(2);
 
-void Print(Session& session, const LogItem& item) {
-  const Terminal& terminal = session.terminal();
-  const Format format = FormatOf(session.args());
-  if (format == Format::kJson) {
-    terminal.out << ToJsonLine(item.ToJson());
-  } else if (format == Format::kYaml) {
-    terminal.out << "---\n" << ToYamlText(item.ToJson());
-  } else if (format == Format::kName) {
-    if (!item.task.empty() || !item.node.empty()) {
-      terminal.out << (item.task.empty() ? item.node : item.task) << "\n";
+// Shows items in the format that is asked for.
+class Printer {
+ public:
+  explicit Printer(Session& session)
+      : out_(session.terminal().out),
+        format_(FormatOf(session.args())),
+        lines_(LayoutOf(session.args(), session.terminal()), /*task=*/true,
+               [this](const std::string& line) { out_ << line; }) {}
+
+  void Show(const LogItem& item) {
+    if (format_ == Format::kJson) {
+      out_ << ToJsonLine(item.ToJson());
+    } else if (format_ == Format::kYaml) {
+      out_ << "---\n" << ToYamlText(item.ToJson());
+    } else if (format_ == Format::kName) {
+      if (item.task.empty() && item.node.empty()) return;
+      out_ << (item.task.empty() ? item.node : item.task) << "\n";
+    } else {
+      lines_.Add(item);
     }
-  } else {
-    terminal.out << EventLine(item, LayoutOf(session.args(), terminal));
   }
-}
+  void Flush() {
+    if (format_ == Format::kTable || format_ == Format::kWide) lines_.Flush();
+    out_.flush();
+  }
+
+ private:
+  std::ostream& out_;
+  const Format format_;
+  EventLines lines_;
+};
 
 // Shows what comes, until Ctrl-C or until nobody reads our output any more.
 Result<int> Follow(Session& session, Client& client, History& history,
@@ -65,14 +82,10 @@ Result<int> Events(Session& session) {
   CUBE_TRY(Client * client, session.client());
   CUBE_TRY(const auto since, SinceOf(args, client->Wall()));
   CUBE_TRY(auto history, since ? History::Since(*client, *since) : History::FromBeginning(*client));
-  const Format format = FormatOf(args);
-  const TableLayout layout = LayoutOf(args, session.terminal());
-  if ((format == Format::kTable || format == Format::kWide) && layout.headers) {
-    session.terminal().out << EventHeader(layout);
-  }
+  Printer printer(session);
   std::optional<LogFilter> filter;
   const auto show = [&](const LogItem& item) {
-    if (!filter || filter->Matches(item)) Print(session, item);
+    if (!filter || filter->Matches(item)) printer.Show(item);
   };
   if (args.operands.empty()) {
     CUBE_TRY_VOID(history.ReadOn(!args.Has("follow"), show));
@@ -89,7 +102,7 @@ Result<int> Events(Session& session) {
     CUBE_TRY(filter, std::move(found));
     for (const auto& item : items) show(item);
   }
-  session.terminal().out.flush();
+  printer.Flush();
   if (!args.Has("follow")) return kExitDone;
   return Follow(session, *client, history, show);
 }

@@ -1,10 +1,7 @@
 #include "services/cli/history.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
-#include "services/cli/render/text.h"
 #include "shared/wire/codec.h"
 
 namespace cube::cli {
@@ -13,65 +10,6 @@ namespace {
 // Decisions read before their intents and facts: bounds memory (a message is at most 256 KiB, and
 // usually some hundred bytes).
 constexpr std::uint64_t kDecisionsAtOnce = 1'000;
-
-// Columns of a line; longer values push the rest to the right.
-constexpr std::size_t kTimeWidth = 24;
-constexpr std::size_t kShortTimeWidth = 12;
-constexpr std::size_t kSourceWidth = 8;
-constexpr std::size_t kNodeWidth = 12;
-constexpr std::size_t kTaskWidth = 22;
-
-// Below this many columns the date has to give way to what happened.
-constexpr std::size_t kNarrow = 120;
-
-constexpr int kCyan = 36;
-constexpr int kMagenta = 35;
-constexpr int kRed = 31;
-
-std::string Singular(Source source) {
-  switch (source) {
-    case Source::kIntents:
-      return "intent";
-    case Source::kFacts:
-      return "fact";
-    case Source::kDecisions:
-      return "decision";
-  }
-  return {};
-}
-
-std::string Padded(std::string text, std::size_t width) {
-  const std::size_t used = DisplayWidth(text);
-  if (used < width) text.append(width - used, ' ');
-  return text + "  ";
-}
-
-// "2026-01-01T00:00:00.123Z", on a narrow terminal "00:00:00.123".
-std::string TimeText(WallTime time, const TableLayout& layout) {
-  const std::string text = FormatRfc3339(time);
-  const bool narrow = layout.width != 0 && layout.width < kNarrow;
-  return narrow && text.size() == kTimeWidth ? text.substr(11, kShortTimeWidth) : text;
-}
-
-std::string OneLine(const std::string& time, const std::string& source, const std::string& node,
-                    const std::string& task, const std::string& what, const TableLayout& layout,
-                    EventColumns columns) {
-  const bool narrow = layout.width != 0 && layout.width < kNarrow;
-  std::string line = Padded(time, narrow ? kShortTimeWidth : kTimeWidth);
-  line += Padded(source, kSourceWidth);
-  line += Padded(node.empty() ? "-" : Printable(node), kNodeWidth);
-  if (columns.task) line += Padded(task.empty() ? "-" : Printable(task), kTaskWidth);
-  return line + Printable(what);
-}
-
-int ColorOf(const LogItem& item) {
-  if (item.foreign || item.kind == "refuse" || item.kind == "node_down" ||
-      item.kind == "unreadable") {
-    return kRed;
-  }
-  if (item.source == Source::kIntents) return kCyan;
-  return item.source == Source::kDecisions ? kMagenta : 0;
-}
 
 }  // namespace
 
@@ -186,21 +124,6 @@ Result<std::vector<LogItem>> ReadTail(Client& client, std::uint64_t decisions) {
   CUBE_TRY(auto history, History::Tail(client, decisions));
   CUBE_TRY_VOID(history.ReadOn(true, [&](const LogItem& item) { items.push_back(item); }));
   return items;
-}
-
-std::string EventHeader(const TableLayout& layout, EventColumns columns) {
-  const std::string line = OneLine("TIME", "SOURCE", "NODE", "TASK", "EVENT", layout, columns);
-  return (layout.width == 0 ? line : CutToWidth(line, layout.width)) + "\n";
-}
-
-std::string EventLine(const LogItem& item, const TableLayout& layout, EventColumns columns) {
-  const std::string what = item.foreign ? "ignored, foreign: " + item.text : item.text;
-  std::string line = OneLine(TimeText(item.time, layout), Singular(item.source), item.node,
-                             item.task, what, layout, columns);
-  if (layout.width != 0) line = CutToWidth(line, layout.width);
-  const int color = ColorOf(item);
-  if (layout.color && color != 0) line = fmt::format("\x1b[{}m{}\x1b[0m", color, line);
-  return line + "\n";
 }
 
 }  // namespace cube::cli

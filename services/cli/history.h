@@ -9,7 +9,6 @@
 #include "services/cli/client.h"
 #include "services/cli/event_merge.h"
 #include "services/cli/log_items.h"
-#include "services/cli/render/table.h"
 
 namespace cube::cli {
 
@@ -62,14 +61,5 @@ class History {
 
 // The items of the newest decisions and what belongs to them.
 [[nodiscard]] Result<std::vector<LogItem>> ReadTail(Client& client, std::uint64_t decisions);
-
-// One line for people: time, source, node, task, what happened. Fixed columns, so that lines of a
-// running feed stand below each other; cut to the layout's width.
-struct EventColumns {
-  bool task = true;  // false where all lines are of one task
-};
-[[nodiscard]] std::string EventLine(const LogItem& item, const TableLayout& layout,
-                                    EventColumns columns = {});
-[[nodiscard]] std::string EventHeader(const TableLayout& layout, EventColumns columns = {});
 
 }  // namespace cube::cli

@@ -119,7 +119,7 @@ void Describe(LogItem& item, const StartAttempt& start) {
   std::string ruled_out;
   Json filtered = Json::object();
   for (const auto& filter : why.filtered) {
-    ruled_out += fmt::format(", {} by {}", filter.nodes, filter.filter);
+    ruled_out += fmt::format(", {} {}", filter.filter, filter.nodes);
     filtered[filter.filter] = filter.nodes;
   }
   std::string scores;
@@ -127,10 +127,12 @@ void Describe(LogItem& item, const StartAttempt& start) {
     scores = fmt::format("; score {:.4f}, next {} with {:.4f}", AsNumber(why.score),
                          why.runner_up.str(), AsNumber(why.runner_up_score));
   }
-  item.text = fmt::format(
-      "attempt {} goes to {} ({} of {} node{}{}{}{})", start.attempt, start.node.str(),
-      why.scheduler, why.nodes, why.nodes == 1 ? "" : "s", scores,
-      ruled_out.empty() ? "" : "; ruled out: ", ruled_out.empty() ? "" : ruled_out.substr(2));
+  item.text = fmt::format("attempt {} goes to {} ", start.attempt, start.node.str());
+  item.text += why.scheduler == kPinned ? "(the only node for it)"
+                                        : fmt::format("({} of {} node{}{}{}{})", why.scheduler,
+                                                      why.nodes, why.nodes == 1 ? "" : "s", scores,
+                                                      ruled_out.empty() ? "" : "; ruled out: ",
+                                                      ruled_out.empty() ? "" : ruled_out.substr(2));
   item.details["scheduler"] = why.scheduler;
   item.details["nodes"] = why.nodes;
   item.details["feasible"] = why.feasible;
@@ -148,7 +150,7 @@ void Describe(LogItem& item, const StopAttempt& stop) {
   item.node = stop.node.str();
   item.details["attempt"] = stop.attempt;
   item.details["grace"] = FormatDuration(stop.grace);
-  item.text = stop.attempt == 0 ? "stopped before it was placed"
+  item.text = stop.attempt == 0 ? "stopped while no node had it"
                                 : fmt::format("attempt {} on {} has to end within {}", stop.attempt,
                                               stop.node.str(), FormatDuration(stop.grace));
 }
@@ -376,7 +378,8 @@ std::vector<LogItem> FactItems(const bus::StreamMessage& message) {
     LogItem item = NewItem(Source::kFacts, message, i);
     item.node = batch->node.str();
     std::visit([&](const auto& what) { Describe(item, what); }, batch->facts[i].what);
-    item.details["happened_at"] = FormatRfc3339(batch->facts[i].at);
+    item.happened_at = batch->facts[i].at;
+    item.details["happened_at"] = FormatRfc3339(item.happened_at);
     items.push_back(std::move(item));
   }
   return items;

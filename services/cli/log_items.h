@@ -2,6 +2,7 @@
 // line for people. Pure.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -19,6 +20,7 @@ struct LogItem {
   std::uint64_t seq = 0;
   std::uint32_t index = 0;  // in the message
   WallTime time;            // the server's stamp of the message
+  WallTime happened_at{};   // facts: the worker's clock; unset = it does not say
   std::string kind;         // "submit", "start", "running", ...
   std::string task;
   std::string name;
@@ -27,6 +29,11 @@ struct LogItem {
   std::string text;                                                   // one sentence
   nlohmann::ordered_json details = nlohmann::ordered_json::object();  // what else is known
 
+  // When it happened, for people: a fact may have waited for NATS. A clock that is ahead of the
+  // server's is not believed.
+  [[nodiscard]] WallTime When() const {
+    return IsSet(happened_at) ? std::min(happened_at, time) : time;
+  }
   [[nodiscard]] nlohmann::ordered_json ToJson() const;
 };
 
@@ -34,6 +41,9 @@ struct LogItem {
 // "unreadable". For decisions `order` is filled in.
 [[nodiscard]] std::vector<LogItem> ItemsOf(Source source, const bus::StreamMessage& message,
                                            DecisionOrder* order);
+
+// What explains a placement where there was no choice: a task of a system job.
+inline constexpr std::string_view kPinned = "pinned";
 
 // "intents", "facts", "decisions".
 [[nodiscard]] std::string_view SourceName(Source source);

@@ -24,15 +24,15 @@ constexpr std::size_t kSourceWidth = 10;
 std::string AfterText(Duration after) {
   using std::chrono::milliseconds;
   const auto ms = std::chrono::duration_cast<milliseconds>(after).count();
-  if (ms < 0) return "+0 ms";  // the streams' stamps are taken apart from each other
+  if (ms < 0) return "+0 ms";  // several clocks tell the times
   if (ms < 1'000) return fmt::format("+{} ms", ms);
   if (ms < 120'000) return fmt::format("+{:.1f} s", static_cast<double>(ms) / 1'000.0);
   return "+" + FormatDuration(std::chrono::duration_cast<std::chrono::seconds>(after));
 }
 
 void AddHop(std::vector<Hop>& hops, const LogItem& item, std::optional<WallTime>& before) {
-  hops.push_back({item, before ? item.time - *before : Duration{0}});
-  before = item.time;
+  hops.push_back({item, before ? item.When() - *before : Duration{0}});
+  before = item.When();
 }
 
 std::string_view Singular(Source source) {
@@ -49,7 +49,7 @@ std::string_view Singular(Source source) {
 
 // A hop with all that is known of it: below each other on a terminal.
 std::string HopLine(const Hop& hop, bool first, std::size_t width) {
-  std::string time = FormatRfc3339(hop.item.time);
+  std::string time = FormatRfc3339(hop.item.When());
   const bool narrow = width != 0 && width < kNarrow && time.size() == kTimeWidth - 2;
   if (narrow) time = time.substr(std::string_view("2026-01-01T").size(), kClockWidth - 2);
   const std::string head = fmt::format(
@@ -63,6 +63,14 @@ std::string HopLine(const Hop& hop, bool first, std::size_t width) {
     out += (out.empty() ? head : std::string(head.size(), ' ')) + line + "\n";
   }
   return out;
+}
+
+// ", chosen by spread".
+std::string ChosenText(const LogItem& decision) {
+  const auto scheduler = decision.details.find("scheduler");
+  if (scheduler == decision.details.end() || !scheduler->is_string()) return {};
+  const auto name = scheduler->get<std::string>();
+  return name == kPinned ? ", the only node for it" : ", chosen by " + name;
 }
 
 std::int64_t Number(const Json& details, const char* key) {
@@ -163,11 +171,8 @@ std::string RenderStory(const Story& story, std::size_t width) {
   }
   for (const auto& attempt : story.attempts) {
     if (!out.empty()) out += "\n";
-    const auto scheduler = attempt.decision.details.find("scheduler");
     paragraph(fmt::format("Attempt {} on {}{}", attempt.number, attempt.decision.node,
-                          scheduler != attempt.decision.details.end() && scheduler->is_string()
-                              ? ", chosen by " + scheduler->get<std::string>()
-                              : ""),
+                          ChosenText(attempt.decision)),
               0);
     paragraph(ChoiceText(attempt.decision), 2);
     for (const auto& hop : attempt.hops) {

@@ -14,7 +14,7 @@ namespace cube::cli {
 // One thing that the log says about the task.
 struct Hop {
   LogItem item;
-  Duration after{0};  // since the hop before it; 0 for the first. By the server's time stamps
+  Duration after{0};  // since the hop before it; 0 for the first. By LogItem::When
 };
 
 // What was decided with an attempt, and what became of it.

@@ -117,6 +117,15 @@ TEST_F(CliEventsTest, InTheOrderInWhichEverybodyFolds) {
   EXPECT_EQ(Cube({"events", "web-"}).exit_code, kExitConflict);
 }
 
+TEST_F(CliEventsTest, AnErrorComesWithoutATitle) {
+  Submit("web-1");
+  Decide(1, 1, 0, "web-1");
+  const Shown shown = Cube({"events", "nosuch"});
+  EXPECT_EQ(shown.exit_code, kExitNotFound);
+  EXPECT_EQ(shown.out, "");
+  EXPECT_THAT(Cube({"events", "web-1"}).out, ::testing::StartsWith("TIME "));
+}
+
 TEST_F(CliEventsTest, SinceLeavesOutWhatIsOlder) {
   Submit("web-1");
   Decide(1, 1, 0, "web-1");

@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "services/cli/history.h"
 #include "shared/wire/codec.h"
 #include "shared/wire/subjects.h"
 
@@ -83,8 +82,7 @@ TEST(LogItems, DecisionsSayWhyAndWhere) {
   EXPECT_EQ(order.facts, 8u);
   ASSERT_EQ(items.size(), 2u);
   EXPECT_EQ(items[0].text,
-            "attempt 2 goes to node-a (round-robin of 3 nodes; ruled out: 1 by "
-            "memory)");
+            "attempt 2 goes to node-a (round-robin of 3 nodes; ruled out: memory 1)");
   EXPECT_EQ(items[0].name, "web");
   DecisionBatch scored = Decisions();
   Explanation& why = std::get<StartAttempt>(scored.items[0]).explanation;
@@ -98,7 +96,14 @@ TEST(LogItems, DecisionsSayWhyAndWhere) {
               Message(wire::Subjects().Decisions(), wire::EncodeDecisions(scored)), &order);
   EXPECT_EQ(spread[0].text,
             "attempt 2 goes to node-a (spread of 3 nodes; score 0.2500, next node-b with 1.5000; "
-            "ruled out: 1 by memory)");
+            "ruled out: memory 1)");
+  why = Explanation{};
+  why.scheduler = "pinned";
+  why.nodes = 1;
+  EXPECT_EQ(ItemsOf(Source::kDecisions,
+                    Message(wire::Subjects().Decisions(), wire::EncodeDecisions(scored)), &order)[0]
+                .text,
+            "attempt 2 goes to node-a (the only node for it)");
   EXPECT_EQ(spread[0].details["feasible"], 2);
   EXPECT_EQ(spread[0].details["runner_up_score"], 1.5);
   EXPECT_EQ(items[1].ToJson().dump(),
@@ -106,6 +111,16 @@ TEST(LogItems, DecisionsSayWhyAndWhere) {
             R"("kind":"refuse","task":"db","name":null,"node":null,)"
             R"("decided_at":"2026-01-01T00:00:00.000Z","intent":9,"item":1,"code":"conflict",)"
             R"("field":"id","reason":"taken","text":"refused: id: taken"})");
+}
+
+TEST(LogItems, AStopWithoutANode) {
+  DecisionBatch batch = Decisions();
+  batch.items = {StopAttempt{TaskId::Trusted("web-1"), 0, {}, {}}};
+  // Also of a task that had run before its node went down.
+  EXPECT_EQ(ItemsOf(Source::kDecisions,
+                    Message(wire::Subjects().Decisions(), wire::EncodeDecisions(batch)), nullptr)[0]
+                .text,
+            "stopped while no node had it");
 }
 
 TEST(LogItems, Facts) {
@@ -122,9 +137,12 @@ TEST(LogItems, Facts) {
   launch.exit_code = 3;
   launch.final = true;
   batch.facts.push_back({WallFromNanos(1), launch});
+  batch.facts.push_back({{}, launch});
   const auto items = ItemsOf(
       Source::kFacts, Message(wire::Subjects().Facts("node-a"), wire::EncodeFacts(batch)), nullptr);
-  ASSERT_EQ(items.size(), 1u);
+  ASSERT_EQ(items.size(), 2u);
+  EXPECT_EQ(items[0].When(), WallFromNanos(1)) << "it had to wait for NATS";
+  EXPECT_EQ(items[1].When(), items[1].time);
   EXPECT_EQ(items[0].kind, "exited");
   EXPECT_EQ(items[0].node, "node-a");
   EXPECT_THAT(items[0].text, HasSubstr("exited (launch 2): exit code 3"));
@@ -162,24 +180,6 @@ TEST(LogFilters, ByIdNameNodeOrPrefix) {
   EXPECT_EQ(count("db-"), 1);
   EXPECT_EQ(FilterFor("web-", items).error().code, Code::kConflict);
   EXPECT_EQ(FilterFor("x", items).error().code, Code::kNotFound);
-}
-
-TEST(EventLines, StandBelowEachOtherAndFit) {
-  LogItem item = About("web-1", "web", "node-a");
-  item.source = Source::kFacts;
-  item.time = WallFromNanos(1'767'225'600'123'000'000);
-  item.text = "running\x1b[2J";
-  EXPECT_EQ(EventHeader({}),
-            "TIME                      SOURCE    NODE          TASK                    EVENT\n");
-  EXPECT_EQ(EventLine(item, {}),
-            "2026-01-01T00:00:00.123Z  fact      node-a        web-1                   "
-            "running?[2J\n");
-  // A narrow terminal: the date gives way, then the line is cut.
-  EXPECT_EQ(EventLine(item, {.width = 80}),
-            "00:00:00.123  fact      node-a        web-1                   running?[2J\n");
-  EXPECT_EQ(EventLine(item, {.width = 40}, {.task = false}),
-            "00:00:00.123  fact      node-a        r…\n");
-  EXPECT_EQ(EventLine(item, {.width = 40}), "00:00:00.123  fact      node-a        w…\n");
 }
 
 }  // namespace

@@ -56,6 +56,22 @@ TEST(Story, AttemptsHaveTheirHopsAndTheirTimes) {
   EXPECT_EQ(story.attempts[1].hops[0].after, std::chrono::minutes(1));
 }
 
+TEST(Story, StepsAreTimedByWhenTheyHappened) {
+  auto items = Moved();
+  items[3] = Item(Source::kFacts, "running", 30'004, "running");  // NATS was away
+  items[3].happened_at = WallFromNanos(kStart + 304 * std::int64_t{1'000'000});
+  const Story story = StoryOf("web-1", items);
+  EXPECT_EQ(story.attempts[0].hops[1].after, std::chrono::milliseconds(300));
+  EXPECT_THAT(RenderStory(story, 0), HasSubstr("2026-01-01T00:00:00.304Z"));
+}
+
+TEST(Story, ATaskWithOneNodeOnlyWasChosenByNobody) {
+  LogItem start = Start(1, "node-a", 4);
+  start.details["scheduler"] = kPinned;
+  EXPECT_THAT(RenderStory(StoryOf("web-1", {start}), 0),
+              HasSubstr("Attempt 1 on node-a, the only node for it\n"));
+}
+
 TEST(Story, OtherTasksAndForeignMessagesAreLeftOut) {
   auto items = Moved();
   LogItem foreign = Start(9, "node-z", 70'000);
