@@ -41,7 +41,7 @@ Result<int> Exec(Session& session) {
   CUBE_TRY_VOID(CheckTexts(options));
   CUBE_TRY(Client * client, session.client());
   CUBE_TRY(const auto task, client->Find(args.operands.front()));
-  if (task.attempt() == 0 || IsFinished(task.status())) {
+  if (task.node().empty() || IsFinished(task.status())) {
     terminal.Say(fmt::format("{} does not run: {}", task.id(), StatusSentence(task)));
     return kExitNotStarted;
   }

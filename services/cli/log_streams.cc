@@ -43,7 +43,7 @@ void LogStreams::Add(const v1::TaskView& task) {
 
 void LogStreams::Open(Stream& stream, const v1::TaskView& task, bool first) {
   Close(stream);
-  stream.node = task.node();
+  stream.node = LastNode(task);
   stream.attempt = task.attempt();
   stream.id = runtime::RandomU64() | 1;  // never 0
   stream.number = 0;

@@ -94,9 +94,8 @@ int ReportTimeout(const Terminal& terminal, const TaskWatch& watch, std::string_
   for (const auto& id : watch.waiting()) {
     const auto it = watch.tasks().find(id);
     terminal.Say(fmt::format(
-        "{} is not running after {}: {}. It stays: 'cube status {}' follows "
-        "it, 'cube stop {}' ends it",
-        id, timeout,
+        "{} is not {} after {}: {}. It stays: 'cube status {}' follows it, 'cube stop {}' ends it",
+        id, MissedGoal(it == watch.tasks().end() ? v1::TaskView{} : it->second), timeout,
         it == watch.tasks().end() ? "nothing is known of it yet" : StatusSentence(it->second), id,
         id));
   }

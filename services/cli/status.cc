@@ -7,24 +7,14 @@
 #include "services/cli/job.h"
 #include "services/cli/job_views.h"
 #include "services/cli/render/format.h"
-#include "services/cli/render/values.h"
 #include "services/cli/session.h"
 #include "services/cli/show.h"
+#include "services/cli/summaries.h"
 
 namespace cube::cli {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-// "3 running, 1 pending"; "none" if there are none.
-std::string Counts(const google::protobuf::Map<std::string, std::uint32_t>& counts) {
-  const std::map<std::string, std::uint32_t> sorted(counts.begin(), counts.end());
-  std::vector<std::string> parts;
-  for (const auto& [status, count] : sorted) {
-    if (count > 0) parts.push_back(fmt::format("{} {}", count, status));
-  }
-  return parts.empty() ? "none" : fmt::format("{}", fmt::join(parts, ", "));
-}
 
 // What all nodes' machines use together.
 Result<Totals> UsedTogether(Client& client) {
@@ -33,37 +23,6 @@ Result<Totals> UsedTogether(Client& client) {
   for (const auto& node : nodes) names.push_back(node.name());
   CUBE_TRY(const auto metrics, client.Metrics(names));
   return SumOf(metrics, client.Wall());
-}
-
-void ShowCluster(Session& session, Client& client, const v1::QueryReply& reply,
-                 const Totals& totals) {
-  const auto& cluster = reply.cluster();
-  const auto& all = cluster.capacity();
-  const auto& used = cluster.allocated();
-  std::string out;
-  auto line = [&](std::string_view title, const std::string& text) {
-    out += fmt::format("{:<10}{}\n", title, text);
-  };
-  line("Cluster", cluster.cluster().empty() ? "no manager has led yet" : cluster.cluster());
-  line("Leader", cluster.leader().empty()
-                     ? "none"
-                     : fmt::format("{} (epoch {})", cluster.leader(), cluster.term().epoch()));
-  line("Server",
-       fmt::format("{} (nats-server {})", client.settings().ServersText(), client.ServerVersion()));
-  line("Nodes", Counts(cluster.nodes()));
-  if (!cluster.jobs().empty()) line("Jobs", Counts(cluster.jobs()));
-  line("Tasks", Counts(cluster.tasks()));
-  line("Promised", fmt::format("{} of {} cpus, {} of {} memory, {} of {} disk",
-                               FormatCpus(used.cpu_millis()), FormatCpus(all.cpu_millis()),
-                               FormatSize(used.memory_bytes()), FormatSize(all.memory_bytes()),
-                               FormatSize(used.disk_bytes()), FormatSize(all.disk_bytes())));
-  line("Used", TotalsText(totals));
-  if (!reply.leading()) line("Answer", reply.manager() + ", which does not lead");
-  if (cluster.foreign_messages() > 0) {
-    line("Warning",
-         fmt::format("{} decision messages were skipped as foreign", cluster.foreign_messages()));
-  }
-  session.terminal().out << out;
 }
 
 Result<int> ShowAll(Session& session, Client& client) {
@@ -88,8 +47,13 @@ Result<int> ShowAll(Session& session, Client& client) {
   CUBE_TRY(const auto tasks, client.Tasks({}));
   if (format != Format::kName) {
     CUBE_TRY(const Totals totals, UsedTogether(client));
-    ShowCluster(session, client, reply, totals);
-    session.terminal().out << "\n";
+    const std::string server =
+        fmt::format("{} (nats-server {})", client.settings().ServersText(), client.ServerVersion());
+    session.terminal().out << ClusterSummary(
+                                  reply, totals, server,
+                                  {.now = client.Wall(),
+                                   .width = LayoutOf(session.args(), session.terminal()).width})
+                           << "\n";
   }
   CUBE_TRY_VOID(ShowTasks(session, client, tasks));
   return kExitDone;
@@ -112,11 +76,9 @@ Result<int> ShowJob(Session& session, Client& client, const v1::JobView& job) {
 Result<int> ShowNamed(Session& session, Client& client, const std::string& word) {
   const Format format = FormatOf(session.args());
   const bool people = format == Format::kTable || format == Format::kWide;
+  CUBE_TRY(const auto job, JobMeant(client, word));
+  if (job) return ShowJob(session, client, *job);
   const auto task = client.Find(word);
-  if (!task || task->id() != word) {
-    CUBE_TRY(const auto job, FindJob(client, word));
-    if (job) return ShowJob(session, client, *job);
-  }
   if (!task && task.error().code != Code::kNotFound && task.error().code != Code::kConflict) {
     return std::unexpected(task.error());
   }

@@ -90,19 +90,29 @@ std::string BriefPort(std::uint32_t host_port, std::uint32_t port, v1::Protocol 
   return fmt::format("{}->{}{}", host_port, port, protocol == v1::PROTOCOL_UDP ? "/udp" : "");
 }
 
+// "8080:80/tcp", "80/tcp" where any port of the node will do.
+std::string AskedPort(const v1::PortSpec& port, bool protocol) {
+  return fmt::format("{}{}{}", port.host_port() == 0 ? "" : std::to_string(port.host_port()) + ":",
+                     port.port(), protocol ? "/" + ProtocolName(port.protocol()) : "");
+}
+
 std::string BriefPorts(const v1::TaskView& task) {
-  std::string text;
+  std::vector<std::string> ports;
   for (const auto& port : task.ports()) {
-    if (!text.empty()) text += ",";
-    text += BriefPort(port.host_port(), port.port(), port.protocol());
+    ports.push_back(BriefPort(port.host_port(), port.port(), port.protocol()));
   }
-  return text;
+  if (ports.empty() && !IsFinished(task.status())) {
+    for (const auto& port : task.spec().ports()) {
+      ports.push_back(AskedPort(port, port.protocol() == v1::PROTOCOL_UDP));
+    }
+  }
+  return fmt::format("{}", fmt::join(ports, ","));
 }
 
 // A narrow terminal leaves out first what is found elsewhere: an id begins with the name, and
 // `cube status TASK` has the rest. Whoever asks for the wide table gets all of it.
 std::vector<Column> TaskColumns(bool jobs, bool wide, bool reasons) {
-  std::vector<Column> columns = {{"ID", false, kIdWidthMin},
+  std::vector<Column> columns = {{.title = "ID", .width_min = kIdWidthMin, .middle = true},
                                  {"NAME", false, kTextWidthMin, wide ? 0 : 2},
                                  {"NODE", false, kTextWidthMin},
                                  {"STATE"},
@@ -125,6 +135,32 @@ std::vector<Column> TaskColumns(bool jobs, bool wide, bool reasons) {
                                       {"FINISHED"},
                                       {"CONTAINERID", false, kTextWidthMin}};
     columns.insert(columns.end(), more.begin(), more.end());
+  }
+  if (reasons) columns.push_back({"REASON", false, kTextWidthMin, 0, kReasonWanted});
+  return columns;
+}
+
+// `cube node inspect NODE` has what a narrow terminal leaves out.
+std::vector<Column> NodeColumns(bool wide, bool reasons) {
+  const auto lesser = [wide](int rank) { return wide ? 0 : rank; };
+  std::vector<Column> columns = {{"NAME", false, kTextWidthMin},
+                                 {"STATUS"},
+                                 {"ELIGIBLE", false, 0, lesser(1)},
+                                 {"ROLE", false, 0, lesser(8)},
+                                 {"CPUS", true},
+                                 {"MEMORY (MiB)", true},
+                                 {"DISK (GiB)", true, 0, lesser(2)},
+                                 {"CPU%", true, 0, lesser(4)},
+                                 {"MEM%", true, 0, lesser(5)},
+                                 {"LOAD", true, 0, lesser(6)},
+                                 {"TASKS", true},
+                                 {"AGE", true, 0, lesser(3)},
+                                 {"VERSION", false, kTextWidthMin, lesser(7)}};
+  if (wide) {
+    columns.insert(columns.end(), {{"ENGINES", false, kTextWidthMin},
+                                   {"LABELS", false, kTextWidthMin},
+                                   {"ADDRESS"},
+                                   {"INCARNATION", true}});
   }
   if (reasons) columns.push_back({"REASON", false, kTextWidthMin, 0, kReasonWanted});
   return columns;
@@ -161,6 +197,7 @@ Json TaskDetailJson(const v1::TaskView& task) {
   Json json = TaskJson(task);
   json["container_id"] = TextOrNull(task.container_id());
   json["node_address"] = TextOrNull(task.node_address());
+  json["last_node"] = TextOrNull(LastNode(task));
   // A spec that this version cannot read (a newer manager's) is left out, not guessed.
   const auto spec = wire::FromProto(task.spec());
   json["spec"] = spec ? wire::SpecToHuman(*spec) : Json(nullptr);
@@ -224,6 +261,15 @@ Json ClusterJson(const v1::ClusterView& cluster) {
           {"foreign_messages", cluster.foreign_messages()}};
 }
 
+const std::string& LastNode(const v1::TaskView& task) {
+  return task.node().empty() ? task.last_node() : task.node();
+}
+
+std::string StatusText(const v1::TaskView& task) {
+  if (task.status() != "running" || !task.spec().has_health()) return task.status();
+  return task.healthy() ? "running (healthy)" : "running (not healthy yet)";
+}
+
 std::string PortsText(const v1::TaskView& task) {
   std::string text;
   auto add = [&](std::string_view part) {
@@ -237,7 +283,7 @@ std::string PortsText(const v1::TaskView& task) {
   }
   if (task.ports().empty() && !IsFinished(task.status())) {
     for (const auto& port : task.spec().ports()) {
-      add(fmt::format("{}/{}", port.port(), ProtocolName(port.protocol())));
+      add(AskedPort(port, /*protocol=*/true));
     }
   }
   return text;
@@ -250,7 +296,7 @@ std::string ContainerName(const v1::TaskView& task, std::string_view cluster) {
 }
 
 std::string StatusSentence(const v1::TaskView& task) {
-  std::string text = task.status();
+  std::string text = StatusText(task);
   if (!task.node().empty()) text += " on " + task.node();
   if (task.has_exit_code() && task.reason().empty()) {
     text += fmt::format(": exit code {}", task.exit_code());
@@ -266,15 +312,10 @@ Table TaskTable(const std::vector<v1::TaskView>& tasks, const ViewOptions& optio
       std::ranges::any_of(tasks, [](const auto& task) { return !task.job().empty(); });
   Table table(TaskColumns(jobs, options.wide, reasons));
   for (const auto& task : tasks) {
-    Cell state{task.status(), StatusColor(task.status())};
-    if (task.status() == "running" && task.spec().has_health() && !task.healthy()) {
-      state.text += " (not healthy yet)";
-      state.brief = "not yet healthy";
-    }
     std::vector<Cell> cells = {{task.id()},
                                {task.spec().name()},
                                {OrDash(task.node())},
-                               state,
+                               {StatusText(task), StatusColor(task.status())},
                                {FormatAge(WallFromNanos(task.created_at_ns()), options.now)},
                                {ContainerName(task, options.cluster)},
                                {OrDash(task.spec().image()), 0, BriefImage(task.spec().image())},
@@ -303,27 +344,7 @@ Table TaskTable(const std::vector<v1::TaskView>& tasks, const ViewOptions& optio
 Table NodeTable(const std::vector<v1::NodeView>& nodes, const ViewOptions& options) {
   const bool reasons =
       std::ranges::any_of(nodes, [](const auto& node) { return !node.reason().empty(); });
-  std::vector<Column> columns = {{"NAME", false, kTextWidthMin},
-                                 {"STATUS"},
-                                 {"ELIGIBLE"},
-                                 {"ROLE", false, 0, options.wide ? 0 : 3},
-                                 {"CPUS", true},
-                                 {"MEMORY (MiB)", true},
-                                 {"DISK (GiB)", true},
-                                 {"CPU%", true},
-                                 {"MEM%", true},
-                                 {"LOAD", true, 0, options.wide ? 0 : 1},
-                                 {"TASKS", true},
-                                 {"AGE", true},
-                                 {"VERSION", false, kTextWidthMin, options.wide ? 0 : 2}};
-  if (options.wide) {
-    columns.insert(columns.end(), {{"ENGINES", false, kTextWidthMin},
-                                   {"LABELS", false, kTextWidthMin},
-                                   {"ADDRESS"},
-                                   {"INCARNATION", true}});
-  }
-  if (reasons) columns.push_back({"REASON", false, kTextWidthMin, 0, kReasonWanted});
-  Table table(std::move(columns));
+  Table table(NodeColumns(options.wide, reasons));
   auto share = [](std::string_view used, std::string_view all) {
     return fmt::format("{}/{}", used, all);
   };

@@ -43,11 +43,17 @@ struct ViewOptions {
 // LOAD: used by the whole machine; TASKS AGE VERSION; wide: more.
 [[nodiscard]] Table NodeTable(const std::vector<v1::NodeView>& nodes, const ViewOptions& options);
 
-// "0.0.0.0:8080->80/tcp"-like: "10.0.0.5:32768->80/tcp, 53/udp".
+// The node that has the task, or had it last; empty = it was never placed.
+[[nodiscard]] const std::string& LastNode(const v1::TaskView& task);
+// The status, and of a running task with a check what that says: "running (healthy)",
+// "running (not healthy yet)".
+[[nodiscard]] std::string StatusText(const v1::TaskView& task);
+// "10.0.0.5:32768->80/tcp, 53/udp"; of one that waits what it asks for: "8080:80/tcp, 53/udp".
 [[nodiscard]] std::string PortsText(const v1::TaskView& task);
 // The name of a container on its engine; "-" for a task that has none.
 [[nodiscard]] std::string ContainerName(const v1::TaskView& task, std::string_view cluster);
-// "running on node-a", "pending: no node has 4 cpus free", "failed on node-a: exit code 1".
+// "running (healthy) on node-a", "pending: no node has 4 cpus free", "failed on node-a: exit code
+// 1".
 [[nodiscard]] std::string StatusSentence(const v1::TaskView& task);
 
 }  // namespace cube::cli

@@ -47,6 +47,10 @@ bool Reached(Goal goal, const v1::TaskView& task) {
   return task.status() == "running" && (task.healthy() || !task.spec().has_health());
 }
 
+std::string_view MissedGoal(const v1::TaskView& task) {
+  return task.status() == "running" || task.status() == "unhealthy" ? "healthy" : "running";
+}
+
 TaskWatch::TaskWatch(Client& client, Progress& progress, Goal goal, std::vector<std::string> ids)
     : client_(client),
       progress_(progress),
@@ -130,7 +134,8 @@ void TaskWatch::Show(const std::string& id, const Step& step) {
   // Who waits for a task to come up says itself what kept it from that.
   if (goal_ == Goal::kUp && IsFinished(step.status) && step.status != "completed") return;
   std::string text = fmt::format("{}: {}", id, step.status);
-  if (!step.node.empty()) text += " on " + step.node;
+  // A place that it has lost is not where it waits.
+  if (!step.node.empty() && step.status != "pending") text += " on " + step.node;
   if (step.attempt > 1) text += fmt::format(", attempt {}", step.attempt);
   if (step.launch > 0) text += fmt::format(", restart {}", step.launch);
   if (!step.reason.empty()) text += ": " + step.reason;

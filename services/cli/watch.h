@@ -13,12 +13,16 @@
 namespace cube::cli {
 
 enum class Goal : std::uint8_t {
-  kUp,     // running, and healthy where a check exists; or ended before that
-  kEnded,  // nothing further happens
+  kUp,      // running, and healthy where a check exists; or ended before that
+  kScaled,  // jobs: as kUp, whatever has become of an update
+  kEnded,   // nothing further happens
 };
 
 // Whether a task in this state has reached the goal, for good or ill.
 [[nodiscard]] bool Reached(Goal goal, const v1::TaskView& task);
+
+// What a task that has not come up is not: "running", or "healthy" where it runs.
+[[nodiscard]] std::string_view MissedGoal(const v1::TaskView& task);
 
 // A state of a task, as the feed or a manager tells it.
 struct Step {

@@ -51,10 +51,12 @@ void FillTask(const View& view, Reasons& reasons, const Task& task, v1::TaskView
   ToProto(*task.spec, *out.mutable_spec());
   const Status status = StatusOf(task);
   out.set_status(std::string(StatusName(status)));
-  out.set_node(task.node.str());
+  const bool pending = status == Status::kPending;
+  // A placement that is lost or over is history: nobody has the task.
+  (pending ? *out.mutable_last_node() : *out.mutable_node()) = task.node.str();
   out.set_attempt(task.attempt);
   std::string reason = ReasonOf(task);
-  if (status == Status::kPending) {
+  if (pending) {
     const std::string waits = reasons.Why(task);
     reason = reason.empty() ? waits : waits + " (" + reason + ")";
   }
@@ -68,7 +70,7 @@ void FillTask(const View& view, Reasons& reasons, const Task& task, v1::TaskView
   }
   out.mutable_number()->set_intent(task.number.intent);
   out.mutable_number()->set_index(task.number.index);
-  if (const auto node = view.nodes.find(task.node); node != view.nodes.end()) {
+  if (const auto node = view.nodes.find(task.node); node != view.nodes.end() && !pending) {
     out.set_node_address(node->second.description.address);
   }
   if (!task.observed) {
@@ -78,9 +80,10 @@ void FillTask(const View& view, Reasons& reasons, const Task& task, v1::TaskView
   const LaunchFact& fact = *task.observed;
   out.set_launch(fact.key.launch);
   if (HasExitCode(fact)) out.set_exit_code(fact.exit_code);
-  for (const BoundPort& port : fact.ports) ToProto(port, *out.add_ports());
   out.set_started_at_ns(ToNanos(fact.started_at));
   out.set_finished_at_ns(ToNanos(IsSet(fact.finished_at) ? fact.finished_at : task.ended_at));
+  if (pending) return;
+  for (const BoundPort& port : fact.ports) ToProto(port, *out.add_ports());
   out.set_container_id(fact.container_id);
 }
 
@@ -155,7 +158,10 @@ bool Wanted(const Task& task, const v1::QueryRequest& request) {
   if (!request.job().empty() && (task.job == nullptr || task.job->name.str() != request.job())) {
     return false;
   }
-  if (!request.node().empty() && task.node.str() != request.node()) return false;
+  if (!request.node().empty() &&
+      (task.node.str() != request.node() || StatusOf(task) == Status::kPending)) {
+    return false;
+  }
   if (!request.match().empty() && task.spec->name.str() != request.match() &&
       !task.id.str().starts_with(request.match())) {
     return false;

@@ -72,6 +72,15 @@ TEST_F(CliRunTest, ATaskThatWaitsIsCode2AndSaysWhy) {
   EXPECT_TRUE(manager.stopped().empty());  // it stays
 }
 
+TEST_F(CliRunTest, ATaskThatRunsAndIsNotHealthyIsCode2AndSaysSo) {
+  FakeManager manager(server_->url(), {.healthy = false});
+  const Shown shown =
+      Cube({"run", "--id", "web-1", "--health-tcp", "--timeout", "200ms", "-p", "80", "nginx"});
+  EXPECT_EQ(shown.exit_code, kExitNotConverged);
+  EXPECT_THAT(shown.err, HasSubstr("web-1 is not healthy after 200ms: running (not healthy yet) on "
+                                   "node-a"));
+}
+
 TEST_F(CliRunTest, AFileOfTasks) {
   FakeManager manager(server_->url(), {});
   const test::TempDir folder;
@@ -213,8 +222,8 @@ TEST_F(CliPsTest, StatusOfAllOfATaskAndOfANode) {
   manager.PutNode(node);
   const Shown all = Cube({"status"});
   EXPECT_EQ(all.exit_code, kExitDone) << all.err;
-  EXPECT_THAT(all.out, HasSubstr("Cluster   c1c2c3c4d5"));
-  EXPECT_THAT(all.out, HasSubstr("Tasks     2 running"));
+  EXPECT_THAT(all.out, HasSubstr("Cluster     c1c2c3c4d5"));
+  EXPECT_THAT(all.out, HasSubstr("Tasks       2 running"));
   EXPECT_THAT(all.out, HasSubstr("web-1"));
   EXPECT_THAT(Cube({"status", "web"}).out, HasSubstr("Status      running on node-a"));
   EXPECT_THAT(Cube({"status", "node-a"}).out, HasSubstr("Node        node-a"));

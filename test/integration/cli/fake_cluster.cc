@@ -56,6 +56,11 @@ void FakeManager::PutNode(const v1::NodeView& node) {
   nodes_.push_back(node);
 }
 
+void FakeManager::PutJob(const v1::JobView& job) {
+  const std::lock_guard lock(mutex_);
+  jobs_.push_back(job);
+}
+
 std::optional<v1::TaskView> FakeManager::Get(const std::string& id) {
   const std::lock_guard lock(mutex_);
   const auto it = tasks_.find(id);
@@ -119,7 +124,7 @@ void FakeManager::Submit(const bus::StreamMessage& message) {
       const bool placed = script_.status != "pending";
       task.set_node(placed ? "node-a" : "");
       task.set_attempt(placed ? 1 : 0);
-      task.set_healthy(script_.status == "running");
+      task.set_healthy(script_.status == "running" && script_.healthy);
       Tell(task);
     }
     items.push_back(std::move(item));
@@ -176,6 +181,11 @@ v1::QueryReply FakeManager::Answer(std::string_view what, const v1::QueryRequest
   if (what == "nodes") {
     for (const auto& node : nodes_) *reply.add_nodes() = node;
   }
+  if (what == "jobs") {
+    for (const auto& job : jobs_) {
+      if (request.match().empty() || job.name() == request.match()) *reply.add_jobs() = job;
+    }
+  }
   if (what == "cluster") {
     reply.mutable_cluster()->set_cluster("c1c2c3c4d5");
     reply.mutable_cluster()->set_leader("fake");
@@ -211,6 +221,7 @@ void FakeManager::AnswerTasks(const v1::QueryRequest& request, v1::QueryReply& r
     if (!request.page().empty() && id <= request.page()) continue;
     if (!request.include_finished() && IsFinished(task.status())) continue;
     if (!request.node().empty() && task.node() != request.node()) continue;
+    if (!request.job().empty() && task.job() != request.job()) continue;
     if (!request.match().empty() && !id.starts_with(request.match()) &&
         task.spec().name() != request.match()) {
       continue;
@@ -272,6 +283,18 @@ v1::TaskView CliTest::TaskOf(const std::string& id, const std::string& name,
   task.set_attempt(1);
   task.set_healthy(status == "running");
   return task;
+}
+
+v1::JobView CliTest::JobOf(const std::string& name, const std::string& status) {
+  v1::JobView job;
+  job.set_name(name);
+  job.set_type(v1::JOB_TYPE_SERVICE);
+  job.set_status(status);
+  job.set_replicas(2);
+  job.set_version(1);
+  job.mutable_task()->set_name(name);
+  job.mutable_task()->set_image("nginx:1.25");
+  return job;
 }
 
 }  // namespace cube::cli

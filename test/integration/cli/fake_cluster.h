@@ -28,6 +28,7 @@ struct Script {
   std::string reason{};
   std::optional<int> exit_code{};
   std::optional<Error> refuse{};  // every submission
+  bool healthy = true;            // what runs
   bool tell_outcome = true;
   bool tell_feed = true;
   bool answer = true;   // queries
@@ -45,6 +46,7 @@ class FakeManager {
   // A task that is there already.
   void Put(const v1::TaskView& task);
   void PutNode(const v1::NodeView& node);
+  void PutJob(const v1::JobView& job);
   [[nodiscard]] std::optional<v1::TaskView> Get(const std::string& id);
   [[nodiscard]] std::vector<std::string> stopped();
 
@@ -66,6 +68,7 @@ class FakeManager {
   std::mutex mutex_;
   std::map<std::string, v1::TaskView> tasks_;
   std::vector<v1::NodeView> nodes_;
+  std::vector<v1::JobView> jobs_;
   std::vector<std::string> stopped_;
   std::uint64_t intent_seq_ = 0;
   std::atomic<bool> ready_{false};
@@ -89,6 +92,7 @@ class CliTest : public ::testing::Test {
   [[nodiscard]] std::unique_ptr<Client> Connect();
   [[nodiscard]] static v1::TaskView TaskOf(const std::string& id, const std::string& name,
                                            const std::string& status);
+  [[nodiscard]] static v1::JobView JobOf(const std::string& name, const std::string& status);
 
   bus::NatsServerOptions server_options_;
   std::unique_ptr<bus::NatsServer> server_;

@@ -45,6 +45,30 @@ v1::TaskView Pending() {
   return task;
 }
 
+v1::NodeView Node() {
+  v1::NodeView node;
+  node.set_name("node-a");
+  node.set_status("ready");
+  node.set_eligible(true);
+  auto& about = *node.mutable_description();
+  about.mutable_capacity()->set_cpu_millis(4'000);
+  about.mutable_capacity()->set_memory_bytes(std::int64_t{8} << 30);
+  about.mutable_capacity()->set_disk_bytes(std::int64_t{100} << 30);
+  about.set_tasks_max(500);
+  about.set_version("0.1.0");
+  (*about.mutable_labels())["disk"] = "ssd";
+  auto* engine = about.add_engines();
+  engine->set_kind("docker");
+  engine->set_version("20.10");
+  engine->set_up(true);
+  engine->set_limits(true);
+  node.mutable_allocated()->set_cpu_millis(500);
+  node.mutable_allocated()->set_memory_bytes(std::int64_t{1} << 30);
+  node.set_tasks(2);
+  node.set_joined_at_ns(kNoon);
+  return node;
+}
+
 TEST(Views, TaskJsonHasEveryPromisedMember) {
   EXPECT_EQ(TaskJson(Web()).dump(),
             R"({"id":"web-k3x7q2ab","name":"web","job":null,"slot":null,"node":"node-a",)"
@@ -93,6 +117,47 @@ TEST(Views, NarrowTerminalsShowWhatIsFoundNowhereElse) {
             "big-aaaa1111   -        pending   3m ago                no node has 64 cpus\n");
 }
 
+TEST(Views, OneWordForHealthAtEveryWidth) {
+  v1::TaskView web = Web();
+  web.mutable_spec()->mutable_health();
+  web.set_healthy(false);
+  const ViewOptions options{.now = WallFromNanos(kNoon + 180 * kSecond), .cluster = "x1-y2z3w4v5"};
+  for (const std::size_t width : {0, 120, 80}) {
+    EXPECT_THAT(TaskTable({web}, options).Render({.width = width}),
+                HasSubstr("running (not healthy yet)"))
+        << width;
+  }
+}
+
+TEST(Views, NarrowTerminalsKeepTheEndOfIds) {
+  v1::TaskView web = Web();
+  web.set_id("a-rather-long-name-of-a-task-k3x7q2ab");
+  web.set_reason("its checks failed");
+  const ViewOptions options{.now = WallFromNanos(kNoon + 180 * kSecond), .cluster = "x1-y2z3w4v5"};
+  EXPECT_THAT(TaskTable({web}, options).Render({.width = 80}), HasSubstr("k3x7q2ab   node-a"));
+}
+
+TEST(Views, PortsThatAreAskedFor) {
+  v1::TaskView task = Pending();
+  auto* chosen = task.mutable_spec()->add_ports();
+  chosen->set_port(80);
+  chosen->set_host_port(18'081);
+  task.mutable_spec()->add_ports()->set_port(53);
+  EXPECT_EQ(PortsText(task), "18081:80/tcp, 53/tcp");
+  EXPECT_THAT(TaskTable({task}, {.now = WallFromNanos(kNoon), .cluster = {}}).Render({.width = 70}),
+              HasSubstr("18081:80,53 "));
+}
+
+TEST(Views, NarrowTerminalsKeepTheNumberOfTasks) {
+  const ViewOptions options{.now = WallFromNanos(kNoon + 7'200 * kSecond), .cluster = {}};
+  EXPECT_EQ(NodeTable({Node()}, options).Render({.width = 80}),
+            "NAME     STATUS   ELIGIBLE    CPUS   MEMORY (MiB)   DISK (GiB)   TASKS   AGE\n"
+            "node-a   ready    yes        0.5/4      1024/8192        0/100       2    2h\n");
+  EXPECT_EQ(NodeTable({Node()}, options).Render({.width = 50}),
+            "NAME     STATUS    CPUS   MEMORY (MiB)   TASKS\n"
+            "node-a   ready    0.5/4      1024/8192       2\n");
+}
+
 TEST(Views, WideTableHasMore) {
   const std::string wide =
       TaskTable({Web()}, {.now = WallFromNanos(kNoon), .wide = true, .cluster = {}}).Render({});
@@ -113,35 +178,18 @@ TEST(Views, ContainerNamesAsOnTheEngine) {
 
 TEST(Views, Sentences) {
   EXPECT_EQ(StatusSentence(Web()), "running on node-a");
+  v1::TaskView checked = Web();
+  checked.mutable_spec()->mutable_health();
+  EXPECT_EQ(StatusSentence(checked), "running (healthy) on node-a");
+  checked.set_healthy(false);
+  EXPECT_EQ(StatusSentence(checked), "running (not healthy yet) on node-a");
+  checked.set_status("unhealthy");
+  EXPECT_EQ(StatusSentence(checked), "unhealthy on node-a");
   EXPECT_EQ(StatusSentence(Pending()), "pending: no node has 64 cpus");
   v1::TaskView failed = Web();
   failed.set_status("failed");
   failed.set_exit_code(3);
   EXPECT_EQ(StatusSentence(failed), "failed on node-a: exit code 3");
-}
-
-v1::NodeView Node() {
-  v1::NodeView node;
-  node.set_name("node-a");
-  node.set_status("ready");
-  node.set_eligible(true);
-  auto& about = *node.mutable_description();
-  about.mutable_capacity()->set_cpu_millis(4'000);
-  about.mutable_capacity()->set_memory_bytes(std::int64_t{8} << 30);
-  about.mutable_capacity()->set_disk_bytes(std::int64_t{100} << 30);
-  about.set_tasks_max(500);
-  about.set_version("0.1.0");
-  (*about.mutable_labels())["disk"] = "ssd";
-  auto* engine = about.add_engines();
-  engine->set_kind("docker");
-  engine->set_version("20.10");
-  engine->set_up(true);
-  engine->set_limits(true);
-  node.mutable_allocated()->set_cpu_millis(500);
-  node.mutable_allocated()->set_memory_bytes(std::int64_t{1} << 30);
-  node.set_tasks(2);
-  node.set_joined_at_ns(kNoon);
-  return node;
 }
 
 TEST(Views, NodeTableAndJson) {
@@ -189,6 +237,16 @@ TEST(Watch, WhatIsWaitedFor) {
     EXPECT_FALSE(Reached(Goal::kUp, task)) << status;
     EXPECT_FALSE(Reached(Goal::kEnded, task)) << status;
   }
+}
+
+TEST(Watch, SaysWhatATaskThatDidNotComeUpIsNot) {
+  v1::TaskView task = Web();
+  task.mutable_spec()->mutable_health();
+  task.set_healthy(false);
+  EXPECT_EQ(MissedGoal(task), "healthy");
+  task.set_status("unhealthy");
+  EXPECT_EQ(MissedGoal(task), "healthy");
+  EXPECT_EQ(MissedGoal(Pending()), "running");
 }
 
 TEST(Watch, ShowsEachStepOnceAndNeverTheWayBack) {

@@ -137,6 +137,27 @@ TEST_F(QueryServiceTest, FiltersByNameNodeStatusAndLabels) {
   EXPECT_EQ(AskAll(request), (Ids{"web-1", "web-2", "db-1", "old-1"}));
 }
 
+TEST_F(QueryServiceTest, NoNodeHasWhatIsPending) {
+  log_.Join("n1", kCapacity);
+  log_.Submit("web-1", test::Spec("web"));
+  log_.Decide({log_.Start("web-1", "n1")});
+  log_.Launch("web-1", LaunchState::kRunning);
+  EXPECT_EQ(Ask("tasks").tasks(0).node(), "n1");
+  EXPECT_EQ(Ask("tasks").tasks(0).last_node(), "");
+  log_.Decide({NodeDown{NodeName::Trusted("n1"), "gone"}});
+  const v1::TaskView task = Ask("tasks").tasks(0);
+  ASSERT_EQ(task.status(), "pending");
+  EXPECT_EQ(task.node(), "");
+  EXPECT_EQ(task.last_node(), "n1");
+  EXPECT_EQ(task.node_address(), "");
+  EXPECT_EQ(task.container_id(), "");
+  EXPECT_EQ(task.ports_size(), 0);
+  EXPECT_EQ(task.attempt(), 1u);
+  v1::QueryRequest request;
+  request.set_node("n1");
+  EXPECT_TRUE(AskAll(request).empty());
+}
+
 TEST_F(QueryServiceTest, PagesHoldWhatFitsAndGoOnBehindIt) {
   SubmitMany("a", 700, std::string(2000, 'x'));
   const std::vector<std::string> ids = AskAll({});
