@@ -105,7 +105,7 @@ Verdicts Liveness::Judge(const View& view) {
     // A worker that takes over the name is welcomed instead: its launches may still run.
     if (!verdicts.join_ok.contains(name)) {
       verdicts.silent.emplace(name,
-                              "no heartbeat since " + std::to_string(kSilentEchoes) + " intervals");
+                              "no heartbeat for " + std::to_string(kSilentEchoes) + " intervals");
     }
   }
   std::erase_if(returned_, [&view](const NodeName& name) {

@@ -226,8 +226,11 @@ class Decider {
     const std::string time = " after " + FormatDuration(job.update.timeout);
     if (task == nullptr) return "the next task has not ended" + time;
     const std::string reason = ReasonOf(*task);
-    return task->id.str() + " is " + std::string(StatusName(StatusOf(*task))) + time +
-           (reason.empty() ? "" : ": " + reason);
+    const Status status = StatusOf(*task);
+    const std::string is = status == Status::kRunning  // it has a check, or it would be healthy
+                               ? " runs and is not healthy"
+                               : " is " + std::string(StatusName(status));
+    return task->id.str() + is + time + (reason.empty() ? "" : ": " + reason);
   }
 
   // All tasks of a batch job have ended.

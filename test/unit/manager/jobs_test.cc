@@ -185,6 +185,26 @@ TEST_F(JobsTest, WhatCrashesAgainAndAgainFailsTheUpdate) {
   EXPECT_EQ(log.StatusOf("web-v1-1"), Status::kRunning);
 }
 
+TEST_F(JobsTest, AnUpdateThatRunsAndIsNotHealthyFailsAndSaysSo) {
+  log.SubmitJob(Service(2));
+  Settle();
+  JobSpec next = Service(2, "web:2");
+  TaskSpec spec = *next.task;
+  spec.health = HealthCheck{};
+  spec.health->http_path = "/health";
+  spec.health->port = 80;
+  next.task = std::make_shared<const TaskSpec>(std::move(spec));
+  log.SubmitJob(next);
+  for (int i = 0; i < 20; ++i) {
+    Cycle();
+    Obey(true);
+  }
+  ASSERT_EQ(log.StatusOf("web-v2-0"), Status::kRunning);
+  now += std::chrono::minutes(6);
+  log.Decide(planner.Decide(log.view(), {}, now));
+  EXPECT_EQ(TheJob().failure, "web-v2-0 runs and is not healthy after 5m");
+}
+
 TEST_F(JobsTest, AnUpdateThatDoesNotComeUpInTimeFailsAndWhatItHadStoppedStartsAgain) {
   log.SubmitJob(Service(2));
   Settle();
