@@ -14,6 +14,7 @@
 #include "services/cli/job_watch.h"
 #include "services/cli/render/format.h"
 #include "services/cli/show.h"
+#include "services/cli/views.h"
 
 namespace cube::cli {
 namespace {
@@ -58,10 +59,10 @@ Result<int> WaitFor(Session& session, JobWatch& watch, Progress& progress, Goal 
   }
   CUBE_TRY_VOID(reached);
   if (!*reached) {
-    terminal.Say(fmt::format("job {} is not {} after {}: {}. 'cube status {}' says why", name,
-                             goal == Goal::kUp ? "up" : "stopped", session.args().Text("timeout"),
-                             watch.job() ? JobSentence(*watch.job()) : "nothing is known of it yet",
-                             name));
+    terminal.Say(
+        fmt::format("job {} is not {} after {}: {}. 'cube status {}' says why", name,
+                    goal == Goal::kEnded ? "stopped" : "up", session.args().Text("timeout"),
+                    watch.job() ? JobSentence(*watch.job()) : "nothing is known of it yet", name));
     return watch.job() ? kExitNotConverged : kExitUnreachable;
   }
   if (IsGood(goal, *watch.job())) return kExitDone;
@@ -140,14 +141,14 @@ Result<int> Scale(Session& session) {
   CUBE_TRY(Client * client, session.client());
   CUBE_TRY_VOID(NamedJob(*client, name));
   Progress progress(session.terminal());
-  JobWatch watch(*client, progress, Goal::kUp, name);
+  JobWatch watch(*client, progress, Goal::kScaled, name);
   CUBE_TRY(const IntentResult sent, SendScaleJob(*client, {job, replicas}));
   const int refused = ReportOutcome(session.terminal(), name, sent);
   if (refused == kExitUnreachable && session.args().Has("detach")) return kExitDone;
   if (refused != kExitDone) return refused;
   session.terminal().out << name << std::endl;
   if (session.args().Has("detach")) return kExitDone;
-  return WaitFor(session, watch, progress, Goal::kUp, name, sent.last_intent);
+  return WaitFor(session, watch, progress, Goal::kScaled, name, sent.last_intent);
 }
 
 }  // namespace
@@ -165,6 +166,8 @@ Result<std::optional<v1::JobView>> JobMeant(Client& client, const std::string& w
   if (!job) return std::nullopt;
   const auto task = client.Find(word);
   if (task && task->id() == word) return std::nullopt;
+  // What lives wins over what has ended.
+  if (JobHasEnded(*job) && task && !IsFinished(task->status())) return std::nullopt;
   return job;
 }
 

@@ -56,7 +56,10 @@ std::string JobSentence(const v1::JobView& job) {
     text += fmt::format(", {}/{} replaced", job.updated(), job.replicas());
   }
   if (job.update_failed()) {
-    text += fmt::format(", the update failed ({}/{} replaced)", job.updated(), job.replicas());
+    text += ", the update failed";
+    if (job.replicas() > 0) {
+      text += fmt::format(" ({}/{} replaced)", job.updated(), job.replicas());
+    }
   }
   if (job.failed() > 0 && !JobHasEnded(job)) {
     text += fmt::format(", {} task{} failed for good", job.failed(), job.failed() == 1 ? "" : "s");

@@ -23,14 +23,15 @@ bool Reached(Goal goal, const v1::JobView& job) {
   if (JobHasEnded(job)) return true;
   if (goal == Goal::kEnded) return false;
   if (job.status() == "updating" || job.status() == "stopping") return false;
-  if (job.update_failed()) return true;
+  if (job.update_failed() && goal != Goal::kScaled) return true;
   if (job.unfinished() > job.replicas()) return false;  // some have to end
   const std::uint32_t done = job.type() == v1::JOB_TYPE_BATCH ? job.completed() : 0;
   return job.up() + done + job.failed() >= job.replicas();
 }
 
 bool IsGood(Goal goal, const v1::JobView& job) {
-  if (job.status() == "failed" || job.update_failed()) return false;
+  if (job.status() == "failed") return false;
+  if (job.update_failed() && goal != Goal::kScaled) return false;
   if (goal == Goal::kEnded) return true;
   const std::uint32_t done = job.type() == v1::JOB_TYPE_BATCH ? job.completed() : 0;
   return job.status() == "completed" || job.up() + done >= job.replicas();
@@ -83,8 +84,8 @@ Result<void> JobWatch::Look(std::uint64_t min_intent) {
     return {};
   }
   manager_missed_ = false;
-  std::string now = goal_ == Goal::kUp ? fmt::format("{}: {} up", name_, ReadyText(*job))
-                                       : fmt::format("{}: {} left", name_, job->unfinished());
+  std::string now = goal_ == Goal::kEnded ? fmt::format("{}: {} left", name_, job->unfinished())
+                                          : fmt::format("{}: {} up", name_, ReadyText(*job));
   if (job->status() == "updating") {
     now += fmt::format(", {}/{} replaced", job->updated(), job->replicas());
   }

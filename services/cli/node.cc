@@ -60,27 +60,28 @@ CommandSpec Cordon(bool cordon) {
 }
 
 CommandSpec Drain() {
-  return {.name = "drain",
-          .summary = "Move all tasks off nodes, one by one, and wait until nothing runs there.",
-          .operands = "NODE...",
-          .flags = {{.name = "deadline",
-                     .value = "TIME",
-                     .help = "tasks that fit nowhere else are stopped after this time and wait",
-                     .fallback = "10m"},
-                    {.name = "detach", .letter = 'd', .help = "return as soon as it is accepted"},
-                    {.name = "timeout",
-                     .value = "TIME",
-                     .help = "how long to wait until nothing runs there; 0 = for ever",
-                     .fallback = "30m"}},
-          .examples = {{"before an upgrade of the machine, and after it",
-                        "cube node drain node-a && reboot; cube node uncordon node-a"},
-                       {"at once, without waiting", "cube node drain -d --deadline 0 node-a"}},
-          .exit_codes = {kExitDone, kExitFailed, kExitNotConverged, kExitNotFound, kExitConflict,
-                         kExitUsage, kExitUnreachable, kExitInterrupted},
-          .operands_min = 1,
-          .operands_max = kOperandsMany,
-          .word = Word::kNode,
-          .run = DrainNodes};
+  return {
+      .name = "drain",
+      .summary = "Move all tasks off nodes, one by one, and wait until nothing runs there.",
+      .operands = "NODE...",
+      .flags = {{.name = "deadline",
+                 .value = "TIME",
+                 .help = "tasks that fit nowhere else are stopped after this time and wait",
+                 .fallback = "10m"},
+                {.name = "detach", .letter = 'd', .help = "return as soon as it is accepted"},
+                {.name = "timeout",
+                 .value = "TIME",
+                 .help = "how long to wait until nothing runs there; 0 = for ever",
+                 .fallback = "30m"}},
+      .examples = {{"before an upgrade of the machine; 'cube node uncordon node-a' when it is back",
+                    "cube node drain node-a"},
+                   {"at once, without waiting", "cube node drain -d --deadline 0 node-a"}},
+      .exit_codes = {kExitDone, kExitFailed, kExitNotConverged, kExitNotFound, kExitConflict,
+                     kExitUsage, kExitUnreachable, kExitInterrupted},
+      .operands_min = 1,
+      .operands_max = kOperandsMany,
+      .word = Word::kNode,
+      .run = DrainNodes};
 }
 
 }  // namespace

@@ -13,8 +13,8 @@ namespace {
 
 const std::vector<std::string>& Statuses() {
   static const std::vector<std::string> kStatuses = {
-      "pending",  "scheduled", "pulling", "starting", "running", "unhealthy", "restarting",
-      "stopping", "completed", "failed",  "stopped",  "lost",    "refused"};
+      "pending",    "scheduled", "pulling",   "starting", "running", "unhealthy",
+      "restarting", "stopping",  "completed", "failed",   "stopped", "lost"};
   return kStatuses;
 }
 
@@ -26,6 +26,12 @@ Result<void> AddFilter(const std::string& text, v1::QueryRequest& request) {
   if ((key == "state" || key == "status") && !value.empty()) {
     if (std::ranges::find(Statuses(), value) == Statuses().end()) {
       const auto nearest = Nearest(value, Statuses());
+      if (value == "refused") {
+        return Fail(Code::kInvalid,
+                    fmt::format("--filter: what was refused is no task: 'cube events' shows it. A "
+                                "state is one of {}",
+                                fmt::join(Statuses(), ", ")));
+      }
       return Fail(Code::kInvalid,
                   fmt::format("--filter: '{}' is not a state.{} It is one of {}", value,
                               nearest ? fmt::format(" Did you mean '{}'?", *nearest) : "",

@@ -55,7 +55,7 @@ Result<std::vector<StopTask>> Resolve(Session& session, Client& client,
       outcomes.Failed(fmt::format("{} is a task of job {}, which keeps it running: 'cube job scale "
                                   "{} N' changes their number, 'cube stop {}' ends them all",
                                   task->id(), task->job(), task->job(), task->job()),
-                      kExitUsage);
+                      kExitFailed);
       continue;
     }
     if (!seen.insert(task->id()).second) continue;
@@ -167,9 +167,11 @@ CommandSpec StopCommand() {
                  .value = "TIME",
                  .help = "how long to wait for the end; 0 = for ever",
                  .fallback = "5m"}},
-      .examples = {{"one task, by its whole id or its name, or a whole job", "cube stop web"},
-                   {"two at once, killed if they have not ended after 2 seconds",
-                    "cube stop -t 2 web-k3x7q2ab worker-7f2m5tzc"}},
+      .examples =
+          {{"by name, by id (its beginning will do, if it is more than the name), or a whole job",
+            "cube stop web"},
+           {"two at once, killed if they have not ended after 2 seconds",
+            "cube stop -t 2 web-k3x7 worker-7f2m5tzc"}},
       .exit_codes = {kExitDone, kExitFailed, kExitNotConverged, kExitNotFound, kExitConflict,
                      kExitUsage, kExitUnreachable, kExitInterrupted},
       .operands_min = 1,

@@ -4,6 +4,8 @@
 #include "services/cli/commands.h"
 #include "services/cli/exit_code.h"
 #include "services/cli/history.h"
+#include "services/cli/job.h"
+#include "services/cli/job_views.h"
 #include "services/cli/render/format.h"
 #include "services/cli/render/text.h"
 #include "services/cli/session.h"
@@ -37,6 +39,21 @@ Result<Story> Forgotten(Client& client, const std::string& word, const Error& er
   return StoryOf(word, items);
 }
 
+// A job is no task, even if its tasks bear its name: says where to look.
+Result<void> CheckIsNoJob(Client& client, const std::string& word, const Error& error) {
+  CUBE_TRY(const auto job, JobMeant(client, word));
+  if (!job) return {};
+  v1::QueryRequest request;
+  request.set_job(job->name());
+  request.set_include_finished(JobHasEnded(*job));
+  CUBE_TRY(const auto tasks, client.Tasks(request));
+  const std::string one =
+      tasks.empty() ? "" : fmt::format(", and 'cube why {}' one of its tasks", tasks[0].id());
+  return Fail(error.code, fmt::format("'{0}' is a job: 'cube job inspect {0}' shows it with its "
+                                      "tasks and last events{1}",
+                                      word, one));
+}
+
 Result<int> Why(Session& session) {
   CUBE_TRY(Client * client, session.client());
   const std::string& word = session.args().operands.front();
@@ -47,10 +64,12 @@ Result<int> Why(Session& session) {
     CUBE_TRY(const auto items, Read(*client, *task));
     story = StoryOf(task->id(), items);
     now = StatusSentence(*task);
-  } else if (task.error().code == Code::kNotFound) {
-    CUBE_TRY(story, Forgotten(*client, word, task.error()));
   } else {
-    return std::unexpected(task.error());
+    const Code code = task.error().code;
+    if (code != Code::kNotFound && code != Code::kConflict) return std::unexpected(task.error());
+    CUBE_TRY_VOID(CheckIsNoJob(*client, word, task.error()));
+    if (code == Code::kConflict) return std::unexpected(task.error());
+    CUBE_TRY(story, Forgotten(*client, word, task.error()));
   }
   const Format format = FormatOf(session.args());
   if (format == Format::kName) {

@@ -54,7 +54,10 @@ void AddFlags(CLI::App& app, Flags& flags) {
   app.add_option("--label", flags.labels, "key=value that constraints look at; repeat it")
       ->envname("CUBE_LABEL")
       ->delimiter(',');
-  app.add_option("--address", flags.address, "where published ports are reached, for people")
+  app.add_option(
+         "--address", flags.address,
+         "where published ports are reached; workers that share a machine give the same one, so "
+         "that a port is promised there once")
       ->envname("CUBE_ADDRESS");
   app.add_option("--allow-mount", flags.allow_mounts,
                  "folder of this machine that tasks may mount, with all below it; repeat it")

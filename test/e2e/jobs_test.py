@@ -56,7 +56,7 @@ class Jobs(suite.Case):
             cluster.cube("job", "scale", "web", "2")
             tasks = checks.wait_exactly_once(cluster, first[:2], SECONDS)
             self.assertEqual(tasks["web-v1-1"]["attempt"], 2)
-            one = cluster.cube("stop", "web-v1-1", code=64)
+            one = cluster.cube("stop", "web-v1-1", code=1)
             self.assertIn("cube job scale", one.err)
 
             done = self.run_job(cluster, self.spec(cluster, mark="2"))

@@ -167,6 +167,16 @@ TEST_F(CliStopTest, NothingVagueIsStopped) {
   EXPECT_TRUE(manager.stopped().empty());
 }
 
+TEST_F(CliStopTest, ATaskOfAJobIsNotStoppedByItself) {
+  FakeManager manager(server_->url(), {});
+  v1::TaskView task = TaskOf("web-v1-0", "web", "running");
+  task.set_job("web");
+  manager.Put(task);
+  const Shown shown = Cube({"stop", "web-v1-0"});
+  EXPECT_EQ(shown.exit_code, kExitFailed) << "the command was right";
+  EXPECT_THAT(shown.err, HasSubstr("'cube job scale web N'"));
+}
+
 TEST_F(CliStopTest, OneUnknownNameDoesNotKeepTheOthers) {
   FakeManager manager(server_->url(), {});
   manager.Put(TaskOf("web-aaaa1111", "web", "running"));
@@ -233,6 +243,41 @@ TEST_F(CliPsTest, StatusOfAllOfATaskAndOfANode) {
   EXPECT_EQ(Cube({"status", "nosuch"}).exit_code, kExitNotFound);
   EXPECT_EQ(Cube({"node", "inspect", "nosuch"}).exit_code, kExitNotFound);
   EXPECT_EQ(Json::parse(Cube({"node", "-o", "json"}).out)[0]["name"], "node-a");
+}
+
+TEST_F(CliPsTest, WhatWasRefusedIsNoState) {
+  const Shown shown = Cube({"ps", "--filter", "state=refused"});
+  EXPECT_EQ(shown.exit_code, kExitUsage);
+  EXPECT_THAT(shown.err, HasSubstr("what was refused is no task: 'cube events' shows it"));
+  EXPECT_THAT(shown.err, HasSubstr("stopped, lost"));
+}
+
+TEST_F(CliPsTest, WhatLivesWinsOverAJobOfItsNameThatHasEnded) {
+  FakeManager manager(server_->url(), {});
+  manager.PutJob(JobOf("web", "stopped"));
+  v1::TaskView old = TaskOf("web-v1-0", "web", "stopped");
+  old.set_job("web");
+  manager.Put(old);
+  EXPECT_THAT(Cube({"status", "web"}).out, StartsWith("Job ")) << "nothing of this name lives";
+  manager.Put(TaskOf("web-aaaa1111", "web", "running"));
+  EXPECT_THAT(Cube({"status", "web"}).out, StartsWith("Task        web-aaaa1111"));
+  EXPECT_THAT(Cube({"why", "web"}).out, StartsWith("web-aaaa1111: running on node-a"));
+}
+
+TEST_F(CliPsTest, WhyOfAJobSaysWhereToLook) {
+  FakeManager manager(server_->url(), {});
+  manager.PutJob(JobOf("web", "running"));
+  for (const char* id : {"web-v1-0", "web-v1-1"}) {
+    v1::TaskView task = TaskOf(id, "web", "running");
+    task.set_job("web");
+    manager.Put(task);
+  }
+  const Shown shown = Cube({"why", "web"});
+  EXPECT_EQ(shown.exit_code, kExitConflict);
+  EXPECT_THAT(shown.err, HasSubstr("'web' is a job: 'cube job inspect web' shows it with its tasks "
+                                   "and last events, and 'cube why web-v1-0' one of its tasks"));
+  manager.PutJob(JobOf("idle", "running"));
+  EXPECT_THAT(Cube({"why", "idle"}).err, HasSubstr("'idle' is a job: 'cube job inspect idle'"));
 }
 
 TEST_F(CliPsTest, VersionsOfAllThree) {

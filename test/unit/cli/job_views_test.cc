@@ -52,6 +52,24 @@ TEST(JobViews, AFailedUpdateIsSeen) {
   EXPECT_FALSE(IsGood(Goal::kUp, job));
 }
 
+TEST(JobViews, ScalingAfterAFailedUpdateIsAboutTheNumberOnly) {
+  v1::JobView job = Web();
+  job.set_update_failed(true);
+  job.set_replicas(0);
+  EXPECT_FALSE(Reached(Goal::kScaled, job)) << "some have to end";
+  job.set_unfinished(0);
+  job.set_up(0);
+  EXPECT_TRUE(Reached(Goal::kScaled, job));
+  EXPECT_TRUE(IsGood(Goal::kScaled, job));
+  EXPECT_EQ(JobSentence(job), "running, the update failed");
+  job.set_replicas(2);
+  EXPECT_FALSE(Reached(Goal::kScaled, job));
+  EXPECT_FALSE(IsGood(Goal::kScaled, job));
+  job.set_status("failed");
+  EXPECT_TRUE(Reached(Goal::kScaled, job));
+  EXPECT_FALSE(IsGood(Goal::kScaled, job));
+}
+
 TEST(JobViews, WhatIsWaitedFor) {
   v1::JobView job = Web();
   EXPECT_TRUE(Reached(Goal::kUp, job));
