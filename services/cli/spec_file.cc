@@ -26,27 +26,38 @@ Result<std::string> ReadAll(std::istream& in, const std::string& path) {
   return text;
 }
 
+// The place in the file comes before the field.
+std::unexpected<Error> In(std::string_view place, const Error& error) {
+  return Fail(error.code, fmt::format("{}: {}", place, error.Text()));
+}
+
+// {"tasks": [...]}, as a message may be too.
+bool IsListOfTasks(const nlohmann::json& json) {
+  return json.is_object() && json.size() == 1 && json.contains("tasks") && json["tasks"].is_array();
+}
+
 }  // namespace
 
 Result<SpecFile> ParseSpecText(const std::string& path, std::string_view text) {
   auto json = path.ends_with(".json") ? wire::ParseJson(text) : wire::ParseYaml(text);
-  if (!json) return Annotate(std::move(json).error(), "reading " + path);
+  if (!json) return In("reading " + path, json.error());
+  if (IsListOfTasks(*json)) json = nlohmann::json(std::move((*json)["tasks"]));
   SpecFile file;
   if (wire::LooksLikeJob(*json)) {
     auto job = wire::JobFromHuman(*json);
-    if (!job) return Annotate(std::move(job).error(), path);
+    if (!job) return In(path, job.error());
     file.job = std::move(*job);
     return file;
   }
   if (!json->is_array()) {
     auto task = wire::TaskFromHuman(*json);
-    if (!task) return Annotate(std::move(task).error(), path);
+    if (!task) return In(path, task.error());
     file.tasks.push_back(std::move(*task));
     return file;
   }
   for (std::size_t i = 0; i < json->size(); ++i) {
     auto task = wire::TaskFromHuman((*json)[i]);
-    if (!task) return Annotate(std::move(task).error(), fmt::format("{}: task {}", path, i + 1));
+    if (!task) return In(fmt::format("{}: task {}", path, i + 1), task.error());
     file.tasks.push_back(std::move(*task));
   }
   if (file.tasks.empty()) return Fail(Code::kInvalid, fmt::format("{} lists no task", path));

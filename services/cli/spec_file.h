@@ -1,4 +1,4 @@
-// Spec files: YAML or JSON in the human form: one task, a list of tasks, or a job.
+// Spec files: YAML or JSON in the human form: one task, a list of tasks, {"tasks": [...]} or a job.
 #pragma once
 
 #include <optional>

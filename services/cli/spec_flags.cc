@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "services/cli/flag_names.h"
 #include "services/cli/health_flags.h"
 #include "shared/domain/isolation.h"
 #include "shared/domain/rules.h"
@@ -308,7 +309,8 @@ Result<SubmitTask> SpecFromFlags(const Args& args, const Environment& environmen
   CUBE_TRY_VOID(ReadPolicies(args, *spec));
   CUBE_TRY_VOID(ReadHealthFlags(args, *spec));
   CUBE_TRY_VOID(ReadIsolation(args, *spec));
-  CUBE_TRY_VOID(Validate(*spec));
+  auto valid = Validate(*spec);
+  if (!valid) return std::unexpected(NameTheFlag(std::move(valid).error(), args));
   SubmitTask task;
   if (const auto id = args.Get("id")) {
     auto parsed = TaskId::Parse(*id, "id");
@@ -338,7 +340,8 @@ Result<JobSpec> JobFromFlags(const Args& args, const Environment& environment) {
   if (!args.Has("restart")) spec->restart = DefaultRestart(job.type);
   if (!args.Has("reschedule")) spec->reschedule = DefaultReschedule(job.type);
   job.task = std::move(spec);
-  CUBE_TRY_VOID(Validate(job));
+  auto valid = Validate(job);
+  if (!valid) return std::unexpected(NameTheFlag(std::move(valid).error(), args));
   return job;
 }
 
