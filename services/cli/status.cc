@@ -39,6 +39,7 @@ Result<int> ShowAll(Session& session, Client& client) {
                               {"nodes", totals.nodes}};
     json["manager"] = reply.manager();
     json["leading"] = reply.leading();
+    json["behind"] = reply.behind();
     json["decision_seq"] = reply.decision_seq();
     json["intent_seq"] = reply.intent_seq();
     ShowJson(session, json);

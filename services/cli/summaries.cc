@@ -253,7 +253,12 @@ std::string ClusterSummary(const v1::QueryReply& reply, const Totals& used, std:
                    FormatSize(promised.memory_bytes()), FormatSize(all.memory_bytes()),
                    FormatSize(promised.disk_bytes()), FormatSize(all.disk_bytes())));
   Line(out, "Used", TotalsText(used));
-  if (!reply.leading()) Line(out, "Answer", reply.manager() + ", which does not lead");
+  if (!reply.leading()) {
+    Line(out, "Answer",
+         fmt::format("{}, which does not lead and {}", reply.manager(),
+                     reply.behind() == 0 ? "has read the whole log"
+                                         : fmt::format("is {} decisions behind", reply.behind())));
+  }
   if (cluster.foreign_messages() > 0) {
     Line(out, "Warning",
          fmt::format("{} decision messages were skipped as foreign", cluster.foreign_messages()));

@@ -49,6 +49,7 @@ void ManagerLoop::OnState(const bus::GotState& state) {
     return;
   }
   if (check_.pending.erase(state.op) == 0) return;
+  if (state.op == check_.decisions_state) log_end_ = state.state.last_seq;
   auto compare = [&](bus::OpId op, std::uint64_t position, std::uint64_t& gone,
                      const char* stream) {
     if (state.op != op) return;
@@ -129,6 +130,7 @@ void ManagerLoop::ForgetAll() {
   const std::uint64_t foreign = view_.foreign_messages;
   view_ = View{};
   view_.foreign_messages = foreign;
+  complete_ = false;
   planner_.ForgetView();
   MarkSaved();
 }

@@ -147,7 +147,13 @@ void ManagerLoop::Subscribe() {
 
 void ManagerLoop::OnMessage(const bus::Message& message) {
   if (message.subscription == kHeartbeatSub) {
-    if (leading()) OnHeartbeat(message);
+    if (leading()) {
+      OnHeartbeat(message);
+    } else if (wire::Subjects::LastToken(message.subject) == kLeaderHeartbeat) {
+      if (const auto beat = wire::DecodeHeartbeat(message.payload)) {
+        log_end_ = std::max(log_end_, beat->position);
+      }
+    }
     return;
   }
   if (message.subscription == kMetricsSub) {

@@ -116,6 +116,7 @@ void ManagerLoop::Advance() {
   }
   if (phase_ == Phase::kFollowing) {
     Follow();
+    if (view_.decision_seq >= log_end_) complete_ = true;
     MaybeTakeOver();
   }
   // Before the next cycle, which under load follows at once: between folding and the log's
@@ -316,14 +317,16 @@ void ManagerLoop::MarkSaved() {
 }
 
 void ManagerLoop::AnswerQueries() {
-  const Answerer answerer{options_.name, leading()};
+  const std::uint64_t behind = log_end_ > view_.decision_seq ? log_end_ - view_.decision_seq : 0;
+  const Answerer answerer{options_.name, leading(), leading() ? 0 : behind, !complete_};
   std::size_t work = kQueryWorkMax;
   std::deque<WaitingQuery> waiting;  // for their intent
   std::deque<WaitingQuery> begun;
   while (!queries_.empty() && work > 0) {
     WaitingQuery query = std::move(queries_.front());
     queries_.pop_front();
-    if (query.question.min_intent() > view_.intents.seq && now_.mono < query.deadline) {
+    const bool early = !complete_ || query.question.min_intent() > view_.intents.seq;
+    if (early && now_.mono < query.deadline) {
       waiting.push_back(std::move(query));
     } else if (auto reply = query.question.Answer(view_, planner_, answerer, work)) {
       out_.Bus(bus::Publish{std::move(query.reply_to), {}, std::move(*reply)});

@@ -127,7 +127,7 @@ class ManagerLoop {
   struct WaitingQuery {
     std::string reply_to;
     Question question;
-    MonoTime deadline{};  // for the intent that it waits for
+    MonoTime deadline{};  // for what it waits for: an intent, or a whole view
   };
   // What a node's heartbeats have shown of its position.
   struct Lag {
@@ -248,6 +248,8 @@ class ManagerLoop {
   WallTime cluster_base_{};  // cluster time at cluster_mono_
   MonoTime cluster_mono_{};
 
+  std::uint64_t log_end_ = 0;  // the newest decision that we have heard of
+  bool complete_ = false;      // the view has been there once since it began
   std::deque<WaitingQuery> queries_;
   bool queries_left_ = false;  // the last step's work was used up before all were answered
   std::map<NodeName, std::uint64_t> hellos_;  // node -> its position

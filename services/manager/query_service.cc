@@ -406,9 +406,16 @@ std::optional<std::string> Question::Answer(const View& view, Planner& planner,
   reply.set_leading(answerer.leading);
   reply.set_decision_seq(view.valid_seq);
   reply.set_intent_seq(view.intents.seq);
+  reply.set_behind(answerer.behind);
   v1::QueryRequest parsed;
   if (!parsed.ParseFromString(request_)) {
     Fail(Code::kInvalid, "the request is not a cube.v1.QueryRequest", "", reply);
+  } else if (answerer.incomplete) {
+    Fail(Code::kUnavailable,
+         "manager " + answerer.manager + " is still reading the log, at decision " +
+             std::to_string(view.decision_seq) + " of " +
+             std::to_string(view.decision_seq + answerer.behind) + "; ask again",
+         "", reply);
   } else if (!Reply(*this, view, planner, parsed, work, reply).Fill()) {
     return std::nullopt;
   }

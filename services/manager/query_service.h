@@ -24,6 +24,10 @@ inline constexpr std::size_t kQueryWorkPerItem = 16;
 struct Answerer {
   std::string manager;  // name, for people
   bool leading = false;
+  // Decisions that the log has and the view has not, as far as it has heard.
+  std::uint64_t behind = 0;
+  // The view has never been as far as the log was when it was compared: no answer is right.
+  bool incomplete = false;
 };
 
 // A question under way. A page ends when its work is done, if need be without a task in it; what

@@ -222,6 +222,25 @@ TEST_F(ManagerEventsTest, QuestionsAreAnsweredBetweenCyclesThatFollowEachOther) 
   EXPECT_EQ(rig_.Published("_INBOX.x").size(), 1u);
 }
 
+// Of a manager that begins: what it does not know yet is not "there are no tasks".
+TEST(IncompleteView, IsNoAnswer) {
+  const View view = TwoWorkersOfOneName();
+  LoopRig rig(view, view.decided_at + seconds(1));
+  rig.decisions().last_seq += 5;  // that others have written
+  rig.Connect();
+  rig.Feed({rig.Query("cluster", "", "_INBOX.x")});
+  rig.Pass(seconds(2));
+  EXPECT_TRUE(rig.Published("_INBOX.x").empty());
+  rig.Pass(seconds(2));
+  const std::vector<std::string> replies = rig.Published("_INBOX.x");
+  ASSERT_EQ(replies.size(), 1u);
+  v1::QueryReply reply;
+  ASSERT_TRUE(reply.ParseFromString(replies.front()));
+  EXPECT_EQ(reply.failure().code(), "unavailable");
+  EXPECT_FALSE(reply.has_cluster());
+  EXPECT_EQ(reply.behind(), 5u);
+}
+
 TEST_F(ManagerEventsTest, AQuestionAboutManyTasksLetsCyclesAndOtherQuestionsGoFirst) {
   View view = TwoWorkersOfOneName();
   const auto spec = std::make_shared<const TaskSpec>(test::Spec("web"));
