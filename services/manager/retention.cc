@@ -14,6 +14,8 @@ constexpr Duration kAppendTimeout = std::chrono::seconds(10);
 // Parts of what a stream may hold: growth after which a snapshot is due, and after which one is
 // due if the stream has to be trimmed and the snapshots that are there do not reach far enough.
 constexpr std::int64_t kGrowthPart = 8;
+constexpr std::int64_t kGrowthPartMax = 4;  // if a snapshot is that large
+constexpr std::uint64_t kSnapshotBytesSane = std::uint64_t{1} << 50;
 constexpr std::int64_t kUrgentPart = 32;
 constexpr std::int64_t kUrgentPercent = 90;
 // Looks between two snapshots.
@@ -61,8 +63,12 @@ std::int64_t Retention::BytesOf(std::size_t stream, const LogReader::Bytes& read
 }
 
 std::int64_t Retention::GrowthMax(const Size& size) const {
-  if (size.bytes_max <= 0) return options_.snapshot_bytes;
-  return std::min(options_.snapshot_bytes, size.bytes_max / kGrowthPart);
+  // Where much lives, snapshots are large: then they are fewer.
+  const std::uint64_t written = newest_ ? newest_->manifest.bytes : 0;
+  const std::int64_t last = static_cast<std::int64_t>(std::min(written, kSnapshotBytesSane));
+  if (size.bytes_max <= 0) return std::max(options_.snapshot_bytes, last);
+  const std::int64_t few = std::min(options_.snapshot_bytes, size.bytes_max / kGrowthPart);
+  return std::max(few, std::min(last, size.bytes_max / kGrowthPartMax));
 }
 
 bool Retention::LookIsDue(const LogReader::Bytes& read) const {
@@ -281,6 +287,7 @@ void Retention::OnRows(Result<std::vector<store::Row>> rows, Now now, bus::OpId&
   request.payload = wire::EncodeSnapshotChunk(chunk);
   request.timeout = kAppendTimeout;
   writing_.rows += chunk.rows.size();
+  writing_.bytes += request.payload.size();
   writing_.digest = wire::SnapshotDigest(writing_.digest, request.payload);
   if (chunk.index == 0) first_chunk_op_ = request.op;
   chunk_ops_.insert(request.op);

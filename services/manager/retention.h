@@ -31,7 +31,8 @@ namespace cube::manager {
 
 struct RetentionOptions {
   // A snapshot is due when a stream has grown by so much since the last one, or by an eighth of
-  // what it may hold, if that is less.
+  // what it may hold, if that is less; by as much as the last one was large, up to a quarter, if
+  // that is more.
   std::int64_t snapshot_bytes = std::int64_t{256} << 20;
 };
 

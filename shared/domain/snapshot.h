@@ -49,6 +49,7 @@ struct SnapshotManifest {
   std::uint32_t chunks = 0;
   std::uint64_t rows = 0;
   std::uint32_t digest = 0;  // CRC-32 of the chunks' payloads
+  std::uint64_t bytes = 0;   // of the same
   SnapshotCover cover;
   std::string cluster;
   std::string manager;

@@ -82,6 +82,7 @@ std::string EncodeSnapshotManifest(const SnapshotManifest& manifest) {
   message.set_chunks(manifest.chunks);
   message.set_rows(manifest.rows);
   message.set_digest(manifest.digest);
+  message.set_bytes(manifest.bytes);
   CoverToProto(manifest.cover, *message.mutable_cover());
   message.set_cluster(manifest.cluster);
   message.set_manager(manifest.manager);
@@ -108,6 +109,7 @@ Result<SnapshotManifest> DecodeSnapshotManifest(std::string_view payload) {
   manifest.chunks = message.chunks();
   manifest.rows = message.rows();
   manifest.digest = message.digest();
+  manifest.bytes = message.bytes();
   auto cover = CoverFromProto(message.cover());
   if (!cover) return At(std::move(cover).error(), "cover");
   manifest.cover = *std::move(cover);

@@ -41,6 +41,7 @@ SnapshotManifest RandomManifest(Random& random) {
   manifest.chunks = static_cast<std::uint32_t>(1 + random.Below(1000));
   manifest.rows = random.Next();
   manifest.digest = static_cast<std::uint32_t>(random.Next());
+  manifest.bytes = random.Next();
   manifest.cover = RandomCover(random);
   manifest.cluster = "c1";
   manifest.manager = "m1";
