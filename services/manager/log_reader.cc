@@ -33,9 +33,16 @@ void LogReader::Open(const View& view, Operations& out) {
   OpenLane(decisions_, subjects_.DecisionsStream(), view.decision_seq + 1, out);
 }
 
+void LogReader::Close(Operations& out) {
+  for (Lane* lane : {&intents_, &facts_, &decisions_}) {
+    if (lane->id != 0) out.Bus(bus::CloseReader{std::exchange(lane->id, 0)});
+    lane->messages.clear();
+  }
+}
+
 bool LogReader::OnRead(const bus::Read& read) {
   for (Lane* lane : {&intents_, &facts_, &decisions_}) {
-    if (lane->id == read.reader) {
+    if (lane->id != 0 && lane->id == read.reader) {
       lane->messages.push_back(read.message);
       return true;
     }

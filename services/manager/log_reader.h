@@ -39,6 +39,12 @@ class LogReader {
   // Takes a message in; false if the event is not of a reader of this one.
   bool OnRead(const bus::Read& read);
 
+  // Whether it is one of the readers that are open.
+  [[nodiscard]] bool Reads(bus::SubId reader) const {
+    return reader != 0 && (reader == intents_.id || reader == facts_.id || reader == decisions_.id);
+  }
+  void Close(Operations& out);
+
   // As a follower: folds every decision whose intents and facts have arrived, at most
   // `decisions_max`. -> how many. `folded` gets the intents.
   std::size_t Follow(View& view, std::size_t decisions_max, std::vector<FoldedIntents>& folded,

@@ -12,6 +12,7 @@ void ManagerLoop::BeginCheck() {
   tail_op_ = 0;
   tail_seq_.reset();
   check_ = {};
+  reader_.Close(out_);
   snapshot_.Close(out_);
   snapshot_read_ = false;
   caught_up_ = false;
@@ -65,6 +66,10 @@ void ManagerLoop::OnState(const bus::GotState& state) {
 }
 
 void ManagerLoop::OnGot(const bus::Got& got) {
+  if (got.op == snapshot_op_ && phase_ == Phase::kLoading) {
+    OnSnapshotCompared(got);
+    return;
+  }
   if (check_.pending.erase(got.op) == 0) return;
   auto differs = [this](const char* stream, std::uint64_t seq) {
     check_.mismatch =
@@ -101,12 +106,11 @@ void ManagerLoop::EndCheck() {
   if (!check_.mismatch.empty()) {
     out_.Error("the log is not the one this view was built from (" + check_.mismatch +
                "); the view is rebuilt from the log as it stands");
-    ForgetAll();
-    retention_.DistrustOlder();
     if (loaded_) {
       GiveUpSnapshot(*std::exchange(loaded_, std::nullopt), "it is of another log");
       return;
     }
+    ForgetView();
   }
   if (view_.valid_seq == 0 || IsTrimmedAhead()) {
     if (BeginLoad()) return;
@@ -125,8 +129,14 @@ void ManagerLoop::EndCheck() {
   reader_.Open(view_, out_);
 }
 
+// The store too.
 void ManagerLoop::ForgetAll() {
   out_.Commit(records_.Clear());
+  ForgetView();
+}
+
+// The store keeps it: it may be the last copy of what a log that was trimmed does not have.
+void ManagerLoop::ForgetView() {
   const std::uint64_t foreign = view_.foreign_messages;
   view_ = View{};
   view_.foreign_messages = foreign;

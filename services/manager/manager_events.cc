@@ -45,6 +45,7 @@ void ManagerLoop::OnEvent(const bus::Event& event) {
                      GiveUpSnapshot(snapshot_.stored(), snapshot_.why());
                      return;
                    }
+                   if (!reader_.Reads(e.reader)) return;  // one that was closed since
                    // The streams are looked at again: made anew, or found to have gone backwards.
                    out_.Error("cannot read on: " + e.error.Text());
                    if (phase_ >= Phase::kChecking) EnsureLater();
@@ -115,6 +116,10 @@ void ManagerLoop::OnOpFailed(const bus::OpFailed& failed) {
     Unready(failed.error.Text());
     return;
   }
+  if (failed.op == snapshot_op_ && phase_ == Phase::kLoading) {
+    EnsureLater();
+    return;
+  }
   if (failed.op == tail_op_) {
     tail_op_ = 0;
     retry_at_ = now_.mono + kRetryAfter;
@@ -131,7 +136,11 @@ void ManagerLoop::OnAppendFailed(const bus::AppendFailed& failed) {
   if (lease_.OnAppendFailed(failed, next_op_, out_)) return;
   if (retention_.OnAppendFailed(failed, now_, out_)) return;
   if (!in_flight_ || in_flight_->op != failed.op) return;  // a page of a set: asked for again
-  if (failed.error.code == Code::kResource) retention_.OnFull();
+  if (failed.error.code == Code::kResource) {
+    retention_.OnFull();
+  } else {
+    caught_up_ = false;  // perhaps another one has written
+  }
   Reload("the decisions were not appended: " + failed.error.Text());
   // What the log holds now is read before anything is said again; phases in between begin anew.
   if (phase_ == Phase::kChecking) BeginCheck();

@@ -160,7 +160,7 @@ void ManagerLoop::MaybeTakeOver() {
   }
   if (view_.decision_seq < *tail_seq_) return;  // still reading
   tail_seq_.reset();
-  caught_up_ = true;
+  caught_up_ = complete_ = true;
   phase_ = Phase::kLeading;
   const std::uint64_t epoch = std::max({epoch_floor_, view_.term.epoch, lease_.epoch_seen()}) + 1;
   epoch_floor_ = epoch;
@@ -260,6 +260,7 @@ void ManagerLoop::OnAppended(const bus::Appended& done) {
   const InFlight sent = std::move(*in_flight_);
   in_flight_.reset();
   retry_after_ = kRetryAfter;
+  retention_.OnRoom();
   ++cycles_;
   decisions_ += sent.batch.items.size();
   const Teller::Before before = Teller::Remember(view_, sent.batch);
@@ -275,6 +276,7 @@ void ManagerLoop::OnAppended(const bus::Appended& done) {
 
 void ManagerLoop::StandDown(const std::string& why) {
   out_.Info("not leading any more: " + why);
+  caught_up_ = false;
   phase_ = Phase::kFollowing;
   term_start_.reset();
   tail_op_ = 0;
@@ -311,7 +313,7 @@ void ManagerLoop::Save() {
 }
 
 void ManagerLoop::MarkSaved() {
-  saved_.cover = {view_.intents, view_.facts, view_.valid_seq};
+  saved_.cover = {view_.intents, view_.facts, view_.valid_seq, view_.stamp};
   saved_.read = reader_.bytes();
   saved_.cluster = view_.term_start ? view_.term_start->cluster : std::string();
 }

@@ -171,10 +171,12 @@ class ManagerLoop {
   void OnState(const bus::GotState& state);
   void EndCheck();
   void ForgetAll();
+  void ForgetView();
 
   // Beginning with a snapshot (manager_snapshot.cc).
   [[nodiscard]] bool IsTrimmedAhead() const;
   bool BeginLoad();
+  void OnSnapshotCompared(const bus::Got& got);
   bool OnLoadRead(const bus::Read& read);
   void TakeRows(std::vector<SnapshotRow> rows);
   void FinishLoad();
@@ -218,6 +220,8 @@ class ManagerLoop {
   Check check_;
 
   // The snapshot that the view begins with, until the log has been found to be the one behind it.
+  StoredManifest snapshot_wanted_;
+  bus::OpId snapshot_op_ = 0;  // asking for the decision that it is as of
   SnapshotReader snapshot_;
   store::WriteBatch snapshot_end_;  // its last records: without them the store counts as empty
   bool snapshot_read_ = false;      // and committed: to be loaded in the next step

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "services/manager/manager_loop.h"
+#include "shared/wire/codec.h"
 
 namespace cube::manager {
 
@@ -24,14 +25,30 @@ bool ManagerLoop::BeginLoad() {
                                std::to_string(ViewSchema().version) + ")");
     return true;
   }
+  phase_ = Phase::kLoading;
+  // Only if it is of this log does it take the place of what we have.
+  snapshot_wanted_ = stored;
+  snapshot_op_ = next_op_++;
+  out_.Bus(bus::Get{snapshot_op_, options_.subjects.DecisionsStream(), manifest.cover.decision});
+  return true;
+}
+
+void ManagerLoop::OnSnapshotCompared(const bus::Got& got) {
+  snapshot_op_ = 0;
+  const SnapshotManifest& manifest = snapshot_wanted_.manifest;
+  if (got.message) {  // one that was purged cannot be compared
+    const Result<DecisionBatch> batch = wire::DecodeDecisions(got.message->payload);
+    if (!batch || batch->stamp() != manifest.cover.stamp) {
+      GiveUpSnapshot(snapshot_wanted_, "it is of another log");
+      return;
+    }
+  }
   out_.Info("reading the snapshot of the view as of decision " +
             std::to_string(manifest.cover.decision) + ", " + std::to_string(manifest.rows) +
             " records");
-  phase_ = Phase::kLoading;
   ForgetAll();
   snapshot_end_ = {};
-  snapshot_.Open(stored, out_);
-  return true;
+  snapshot_.Open(snapshot_wanted_, out_);
 }
 
 bool ManagerLoop::OnLoadRead(const bus::Read& read) {
@@ -56,9 +73,9 @@ bool ManagerLoop::OnLoadRead(const bus::Read& read) {
 void ManagerLoop::TakeRows(std::vector<SnapshotRow> rows) {
   store::WriteBatch batch;
   for (SnapshotRow& row : rows) {
-    if (row.table >= ViewSchema().table_names.size()) {
+    if (row.table >= ViewSchema().table_names.size() || row.key.size() > store::kKeyBytesMax) {
       snapshot_.Close(out_);
-      GiveUpSnapshot(snapshot_.stored(), "a row is of table " + std::to_string(row.table));
+      GiveUpSnapshot(snapshot_.stored(), "a row is none of a view");
       return;
     }
     store::WriteBatch& to = row.table == kViewMetaTable ? snapshot_end_ : batch;
@@ -70,7 +87,6 @@ void ManagerLoop::TakeRows(std::vector<SnapshotRow> rows) {
 // What was read has been committed.
 void ManagerLoop::FinishLoad() {
   snapshot_read_ = false;
-  if (phase_ != Phase::kLoading) return;  // the connection was lost meanwhile: checked anew
   const StoredManifest& stored = snapshot_.stored();
   Result<View> view = loader_(records_);
   if (!view) {
@@ -97,7 +113,7 @@ void ManagerLoop::GiveUpSnapshot(const StoredManifest& stored, const std::string
   out_.Warn("the snapshot as of decision " + std::to_string(stored.manifest.cover.decision) +
             " cannot be used: " + why);
   manifest_wanted_ = stored.manifest.previous ? stored.manifest.previous->manifest : 0;
-  ForgetAll();
+  ForgetView();
   BeginCheck();
 }
 

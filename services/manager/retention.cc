@@ -80,20 +80,77 @@ bool Retention::LookIsDue(const LogReader::Bytes& read) const {
   return false;
 }
 
-// Streams can be made anew, or lose their end, and the snapshots stay; and another version's cannot
-// be read.
-bool Retention::IsOfThisLog(const SnapshotManifest& manifest, const Saved& saved) {
-  return manifest.schema == ViewSchema().version && manifest.cluster == saved.cluster &&
-         manifest.cover.decision <= saved.cover.decision &&
-         manifest.cover.intents.seq <= saved.cover.intents.seq &&
-         manifest.cover.facts.seq <= saved.cover.facts.seq;
+// What is known without asking the log.
+Retention::Standing Retention::StandingOf(const SnapshotManifest& manifest,
+                                          const Saved& saved) const {
+  if (manifest.schema != ViewSchema().version || manifest.cluster != saved.cluster) {
+    return Standing::kForeign;
+  }
+  Standing standing = Standing::kGood;
+  for (std::size_t stream = 0; stream < kStreams; ++stream) {
+    const std::uint64_t covered = PositionIn(stream, manifest.cover);
+    if (covered > sizes_[stream].last_seq) return Standing::kForeign;
+    if (covered > PositionIn(stream, saved.cover)) standing = Standing::kAhead;
+  }
+  return standing;
+}
+
+// Streams can be made anew, or lose their end, and the snapshots stay: what the log has at the
+// newest one's positions says whether it is of this log.
+void Retention::Compare(bus::OpId& next_op, Operations& out) {
+  const SnapshotCover& cover = newest_->manifest.cover;
+  for (std::size_t stream = 0; stream < kStreams; ++stream) {
+    if (PositionIn(stream, cover) == 0) continue;
+    compare_ops_[stream] = next_op++;
+    asked_.insert(compare_ops_[stream]);
+    out.Bus(bus::Get{compare_ops_[stream], NameOf(stream), PositionIn(stream, cover)});
+  }
+  proven_ = newest_->manifest.snapshot;  // unless an answer says otherwise
+}
+
+void Retention::OnCompared(const bus::Got& got) {
+  if (!got.message || !newest_) return;  // what was purged by hand cannot be compared
+  const SnapshotCover& cover = newest_->manifest.cover;
+  bool same = false;
+  if (got.op == compare_ops_[kDecisions]) {
+    const Result<DecisionBatch> batch = wire::DecodeDecisions(got.message->payload);
+    same = batch && batch->stamp() == cover.stamp;
+  } else {
+    same = got.message->time ==
+           (got.op == compare_ops_[kIntents] ? cover.intents.time : cover.facts.time);
+  }
+  if (!same) proven_ = 0;
+}
+
+// -> whether it is known what the newest snapshot is worth.
+bool Retention::Judge(const Saved& saved, Now now, bus::OpId& next_op, Operations& out) {
+  if (!newest_) return true;
+  switch (StandingOf(newest_->manifest, saved)) {
+    case Standing::kForeign:
+      newest_.reset();
+      return true;
+    case Standing::kAhead:  // of another one that has led meanwhile: first we read on
+      Stop(out);
+      retry_at_ = now.mono + kRetentionRetry;
+      return false;
+    case Standing::kGood:
+      break;
+  }
+  if (proven_ == newest_->manifest.snapshot) return true;
+  if (!std::exchange(compared_, true)) {
+    Compare(next_op, out);
+    return asked_.empty();
+  }
+  out.Warn("the snapshot as of decision " + std::to_string(newest_->manifest.cover.decision) +
+           " is of a log that has lost its end: it counts no more");
+  newest_.reset();
+  return true;
 }
 
 void Retention::Step(const Saved& saved, Now now, Random& random, bus::OpId& next_op,
                      Operations& out) {
-  if (phase_ == Phase::kLooking && asked_.empty()) {
+  if (phase_ == Phase::kLooking && asked_.empty() && Judge(saved, now, next_op, out)) {
     looked_ = true;
-    if (newest_ && !IsOfThisLog(newest_->manifest, saved)) newest_.reset();
     for (std::size_t stream = 0; stream < kStreams; ++stream) {
       sizes_[stream].read = BytesOf(stream, saved.read);
     }
@@ -124,6 +181,8 @@ void Retention::Stop(Operations& out) {
   purge_ops_.clear();
   first_chunk_op_ = seal_op_ = manifest_op_ = 0;
   rows_asked_ = false;
+  proven_ = 0;
+  figures_.fullest_percent = 0;
 }
 
 MonoTime Retention::NextDeadline() const {
@@ -132,7 +191,9 @@ MonoTime Retention::NextDeadline() const {
 
 void Retention::Fail(const std::string& why, Now now, Operations& out) {
   Stop(out);
-  retry_at_ = now.mono + kRetentionRetry;
+  // What a failed one leaves takes room until one succeeds.
+  retry_at_ = now.mono + retry_after_;
+  retry_after_ = std::min(2 * retry_after_, kRetentionRetryMax);
   if (why != failed_why_) out.Warn("keeping the log within its streams: " + why + "; tried again");
   failed_why_ = why;
 }
@@ -141,6 +202,7 @@ void Retention::Fail(const std::string& why, Now now, Operations& out) {
 
 void Retention::Look(bus::OpId& next_op, Operations& out) {
   phase_ = Phase::kLooking;
+  compared_ = false;
   for (std::size_t stream = 0; stream < kStreams; ++stream) {
     state_ops_[stream] = next_op++;
     asked_.insert(state_ops_[stream]);
@@ -156,6 +218,7 @@ bool Retention::OnState(const bus::GotState& state) {
   const auto at = std::ranges::find(state_ops_, state.op);
   Size& size = sizes_[static_cast<std::size_t>(at - state_ops_.begin())];
   size.first_seq = state.state.first_seq;
+  size.last_seq = state.state.last_seq;
   size.bytes = static_cast<std::int64_t>(state.state.bytes);
   size.bytes_max = state.state.bytes_max;
   const auto messages = static_cast<std::int64_t>(state.state.messages);
@@ -164,6 +227,10 @@ bool Retention::OnState(const bus::GotState& state) {
 }
 
 bool Retention::OnGot(const bus::Got& got) {
+  if (std::ranges::find(compare_ops_, got.op) != compare_ops_.end() && asked_.erase(got.op) != 0) {
+    OnCompared(got);
+    return true;
+  }
   if (got.op != manifest_op_ || manifest_op_ == 0) return false;
   asked_.erase(got.op);
   manifest_op_ = 0;
@@ -184,9 +251,11 @@ bool Retention::OnOpFailed(const bus::OpFailed& failed, Now now, Operations& out
 
 // ---- deciding ---------------------------------------------------------------------------------
 
-std::uint64_t Retention::TrimTo(const Size& size, std::uint64_t bound) const {
-  const std::int64_t from = full_ ? kFullFromPercent : kTrimFromPercent;
-  const std::int64_t to_percent = full_ ? kFullToPercent : kTrimToPercent;
+std::uint64_t Retention::TrimTo(std::size_t stream, std::uint64_t bound) const {
+  const Size& size = sizes_[stream];
+  const bool full = full_ && stream == kDecisions;
+  const std::int64_t from = full ? kFullFromPercent : kTrimFromPercent;
+  const std::int64_t to_percent = full ? kFullToPercent : kTrimToPercent;
   if (size.bytes_max <= 0 || size.bytes * 100 < size.bytes_max * from) return 0;
   const std::int64_t surplus = size.bytes - size.bytes_max / 100 * to_percent;
   const auto messages = static_cast<std::uint64_t>(std::max<std::int64_t>(surplus / size.mean, 1));
@@ -206,13 +275,14 @@ bool Retention::SnapshotIsDue(const SnapshotCover& at) const {
     const std::uint64_t covered = std::min(PositionIn(stream, newest), position);
     const auto grown = static_cast<std::int64_t>(position - covered) * size.mean;
     if (grown >= GrowthMax(size)) return true;
-    const std::uint64_t wanted = TrimTo(size, position);
+    const std::uint64_t wanted = TrimTo(stream, position);
     const std::uint64_t bound = PositionIn(stream, trimmable);
-    if (wanted == 0 || TrimTo(size, bound) == wanted) continue;
+    if (wanted == 0 || TrimTo(stream, bound) == wanted) continue;
     if (grown >= size.bytes_max / kUrgentPart) return true;
     // It may not be able to grow any more; a second snapshot of the same state frees what the
     // first one holds.
-    const bool urgent = full_ || size.bytes * 100 >= size.bytes_max * kUrgentPercent;
+    const bool urgent =
+        (full_ && stream == kDecisions) || size.bytes * 100 >= size.bytes_max * kUrgentPercent;
     if (urgent && bound < position) return true;
   }
   return false;
@@ -221,17 +291,19 @@ bool Retention::SnapshotIsDue(const SnapshotCover& at) const {
 void Retention::Act(const Saved& saved, Now now, Random& random, bus::OpId& next_op,
                     Operations& out) {
   figures_.fullest_percent = 0;
-  figures_.snapshot_at = newest_ ? newest_->manifest.taken_at : WallTime{};
   for (const Size& size : sizes_) {
     if (size.bytes_max <= 0) continue;
     figures_.fullest_percent =
         std::max(figures_.fullest_percent, size.bytes * 100 / size.bytes_max);
   }
+  // First what makes room, perhaps for a snapshot too; it is looked again afterwards.
+  if (Trim(next_op, out)) return;
   if (saved.cover.decision != 0 && SnapshotIsDue(saved.cover)) {
     Begin(saved, now, random, out);
-  } else if (!Trim(next_op, out)) {
-    phase_ = Phase::kIdle;
+    return;
   }
+  phase_ = Phase::kIdle;
+  full_ = false;  // and nothing can be done about it
 }
 
 // ---- writing ----------------------------------------------------------------------------------
@@ -259,7 +331,7 @@ void Retention::Begin(const Saved& saved, Now now, Random& random, Operations& o
 void Retention::ReadOn(Operations& out) {
   if (rows_asked_ || rows_end_ || chunk_ops_.size() >= kSnapshotChunksInFlight) return;
   rows_asked_ = true;
-  out.ReadFrozen(kSnapshotChunkBytes);
+  out.ReadFrozen(options_.chunk_bytes);
 }
 
 void Retention::OnRows(Result<std::vector<store::Row>> rows, Now now, bus::OpId& next_op,
@@ -317,6 +389,7 @@ bool Retention::OnAppended(const bus::Appended& done, bus::OpId& next_op, Operat
     seal_op_ = 0;
     phase_ = Phase::kReadingBack;
     newest_ = StoredManifest{writing_, done.seq};
+    proven_ = writing_.snapshot;
     reader_.Open(*newest_, out);
     return true;
   }
@@ -365,8 +438,8 @@ bool Retention::OnReadFailed(const bus::ReadFailed& failed, Now now, Operations&
 void Retention::OnWhole(Operations& out) {
   verified_ = newest_->manifest.snapshot;
   failed_why_.clear();
+  retry_after_ = kRetentionRetry;
   ++figures_.snapshots;
-  figures_.snapshot_at = newest_->manifest.taken_at;
   const SnapshotManifest& written = newest_->manifest;
   out.Info("snapshot of the view as of decision " + std::to_string(written.cover.decision) + ": " +
            std::to_string(written.rows) + " records in " + std::to_string(written.chunks) +
@@ -388,7 +461,7 @@ bool Retention::Trim(bus::OpId& next_op, Operations& out) {
     for (std::size_t stream = 0; stream < kStreams; ++stream) {
       // The message at the position itself stays: a manager compares it with what it has folded.
       const std::uint64_t covered = PositionIn(stream, manifest.previous->cover);
-      const std::uint64_t to = covered < 2 ? 0 : TrimTo(sizes_[stream], covered - 1);
+      const std::uint64_t to = covered < 2 ? 0 : TrimTo(stream, covered - 1);
       if (to == 0) continue;
       ++figures_.trims;
       out.Info("trimming " + NameOf(stream) + " up to " + std::to_string(to) + ": it has " +
@@ -396,11 +469,10 @@ bool Retention::Trim(bus::OpId& next_op, Operations& out) {
       purge(NameOf(stream), to);
     }
   }
-  const std::uint64_t first_kept =
-      manifest.previous ? manifest.previous->first_chunk : manifest.first_chunk;
-  if (manifest.snapshot == verified_ && std::exchange(tidied_, verified_) != verified_ &&
-      first_kept > 1) {
-    purge(subjects_.SnapshotsStream(), first_kept - 1);
+  // While there is none before it, the older ones may be all that another version can read.
+  if (manifest.previous && manifest.previous->first_chunk > 1 && manifest.snapshot == verified_ &&
+      std::exchange(tidied_, verified_) != verified_) {
+    purge(subjects_.SnapshotsStream(), manifest.previous->first_chunk - 1);
   }
   if (purge_ops_.empty()) return false;
   phase_ = Phase::kTrimming;

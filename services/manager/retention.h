@@ -34,6 +34,8 @@ struct RetentionOptions {
   // what it may hold, if that is less; by as much as the last one was large, up to a quarter, if
   // that is more.
   std::int64_t snapshot_bytes = std::int64_t{256} << 20;
+  // Of the rows of a chunk: with its own few well below the server's default max_payload.
+  std::size_t chunk_bytes = 192u << 10;
 };
 
 // Full enough to be trimmed, and what remains then; in hundredths of what a stream may hold.
@@ -42,12 +44,11 @@ inline constexpr std::int64_t kTrimToPercent = 50;
 // The same after decisions were refused.
 inline constexpr std::int64_t kFullFromPercent = 30;
 inline constexpr std::int64_t kFullToPercent = 20;
-// Bytes of the rows of a chunk: with its own few well below the server's default max_payload.
-inline constexpr std::size_t kSnapshotChunkBytes = 192u << 10;
 // Chunks that are not acknowledged yet.
 inline constexpr std::size_t kSnapshotChunksInFlight = 4;
-// After something failed.
+// After something failed; it doubles up to the maximum while nothing succeeds.
 inline constexpr Duration kRetentionRetry = std::chrono::seconds(15);
+inline constexpr Duration kRetentionRetryMax = std::chrono::minutes(10);
 
 // What the store held when its last commit was listed.
 struct Saved {
@@ -63,7 +64,6 @@ class Retention {
     std::uint64_t snapshots = 0;       // written and read back by this process
     std::uint64_t trims = 0;           // of a stream
     std::int64_t fullest_percent = 0;  // of the three streams, when last looked at
-    WallTime snapshot_at;              // the newest; unset = none is known
   };
 
   Retention(wire::Subjects subjects, std::string manager, RetentionOptions options);
@@ -76,8 +76,8 @@ class Retention {
   // The log has refused decisions for want of room: a large message does not fit, however empty the
   // stream may seem.
   void OnFull();
-  // The log has lost its end: what was read back may be of what is not there any more.
-  void DistrustOlder() { verified_ = 0; }
+  // They are taken again.
+  void OnRoom() { full_ = false; }
 
   // Each is true if the event was about something of this one.
   bool OnAppended(const bus::Appended& done, bus::OpId& next_op, Operations& out);
@@ -106,6 +106,7 @@ class Retention {
   // What the last look has found of a stream.
   struct Size {
     std::uint64_t first_seq = 0;
+    std::uint64_t last_seq = 0;
     std::int64_t bytes = 0;
     std::int64_t bytes_max = 0;  // <= 0: no limit
     std::int64_t mean = 0;       // bytes of a message, at least 1
@@ -115,14 +116,22 @@ class Retention {
   [[nodiscard]] std::string NameOf(std::size_t stream) const;
   [[nodiscard]] static std::uint64_t PositionIn(std::size_t stream, const SnapshotCover& cover);
   [[nodiscard]] static std::int64_t BytesOf(std::size_t stream, const LogReader::Bytes& read);
-  [[nodiscard]] static bool IsOfThisLog(const SnapshotManifest& manifest, const Saved& saved);
+  enum class Standing : std::uint8_t {
+    kGood,
+    kAhead,    // it holds what this manager has not read yet
+    kForeign,  // of another log, or of another version
+  };
+  [[nodiscard]] Standing StandingOf(const SnapshotManifest& manifest, const Saved& saved) const;
+  void Compare(bus::OpId& next_op, Operations& out);
+  void OnCompared(const bus::Got& got);
+  [[nodiscard]] bool Judge(const Saved& saved, Now now, bus::OpId& next_op, Operations& out);
   [[nodiscard]] std::int64_t GrowthMax(const Size& size) const;
   [[nodiscard]] bool LookIsDue(const LogReader::Bytes& read) const;
   void Look(bus::OpId& next_op, Operations& out);
   void Act(const Saved& saved, Now now, Random& random, bus::OpId& next_op, Operations& out);
   [[nodiscard]] bool SnapshotIsDue(const SnapshotCover& at) const;
   // Up to where a stream is to be trimmed; 0 = not at all. `bound` = up to where it may be.
-  [[nodiscard]] std::uint64_t TrimTo(const Size& size, std::uint64_t bound) const;
+  [[nodiscard]] std::uint64_t TrimTo(std::size_t stream, std::uint64_t bound) const;
   bool Trim(bus::OpId& next_op, Operations& out);
   void Begin(const Saved& saved, Now now, Random& random, Operations& out);
   void ReadOn(Operations& out);
@@ -135,15 +144,19 @@ class Retention {
   RetentionOptions options_;
   Phase phase_ = Phase::kIdle;
   MonoTime retry_at_{};
+  Duration retry_after_ = kRetentionRetry;
   std::string failed_why_;  // said already
 
   bool looked_ = false;  // sizes_ and newest_ are known
   std::array<Size, kStreams> sizes_;
   std::set<bus::OpId> asked_;
   std::array<bus::OpId, kStreams> state_ops_{};
+  std::array<bus::OpId, kStreams> compare_ops_{};
   bus::OpId manifest_op_ = 0;
   std::optional<StoredManifest> newest_;  // of this log
   std::uint64_t newest_seq_ = 0;          // of the manifest that lies there, of whatever log
+  std::uint64_t proven_ = 0;              // name of the one that the log was compared with
+  bool compared_ = false;                 // in this look
   std::uint64_t verified_ = 0;  // name of the snapshot that this process has read back last
   std::uint64_t tidied_ = 0;    // the one for which older snapshots were removed
 

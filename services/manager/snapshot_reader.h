@@ -27,7 +27,6 @@ class SnapshotReader {
 
   void Open(const StoredManifest& stored, Operations& out);
   void Close(Operations& out);
-  [[nodiscard]] bool active() const { return active_; }
   [[nodiscard]] const StoredManifest& stored() const { return stored_; }
 
   enum class Progress : std::uint8_t {

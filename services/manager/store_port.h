@@ -23,7 +23,7 @@ class StorePort {
   void Freeze() { scan_.emplace(*store_, ViewSchema().table_names.size()); }
   void Thaw() { scan_.reset(); }
   [[nodiscard]] Result<std::vector<store::Row>> ReadFrozen(std::size_t bytes_max) {
-    if (!scan_) return std::vector<store::Row>{};
+    if (!scan_) return Fail(Code::kInternal, "no scan of the view goes on");
     auto rows = scan_->Next(bytes_max);
     if (!rows || rows->empty()) scan_.reset();
     return rows;

@@ -31,6 +31,7 @@ struct SnapshotCover {
   Position intents;
   Position facts;
   std::uint64_t decision = 0;
+  Stamp stamp;  // of that decision: sequences can come back
   friend bool operator==(const SnapshotCover&, const SnapshotCover&) = default;
 };
 

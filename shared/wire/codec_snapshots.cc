@@ -16,11 +16,15 @@ void CoverToProto(const SnapshotCover& from, v1::SnapshotCover& to) {
   ToProto(from.intents, *to.mutable_intents());
   ToProto(from.facts, *to.mutable_facts());
   to.set_decision(from.decision);
+  ToProto(from.stamp, *to.mutable_stamp());
 }
 
 Result<SnapshotCover> CoverFromProto(const v1::SnapshotCover& from) {
   if (from.decision() == 0) return Fail(Code::kInvalid, "must be at least 1", "decision");
-  return SnapshotCover{FromProto(from.intents()), FromProto(from.facts()), from.decision()};
+  SnapshotCover cover{FromProto(from.intents()), FromProto(from.facts()), from.decision(),
+                      FromProto(from.stamp())};
+  CUBE_TRY_VOID(internal::CheckStamp(cover.stamp, "stamp"));
+  return cover;
 }
 
 Result<SnapshotReference> ReferenceFromProto(const v1::SnapshotReference& from) {

@@ -140,9 +140,11 @@ std::vector<bus::StreamConfig> Subjects::Streams(const StreamLimits& limits) con
   streams.push_back(std::move(facts));
 
   // Two snapshots of the view and the one that is being written: as large as the view is.
-  streams.push_back(Stream(SnapshotsStream(),
-                           "Cube: the managers' view of the log, so that it can be trimmed",
-                           {SnapshotChunks(), SnapshotManifest()}, limits.replicas));
+  bus::StreamConfig snapshots =
+      Stream(SnapshotsStream(), "Cube: the managers' view of the log, so that it can be trimmed",
+             {SnapshotChunks(), SnapshotManifest()}, limits.replicas);
+  snapshots.deny_delete = true;
+  streams.push_back(std::move(snapshots));
 
   // Newest of each subject: their size is bounded by the number of nodes.
   bus::StreamConfig desired =

@@ -51,6 +51,7 @@ void ManagerActor::Start() {
   if (stage_.stream_bytes != 0) {
     options.limits.intents_bytes_max = options.limits.decisions_bytes_max =
         options.limits.facts_bytes_max = stage_.stream_bytes;
+    options.retention.chunk_bytes = 2048;
   }
   options.name = name_;
   options.owner = name_;

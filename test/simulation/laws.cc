@@ -260,6 +260,36 @@ std::string Laws::FoldAll(std::uint64_t seq, const DecisionBatch& batch) {
   return {};
 }
 
+std::string Laws::CheckTrimmed() const {
+  const wire::Subjects names;
+  const auto gone = [&](const std::string& stream) -> std::uint64_t {
+    const bus::SimStream* found = server_.FindStream(stream);
+    return found == nullptr ? 0 : found->State().first_seq - 1;
+  };
+  const std::uint64_t intents = gone(names.IntentsStream());
+  const std::uint64_t facts = gone(names.FactsStream());
+  const std::uint64_t decisions = gone(names.DecisionsStream());
+  const bus::SimStream* snapshots = server_.FindStream(names.SnapshotsStream());
+  if (intents + facts + decisions == 0 || snapshots == nullptr) return {};
+  std::map<std::uint64_t, std::uint32_t> chunks;  // by snapshot
+  int whole = 0;
+  for (const auto& [seq, message] : snapshots->messages()) {
+    if (message.subject == names.SnapshotChunks()) {
+      ++chunks[wire::DecodeSnapshotChunk(message.payload)->snapshot];
+      continue;
+    }
+    const SnapshotManifest manifest = *wire::DecodeSnapshotManifest(message.payload);
+    const SnapshotCover& cover = manifest.cover;
+    const bool enough =
+        cover.intents.seq >= intents && cover.facts.seq >= facts && cover.decision >= decisions;
+    if (enough && chunks[manifest.snapshot] == manifest.chunks) ++whole;
+  }
+  if (whole >= 2) return {};
+  return "law 4: the log was trimmed up to decision " + std::to_string(decisions) + ", intent " +
+         std::to_string(intents) + ", fact " + std::to_string(facts) + ", which " +
+         std::to_string(whole) + " snapshots hold";
+}
+
 std::string Laws::CompareView(const std::string& who, const View& view) const {
   if (view.valid_seq != view_.valid_seq || view.intents != view_.intents ||
       view.facts != view_.facts) {

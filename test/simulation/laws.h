@@ -22,6 +22,8 @@ class Laws {
 
   // Reads what the streams have gained. -> the broken law as a sentence, or empty.
   [[nodiscard]] std::string Check();
+  // Nothing of the log is gone that two whole snapshots do not hold.
+  [[nodiscard]] std::string CheckTrimmed() const;
   // A manager's view, at rest, against a view folded from nothing. Empty = equal, or not
   // comparable since one of them is further on.
   [[nodiscard]] std::string CompareView(const std::string& who, const View& view) const;

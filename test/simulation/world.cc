@@ -420,6 +420,7 @@ Outcome World::Run() {
     outcome_.broken = CheckLaws();
     if (outcome_.broken.empty() && outcome_.steps % 64 == 0) {
       outcome_.broken = CheckPorts();
+      if (outcome_.broken.empty()) outcome_.broken = laws_.CheckTrimmed();
       if (!outcome_.broken.empty()) break;
       for (const auto& manager : managers_) {
         if (manager->loop() == nullptr) continue;

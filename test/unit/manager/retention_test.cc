@@ -37,6 +37,7 @@ class Manager {
     options.seed = std::hash<std::string>()(name);
     options.limits.intents_bytes_max = options.limits.decisions_bytes_max =
         options.limits.facts_bytes_max = kStreamBytes;
+    options.retention.chunk_bytes = 2048;
     loop_ = *ManagerLoop::Make(std::move(options),
                                [this](ViewRecords& records) { return records.Load(*store_); });
     bus_ = std::make_unique<bus::SimBus>(
@@ -293,6 +294,22 @@ TEST_F(RetentionTest, SnapshotsOfAnotherLogAreNotBelieved) {
   const std::string known = Tasks(manager_->loop().view());
   Start("c");
   EXPECT_EQ(Tasks(manager_->loop().view()), known);
+}
+
+// One that stood still while another one led wakes up behind what is trimmed, and has the lease.
+TEST_F(RetentionTest, AHolderThatLagsReadsOnBeforeItKeepsTheLog) {
+  Start("a");
+  Fill(20);
+  std::unique_ptr<Manager> paused = std::move(manager_);
+  Start("b");
+  Fill();
+  const std::string known = Tasks(manager_->loop().view());
+  const std::uint64_t covered = Newest().manifest.cover.decision;
+  manager_ = std::move(paused);
+  Pass(seconds(30));
+  EXPECT_TRUE(manager_->loop().leading());
+  EXPECT_EQ(Tasks(manager_->loop().view()), known);
+  EXPECT_GE(Newest().manifest.cover.decision, covered) << "no older one stands in front";
 }
 
 // A stream that is full cannot grow, and no snapshot seems due by its growth.

@@ -19,7 +19,10 @@ Position RandomPosition(Random& random) {
 }
 
 SnapshotCover RandomCover(Random& random) {
-  return {RandomPosition(random), RandomPosition(random), 1 + random.Below(1'000'000)};
+  return {RandomPosition(random),
+          RandomPosition(random),
+          1 + random.Below(1'000'000),
+          {random.Next() | 1, 1 + random.Below(1000)}};
 }
 
 SnapshotChunk RandomChunk(Random& random) {
@@ -106,6 +109,7 @@ TEST(Snapshots, ErrorsNameTheField) {
   EXPECT_EQ(field_of([](SnapshotManifest& m) { m.first_chunk = 0; }), "first_chunk");
   EXPECT_EQ(field_of([](SnapshotManifest& m) { m.chunks = 0; }), "chunks");
   EXPECT_EQ(field_of([](SnapshotManifest& m) { m.cover.decision = 0; }), "cover.decision");
+  EXPECT_EQ(field_of([](SnapshotManifest& m) { m.cover.stamp = {}; }), "cover.stamp");
   EXPECT_EQ(field_of([](SnapshotManifest& m) { m.cluster = std::string(300, 'x'); }), "cluster");
   EXPECT_EQ(field_of([](SnapshotManifest& m) { m.previous->first_chunk = 5; }),
             "previous.first_chunk");
