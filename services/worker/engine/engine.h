@@ -96,6 +96,14 @@ struct LogChunk {
   bool is_stderr = false;
   WallTime time;      // of the line, where the engine knows it
   std::string bytes;  // whole lines where possible; at most kLogChunkBytesMax
+  // Output before these bytes (which may be none) is not kept any more.
+  enum class Gap : std::uint8_t {
+    kNone,
+    kMaybeBeginning,  // so much is kept that the first lines may be gone; comes at any place
+    kBeginning,       // the first lines are gone
+    kBetween,         // lines that came after those that were sent before
+  };
+  Gap gap = Gap::kNone;
 };
 struct LogEnd {
   std::uint64_t stream = 0;
@@ -204,7 +212,10 @@ class Engine {
   virtual void List() = 0;
 
   // -> LogChunk..., then exactly one LogEnd (also after CloseLogs). Only as many bytes are sent
-  // as LogCredit has allowed so far. Following ends when the launch ends.
+  // as LogCredit has allowed so far. Following ends when the launch ends. Nothing of what the
+  // engine keeps is lost or sent twice; what it does not keep is told as a LogChunk::Gap.
+  // LogEnd's error: kNotFound: no such launch, or it has been removed, and its output is saved by
+  // then; kPrecondition: it has not started yet; kUnavailable: the engine is not there.
   virtual void OpenLogs(std::uint64_t stream, LaunchKey key, LogOptions options) = 0;
   virtual void LogCredit(std::uint64_t stream, std::size_t bytes) = 0;
   virtual void CloseLogs(std::uint64_t stream) = 0;

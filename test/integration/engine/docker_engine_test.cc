@@ -352,6 +352,43 @@ TEST_F(DockerEngineTest, LongOutputFlowsByCredit) {
   EXPECT_TRUE(recorder_.OutputOf(1).out == expected);
 }
 
+// Docker 20.10 loses and repeats lines for who follows over a change of its files. Some 23 MB of
+// them are written here, in bursts, so that the reader is at their end and behind it.
+TEST_F(DockerEngineTest, FollowersGetEachLineOnceOverTheEnginesFiles) {
+  StartEngine();
+  const LaunchKey key = Launch("files", Script("for i in 1 2 3; do seq 1 100000; sleep 0.3; done"));
+  WaitRunning(key);
+  engine_->OpenLogs(1, key, {.follow = true, .tail_lines = -1, .since = {}});
+  engine_->LogCredit(1, std::size_t{1} << 30);
+  ASSERT_TRUE(recorder_.WaitFor<LogEnd>());
+  std::string expected;
+  for (int i = 0; i < 300'000; ++i) expected += fmt::format("{}\n", i % 100'000 + 1);
+  EXPECT_TRUE(recorder_.OutputOf(1).out == expected) << recorder_.OutputOf(1).out.size();
+  for (const Event& event : recorder_.All()) {
+    const auto* chunk = std::get_if<LogChunk>(&event);
+    ASSERT_TRUE(chunk == nullptr || chunk->gap == LogChunk::Gap::kNone);
+  }
+}
+
+// One that sees the beginning go says so.
+TEST_F(DockerEngineTest, OutputBeyondWhatIsKeptIsTold) {
+  StartEngine();
+  const LaunchKey key = Launch("much", Script("seq 1 800000"));
+  WaitExit(key);
+  engine_->OpenLogs(1, key, {});
+  engine_->LogCredit(1, std::size_t{1} << 30);
+  ASSERT_TRUE(recorder_.WaitFor<LogEnd>());
+  const std::string out = recorder_.OutputOf(1).out;
+  EXPECT_TRUE(out.ends_with("\n799999\n800000\n"));
+  EXPECT_FALSE(out.starts_with("1\n")) << "the test writes too little";
+  std::size_t gaps = 0;
+  for (const Event& event : recorder_.All()) {
+    const auto* chunk = std::get_if<LogChunk>(&event);
+    if (chunk != nullptr && chunk->gap == LogChunk::Gap::kMaybeBeginning) ++gaps;
+  }
+  EXPECT_EQ(gaps, 1u);
+}
+
 TEST_F(DockerEngineTest, OutputThatCannotBeSavedKeepsTheContainer) {
   StartEngine();
   const LaunchKey key = Launch("kept", Script("echo x"));

@@ -271,6 +271,7 @@ void Core::ApplyExit(Entry& entry, LaunchStatus status) {
   EndStop(entry);
   entry.status = std::move(status);
   EmitChanged(entry);
+  WakeReaders(entry.status.key);
 }
 
 // Asks how a container is. Questions do not pile up: one that comes meanwhile repeats it.
@@ -330,6 +331,10 @@ void Core::Erase(const LaunchKey& key) {
   EndStop(it->second);
   if (it->second.launching) Retire(std::move(it->second.launching));
   entries_.erase(it);
+  // Whoever waited for its removal finds its output saved.
+  for (const std::uint64_t stream : ReadersOf(key, /*opened=*/false))
+    EndStream(stream, Error{Code::kNotFound, "the launch has been removed", {}});
+  WakeReaders(key);
 }
 
 // ---- launching ----------------------------------------------------------------------------

@@ -131,12 +131,21 @@ class Core {
   Entries entries_;
   std::optional<Listing> listing_;
   bool listed_ = false;  // since the last Up
-  std::map<std::uint64_t, std::unique_ptr<LogStream>> streams_;
+  struct Reader {
+    LaunchKey key;
+    LogOptions options;
+    bool opened = false;  // false: waits for what becomes of the launch's removal
+    std::unique_ptr<LogStream> stream;
+  };
+  std::map<std::uint64_t, Reader> streams_;
   // Objects whose own callback has ended them: destroyed when the stack is clear of them.
   std::vector<std::unique_ptr<Launching>> retired_launchings_;
   std::vector<std::unique_ptr<LogStream>> retired_streams_;
   void Retire(std::unique_ptr<Launching> launching);
   void EndStream(std::uint64_t stream, std::optional<Error> error);
+  void OpenWaiting(const Entry& entry);
+  [[nodiscard]] std::vector<std::uint64_t> ReadersOf(const LaunchKey& key, bool opened) const;
+  void WakeReaders(const LaunchKey& key);
 
   // core_exec.cc
   void EndExec(std::uint64_t exec, std::int32_t exit_code, std::optional<Error> error);

@@ -145,6 +145,7 @@ void Core::Remove(const LaunchKey& key, const std::string& save_output_to, std::
                     }
                     if (saved) return Delete(key);
                     e->removing = false;
+                    OpenWaiting(*e);
                     FailOp(key, saved.error());
                   });
 }
@@ -157,6 +158,7 @@ void Core::Delete(const LaunchKey& key) {
                   if (answer && (answer->status == kNoContent || answer->status == kNotFound))
                     return Vanish(key, {});
                   entry->removing = false;
+                  OpenWaiting(*entry);
                   // 409: somebody is removing it right now.
                   const bool passing = !answer || answer->status == kConflict;
                   FailOp(key, {passing ? Code::kUnavailable : Code::kInternal,
@@ -171,10 +173,10 @@ void Core::OpenLogs(std::uint64_t stream, const LaunchKey& key, const LogOptions
   const auto refuse = [&](Error error) { Emit(LogEnd{stream, std::move(error)}); };
   if (streams_.contains(stream)) return;  // its number is in use: a mistake of the caller
   if (!session_.up() || !listed_) return refuse(session_.NotUp());
-  const Entry* entry = Find(key);
+  Entry* entry = Find(key);
   if (entry == nullptr) return refuse({Code::kNotFound, "the engine has no such launch", {}});
   if (entry->status.state < LaunchState::kRunning)
-    return refuse({Code::kUnavailable, "the launch has not started yet", {}});
+    return refuse({Code::kPrecondition, "the launch has not started yet", {}});
   if (streams_.size() >= kLogStreamsMax)
     return refuse({Code::kResource,
                    fmt::format("{} log streams are open, which is the limit", kLogStreamsMax),
@@ -184,14 +186,42 @@ void Core::OpenLogs(std::uint64_t stream, const LaunchKey& key, const LogOptions
   handlers.on_end = [this, stream](std::optional<Error> error) {
     EndStream(stream, std::move(error));
   };
-  auto& object = streams_[stream];
-  object = std::make_unique<LogStream>(loop_, session_, stream, std::move(handlers));
-  object->Open(entry->status.container_id, entry->tty, options);
+  handlers.has_ended = [this, key] {
+    const Entry* e = Find(key);
+    return e == nullptr || e->status.state == LaunchState::kExited;
+  };
+  Reader& reader = streams_[stream];
+  reader.key = key;
+  reader.options = options;
+  reader.stream = std::make_unique<LogStream>(loop_, session_, stream, std::move(handlers));
+  // Its output is being saved: what becomes of that decides where it is read.
+  reader.opened = !entry->removing;
+  if (reader.opened) reader.stream->Open(entry->status.container_id, entry->tty, options);
+}
+
+// The launch is not being removed after all.
+void Core::OpenWaiting(const Entry& entry) {
+  for (auto& [stream, reader] : streams_) {
+    if (reader.key != entry.status.key || std::exchange(reader.opened, true)) continue;
+    reader.stream->Open(entry.status.container_id, entry.tty, reader.options);
+  }
+}
+
+std::vector<std::uint64_t> Core::ReadersOf(const LaunchKey& key, bool opened) const {
+  std::vector<std::uint64_t> readers;
+  for (const auto& [stream, reader] : streams_)
+    if (reader.key == key && reader.opened == opened) readers.push_back(stream);
+  return readers;
+}
+
+void Core::WakeReaders(const LaunchKey& key) {
+  for (const std::uint64_t stream : ReadersOf(key, /*opened=*/true))
+    if (const auto it = streams_.find(stream); it != streams_.end()) it->second.stream->Wake();
 }
 
 void Core::LogCredit(std::uint64_t stream, std::size_t bytes) {
   const auto it = streams_.find(stream);
-  if (it != streams_.end()) it->second->Credit(bytes);
+  if (it != streams_.end()) it->second.stream->Credit(bytes);
 }
 
 void Core::CloseLogs(std::uint64_t stream) {
@@ -201,7 +231,8 @@ void Core::CloseLogs(std::uint64_t stream) {
 void Core::EndStream(std::uint64_t stream, std::optional<Error> error) {
   auto node = streams_.extract(stream);
   if (node.empty()) return;
-  retired_streams_.push_back(std::move(node.mapped()));
+  node.mapped().stream->Halt();
+  retired_streams_.push_back(std::move(node.mapped().stream));
   loop_.Post([this] { retired_streams_.clear(); });
   Emit(LogEnd{stream, std::move(error)});
 }

@@ -397,7 +397,10 @@ std::string EncodeCreate(const Owner& owner, const LaunchRequest& request) {
   host["RestartPolicy"] = {{"Name", "no"}};
   PutIsolation(spec, owner, host);
   // json-file can be read back through the API, and must not fill the disk.
-  host["LogConfig"] = {{"Type", "json-file"}, {"Config", {{"max-size", "10m"}, {"max-file", "2"}}}};
+  host["LogConfig"] = {
+      {"Type", "json-file"},
+      {"Config",
+       {{"max-size", std::to_string(kLogFileBytes)}, {"max-file", std::to_string(kLogFiles)}}}};
   if (spec.resources.cpu_millis > 0) host["NanoCpus"] = spec.resources.cpu_millis * 1'000'000;
   if (spec.resources.memory_bytes > 0) {
     host["Memory"] = spec.resources.memory_bytes;

@@ -38,6 +38,15 @@ struct Identity {
 // container is never touched.
 [[nodiscard]] std::optional<Identity> IdentityOf(const Labels& labels, const Owner& owner);
 
+// ---- output -------------------------------------------------------------------------------
+
+// What the engine keeps of a container's output, in its own file format (some 70 bytes a line
+// beside its text): so many files of so many bytes. When the last is full the oldest goes, so that
+// much can be read back, and a node's disk does not fill.
+inline constexpr std::int64_t kLogFileBytes = 10'000'000;
+inline constexpr int kLogFiles = 5;
+inline constexpr std::int64_t kLogKeptBytes = (kLogFiles - 1) * kLogFileBytes;
+
 // ---- versions -----------------------------------------------------------------------------
 
 struct ApiVersion {

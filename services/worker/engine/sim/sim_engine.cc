@@ -321,7 +321,7 @@ void SimEngine::DoOpenLogs(std::uint64_t stream, const LaunchKey& key, const Log
   if (container == nullptr && !pulling_.contains(key))
     return sink_(LogEnd{stream, Error{Code::kNotFound, "the engine has no such launch", {}}});
   if (container == nullptr || container->status.state < LaunchState::kRunning)
-    return sink_(LogEnd{stream, Error{Code::kUnavailable, "it has not started yet", {}}});
+    return sink_(LogEnd{stream, Error{Code::kPrecondition, "it has not started yet", {}}});
   Stream& state = streams_[stream];
   state.name = name;
   state.follow = options.follow;
