@@ -31,7 +31,9 @@ Result<int> Exec(Session& session) {
   const Args& args = session.args();
   const Terminal& terminal = session.terminal();
   ExecOptions options;
-  options.command.assign(args.operands.begin() + 1, args.operands.end());
+  // The end of the flags may be said behind the task too, as kubectl has it.
+  const bool marked = args.operands.size() > 2 && args.operands[1] == "--";
+  options.command.assign(args.operands.begin() + (marked ? 2 : 1), args.operands.end());
   options.workdir = args.Text("workdir");
   options.user = args.Text("user");
   options.input = args.Has("interactive");

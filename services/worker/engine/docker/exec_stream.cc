@@ -23,6 +23,15 @@ constexpr std::int32_t kExitKilled = 137;
 constexpr ApiVersion kApiWithEnv{1, 25};
 constexpr ApiVersion kApiWithWorkdir{1, 35};
 constexpr std::size_t kCreditMax = std::size_t{1} << 40;
+constexpr std::size_t kFirstBytesMax = 1024;
+
+// The engine says 126 for whatever its runtime could not start, and only its text, which is all the
+// output there is then, says what it was (runc: exec.LookPath's and execve's ENOENT).
+bool SaysNoSuchCommand(std::string_view output) {
+  return output.starts_with("OCI runtime exec failed") &&
+         (output.find("executable file not found") != std::string_view::npos ||
+          output.find("no such file or directory") != std::string_view::npos);
+}
 
 }  // namespace
 
@@ -126,7 +135,10 @@ void ExecStream::Input(std::string_view bytes, bool last) {
 bool ExecStream::Take(std::string_view bytes) {
   if (killed_) return true;  // of no interest any more, and must not keep it from ending
   if (!pieces_.empty()) return false;
-  const auto add = [this](LogPiece piece) { pieces_.push_back(std::move(piece)); };
+  const auto add = [this](LogPiece piece) {
+    first_.append(piece.bytes, 0, kFirstBytesMax - std::min(kFirstBytesMax, first_.size()));
+    pieces_.push_back(std::move(piece));
+  };
   if (const auto taken = frames_.Add(bytes, add); !taken) {
     session_.Cancel(stream_);
     Kill(taken.error());
@@ -185,7 +197,10 @@ void ExecStream::OnInspected(const Result<HttpResponse>& answer) {
   const auto state = answer && answer->status == kOk
                          ? DecodeExec(answer->body)
                          : Result<ExecState>(Fail(Code::kUnavailable, "no answer"));
-  if (state && !state->running && state->exit_code) return End(*state->exit_code, killed_);
+  if (state && !state->running && state->exit_code) {
+    const bool missing = *state->exit_code == kExitNotExecutable && SaysNoSuchCommand(first_);
+    return End(missing ? kExitNoSuchCommand : *state->exit_code, killed_);
+  }
   // Before it has a process there is nothing to kill yet.
   if (killed_ && state && state->pid > 0 && !std::exchange(kill_sent_, true) &&
       !KillInContainer(state->pid, container_id_))

@@ -73,6 +73,7 @@ class ExecStream {
   std::string input_;  // before the stream is open
   bool input_last_ = false;
   bool streaming_ = false;
+  std::string first_;  // what came first of its output, kFirstBytesMax at most
   std::optional<Error> killed_;
   bool kill_sent_ = false;
   std::chrono::milliseconds look_again_;
