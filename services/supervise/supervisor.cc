@@ -137,7 +137,8 @@ void Supervisor::Kill() {
 
 void Supervisor::Stop(engine::process::StopRequest request) {
   if (command_ended_) return;
-  kill(-child_.pid, request.signal);
+  // Without a grace there is only the kill.
+  if (request.grace_ms > 0) kill(-child_.pid, request.signal);
   const std::int64_t at = MonoMs() + static_cast<std::int64_t>(request.grace_ms);
   kill_at_ms_ = kill_at_ms_ < 0 ? at : std::min(kill_at_ms_, at);
 }
@@ -174,7 +175,9 @@ void Supervisor::Noted(int wait_status) {
   if (WIFSIGNALED(wait_status)) {
     status_.phase = Phase::kSignaled;
     status_.value = 128 + WTERMSIG(wait_status);
-    if (killed_by_request_) status_.detail = "the grace of a stop was over";
+    // It may have ended by the stop signal a moment before the kill.
+    if (killed_by_request_ && WTERMSIG(wait_status) == SIGKILL)
+      status_.detail = "the grace of a stop was over";
   } else {
     status_.phase = Phase::kExited;
     status_.value = WEXITSTATUS(wait_status);

@@ -232,6 +232,16 @@ TYPED_TEST_P(EngineContract, SecondStopMayShortenTheGrace) {
   Engine& engine = this->StartEngine();
   const LaunchKey key = this->Key("stubborn2");
   this->RunStubborn(key);
+TYPED_TEST_P(EngineContract, AStopWithoutGraceIsAKill) {
+  Engine& engine = this->StartEngine();
+  const LaunchKey key = this->Key("at-once");
+  this->Run(key, this->fixture_.LongRunning());
+  engine.Stop(key, "SIGTERM", Duration{0});
+  const LaunchStatus exited = this->WaitExit(key);
+  EXPECT_EQ(exited.cause, ExitCause::kSignaled);
+  EXPECT_EQ(exited.exit_code, 137);
+}
+
   engine.Stop(key, "SIGTERM", std::chrono::hours(1));
   engine.Stop(key, "SIGTERM", std::chrono::milliseconds(100));
   EXPECT_EQ(this->WaitExit(key).exit_code, 137);
@@ -558,7 +568,7 @@ TYPED_TEST_P(EngineContract, TellsWhatRunningLaunchesUse) {
 
 REGISTER_TYPED_TEST_SUITE_P(EngineContract, ComesUpAndListsNothing, ReportsStartAndExitCode,
                             PassesEnvironment, FailedStartLeavesNothingBehind, StopsBySignal,
-                            KillsAfterGrace, SecondStopMayShortenTheGrace,
+                            KillsAfterGrace, AStopWithoutGraceIsAKill, SecondStopMayShortenTheGrace,
                             StopRightAfterLaunchEndsIt, StopOfUnknownIsNotFound,
                             StopOfExitedSaysSoAgain, RemovesExited, RefusesToRemoveWhatRuns,
                             RemoveSavesTheEndOfTheOutput, LaunchingTwiceIsLaunchingOnce,
