@@ -1,9 +1,11 @@
 #include "services/worker/process.h"
 
+#include <cstdlib>
 #include <utility>
 
 #include "services/worker/worker_store.h"
 #include "shared/base/time.h"
+#include "shared/domain/assign.h"
 #include "shared/domain/rules.h"
 #include "shared/logging/logging.h"
 #include "shared/runtime/entropy.h"
@@ -21,12 +23,21 @@ constexpr std::size_t kInboxMessagesMax = 16'384;
 // Inputs taken in one step: bounds the time until the next look at the clock.
 constexpr std::size_t kInputsPerStep = 1024;
 constexpr Duration kPruneInterval = std::chrono::minutes(10);
+// Of heartbeats of a worker that ends: half of the shortest interval, so that none is missed.
+constexpr Duration kLastBeatsInterval = kHeartbeatMin / 2;
+
+// Crash-only: all that counts is on disk, and no destructor is waited for.
+void EndAtOnce() {
+  Log(Level::kWarning, "told to end, and ends now: something takes longer than a worker may");
+  std::_Exit(0);
+}
 
 }  // namespace
 
 Process::Process(const Flags& flags, const NodeFolder& folder)
     : flags_(flags),
       folder_(folder),
+      guard_(kLastBeatsInterval, {.beat = [this] { BeatAgain(); }, .time_up = [] { EndAtOnce(); }}),
       inbox_(kInboxMessagesMax),
       output_(folder.dir + "/output"),
       machine_(folder.dir) {}
@@ -35,6 +46,17 @@ Process::Process(const Flags& flags, const NodeFolder& folder)
 Process::~Process() {
   if (snapshot_) snapshot_->Close();
   listener_.reset();
+  // Heartbeats go on until all else is gone.
+  engines_.reset();
+  bus_.reset();
+  store_.reset();
+  guard_.StopBeats();
+  beats_.reset();
+}
+
+void Process::BeatAgain() {
+  const std::lock_guard lock(beat_mutex_);
+  if (last_beat_) beats_->Publish(last_beat_->subject, {}, last_beat_->payload);
 }
 
 Result<void> Process::OpenLmdb() {
@@ -115,7 +137,11 @@ void Process::OpenBuses(bus::NatsBusOptions options) {
 Result<void> Process::Open() {
   CUBE_TRY(bus::NatsBusOptions nats, service::BusOptions(flags_.service));
   // First: reading a large store takes its time, and a signal in it is not an accident.
-  CUBE_TRY(signals_, runtime::SignalWatch::Start([this](int) { inbox_.PushAlways(Shutdown{}); }));
+  CUBE_TRY(signals_, runtime::SignalWatch::Start([this](int) {
+             // What is handed over first takes its time.
+             if (flags_.on_exit == "keep") guard_.Arm(kExitMax);
+             inbox_.PushAlways(Shutdown{});
+           }));
   CUBE_TRY(LoopOptions options, OptionsOfLoop());
   CUBE_TRY(StoredState state, OpenStore());
   CUBE_TRY(
@@ -190,6 +216,8 @@ bool Process::ExecuteOne(Operation& operation) {
     if (!done) return Fails("the store cannot be written", done.error());
   } else if (auto* beat = std::get_if<Beat>(&operation)) {
     ++figures_.heartbeats;
+    const std::lock_guard lock(beat_mutex_);
+    last_beat_ = *beat;
     beats_->Publish(std::move(beat->subject), {}, std::move(beat->payload));
   } else if (auto* engine_call = std::get_if<EngineCall>(&operation)) {
     engines_->Call(*engine_call, output_);
@@ -252,6 +280,7 @@ Process::End Process::Run() {
     TakeOut(queued);
     std::vector<Input> inputs = std::exchange(inputs_, {});
     Operations operations = loop_->Step(inputs, clock_.now());
+    if (loop_->ending()) guard_.Arm(kExitMax);
     if (!Execute(operations)) return end_;
   }
 }

@@ -2,11 +2,14 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "services/worker/engines.h"
+#include "services/worker/exit_guard.h"
 #include "services/worker/exposition.h"
 #include "services/worker/flags.h"
 #include "services/worker/machine.h"
@@ -55,8 +58,14 @@ class Process {
   void TakeOut(std::vector<Queued>& queued);
   void PutSnapshot();
 
+  // Says the last heartbeat once more, whatever the loop is waiting for.
+  void BeatAgain();
+
   const Flags& flags_;
   const NodeFolder& folder_;
+  std::mutex beat_mutex_;
+  std::optional<Beat> last_beat_;  // guarded by beat_mutex_
+  ExitGuard guard_;                // ends before what it beats with
   SystemClock clock_;
   Inbox<Queued> inbox_;
   OutputFiles output_;

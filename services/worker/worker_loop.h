@@ -46,8 +46,10 @@ inline constexpr Duration kDescribeWait = std::chrono::seconds(5);
 // Not more than one description in this time: an engine that comes and goes must not fill the log.
 inline constexpr Duration kDescribeInterval = std::chrono::seconds(1);
 static_assert(kLeftOutBefore > kDescribeInterval);
-// What is left of the outbox gets so long at the end.
-inline constexpr Duration kFlushMax = std::chrono::seconds(2);
+// What is left of the outbox gets so long at the end; the worker is gone within kExitMax.
+inline constexpr Duration kFlushMax = std::chrono::seconds(1);
+inline constexpr Duration kExitMax = std::chrono::seconds(2);
+static_assert(kFlushMax < kExitMax);
 
 // A worker that hands its tasks over ends at the latest so long after its exit limit: the last ones
 // are being stopped then.
@@ -84,6 +86,8 @@ class WorkerLoop {
 
   [[nodiscard]] const WorkerCore& core() const { return core_; }
   [[nodiscard]] bool connected() const { return connected_; }
+  // Told to end, with nothing to hand over (any more).
+  [[nodiscard]] bool ending() const { return ending_; }
   [[nodiscard]] const v1::Metrics& metrics() const { return metrics_.newest(); }
 
  private:

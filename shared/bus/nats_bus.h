@@ -19,8 +19,9 @@ class NatsCore;
 
 class NatsBus final : public Bus {
  public:
-  // Starts connecting at once; the server need not be there yet. The sink is called from several
-  // threads, one at a time, until the destructor has returned.
+  // Starts connecting at once; the server need not be there yet. Calls may come from several
+  // threads, other than a Bus's. The sink is called from several threads, one at a time, until the
+  // destructor has returned.
   NatsBus(NatsBusOptions options, Sink sink);
   // What was published has been sent. Takes 2 s at most.
   ~NatsBus() override;

@@ -220,11 +220,8 @@ TEST_F(WorkerProcessTest, JoinsARealServerAndIsRefused) {
   EXPECT_NE(worker.Log().find("--name"), std::string::npos) << worker.Log();
 }
 
-TEST_F(WorkerProcessTest, SaysGoodByeWhenItIsWelcome) {
-  auto server = bus::NatsServer::Start();
-  ASSERT_TRUE(server) << server.error().Text();
-  FactsReader reader((*server)->url());
-  WorkerProcess worker(log_, Args((*server)->url()));
+// Welcomes the worker as the first node of a cluster.
+void Welcome(FactsReader& reader, const WorkerProcess& worker) {
   const auto joined = reader.WaitFor<NodeJoined>();
   ASSERT_TRUE(joined) << worker.Log();
   AssignBatch answer;
@@ -240,9 +237,34 @@ TEST_F(WorkerProcessTest, SaysGoodByeWhenItIsWelcome) {
   ASSERT_TRUE(described) << worker.Log();
   EXPECT_EQ(described->incarnation, 1u);
   EXPECT_EQ(described->first_number, 1u);
+}
+
+TEST_F(WorkerProcessTest, SaysGoodByeWhenItIsWelcome) {
+  auto server = bus::NatsServer::Start();
+  ASSERT_TRUE(server) << server.error().Text();
+  FactsReader reader((*server)->url());
+  WorkerProcess worker(log_, Args((*server)->url()));
+  ASSERT_NO_FATAL_FAILURE(Welcome(reader, worker));
   worker.Signal(SIGTERM);
   EXPECT_EQ(worker.Wait(), 0);
   EXPECT_TRUE(reader.WaitFor<NodeLeft>());
+}
+
+// A server that takes nothing holds up the last facts, and then each connection's end.
+TEST_F(WorkerProcessTest, EndsInTimeWhateverItWaitsFor) {
+  auto server = bus::NatsServer::Start();
+  ASSERT_TRUE(server) << server.error().Text();
+  FactsReader reader((*server)->url());
+  WorkerProcess worker(log_, Args((*server)->url()));
+  ASSERT_NO_FATAL_FAILURE(Welcome(reader, worker));
+  (*server)->Pause();
+  const auto told = steady_clock::now();
+  worker.Signal(SIGTERM);
+  EXPECT_EQ(worker.Wait(), 0) << worker.Log();
+  const auto took = steady_clock::now() - told;
+  (*server)->Resume();
+  // 2 s, and what a loaded machine may take to notice.
+  EXPECT_LT(took, std::chrono::milliseconds(2800)) << worker.Log();
 }
 
 }  // namespace
