@@ -29,7 +29,7 @@ Result<int> AttachTask(Session& session, Client& client, const std::string& id,
       [&](const std::string& task, const v1::LogsChunk& chunk) {
         writer.Write(task, chunk.is_stderr(), chunk.time_ns(), chunk.data());
       },
-      [&](const std::string& text) { terminal.Say(text); });
+      [&](const std::string& text, bool) { terminal.Say(text); });
   CUBE_TRY(auto task, client.Task(id));
   streams.Add(task);
   const auto ended = streams.Run([&] {

@@ -36,7 +36,7 @@ void LogStreams::Add(const v1::TaskView& task) {
   if (task.attempt() > 0) {
     Open(stream, task, true);
   } else if (!options_.follow || IsFinished(task.status())) {
-    on_notice_(fmt::format("{} has no output: {}", task.id(), StatusSentence(task)));
+    on_notice_(fmt::format("{} has no output: {}", task.id(), StatusSentence(task)), false);
     stream.done = true;
   }
 }
@@ -74,6 +74,30 @@ void LogStreams::Close(Stream& stream) {
   stream.id = 0;
 }
 
+void LogStreams::Say(Stream& stream, v1::LogsNotice notice) {
+  if (notice == v1::LOGS_NOTICE_UNSPECIFIED || !stream.notices_said.insert(notice).second) return;
+  const std::string& task = stream.task;
+  switch (notice) {
+    case v1::LOGS_NOTICE_BEGINNING_GONE:
+      return on_notice_(fmt::format("the beginning of the output of {} is not kept any more", task),
+                        false);
+    case v1::LOGS_NOTICE_BEGINNING_MAYBE_GONE:
+      return on_notice_(fmt::format("{} has printed so much that the beginning of its output may "
+                                    "not be kept any more",
+                                    task),
+                        false);
+    case v1::LOGS_NOTICE_LINES_LOST:
+      return on_notice_(fmt::format("some output of {} is missing: it printed more than is kept "
+                                    "before this could be read",
+                                    task),
+                        true);
+    case v1::LOGS_NOTICE_NOT_STARTED:
+      return on_notice_(fmt::format("{} has no output yet: it has not started", task), false);
+    default:
+      return;  // of a newer worker
+  }
+}
+
 void LogStreams::Pay(Stream& stream) {
   if (stream.unpaid < kCreditStep) return;
   v1::LogsRequest request;
@@ -99,9 +123,10 @@ Result<void> LogStreams::OnMessage(Stream& stream, const bus::Message& message) 
   if (!reply.ParseFromString(message.payload) || reply.stream() != stream.id) return {};
   stream.heard = true;
   if (reply.number() != stream.number) {
-    on_notice_(fmt::format("some output of {} was lost on the way", stream.task));
+    on_notice_(fmt::format("some output of {} was lost on the way", stream.task), true);
   }
   stream.number = reply.number() + 1;
+  Say(stream, reply.notice());
   for (const auto& chunk : reply.chunks()) {
     stream.unpaid += chunk.data().size();
     on_chunk_(stream.task, chunk);
@@ -114,7 +139,8 @@ Result<void> LogStreams::OnMessage(Stream& stream, const bus::Message& message) 
   stream.id = 0;
   if (reply.has_failure()) {
     on_notice_(
-        fmt::format("output of {}: {}", stream.task, wire::FromProto(reply.failure()).Text()));
+        fmt::format("output of {}: {}", stream.task, wire::FromProto(reply.failure()).Text()),
+        true);
   }
   if (!options_.follow) stream.done = true;
   return options_.follow ? Look(stream) : Result<void>{};

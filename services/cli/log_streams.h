@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -22,8 +23,9 @@ struct LogOptions {
 class LogStreams {
  public:
   using OnChunk = std::function<void(const std::string& task, const v1::LogsChunk& chunk)>;
-  // One sentence about what is missing.
-  using OnNotice = std::function<void(const std::string& text)>;
+  // One sentence about output that does not come. `failed`: it should have; else it is not kept any
+  // more, or not there yet.
+  using OnNotice = std::function<void(const std::string& text, bool failed)>;
 
   LogStreams(Client& client, LogOptions options, OnChunk on_chunk, OnNotice on_notice)
       : client_(client),
@@ -54,12 +56,14 @@ class LogStreams {
     bool heard = false;
     bool done = false;
     MonoTime opened_at;
-    MonoTime looked_at;  // when the task's state was last asked for
+    MonoTime looked_at;          // when the task's state was last asked for
+    std::set<int> notices_said;  // v1::LogsNotice: each once for a task
   };
 
   void Open(Stream& stream, const v1::TaskView& task, bool first);
   void Close(Stream& stream);
   void Pay(Stream& stream);
+  void Say(Stream& stream, v1::LogsNotice notice);
   [[nodiscard]] Result<void> OnMessage(Stream& stream, const bus::Message& message);
   // Nothing has come for a while: is there another attempt, or has the task ended?
   [[nodiscard]] Result<void> Look(Stream& stream);

@@ -53,9 +53,9 @@ Result<int> Logs(Session& session) {
       [&](const std::string& task, const v1::LogsChunk& chunk) {
         writer.Write(task, chunk.is_stderr(), chunk.time_ns(), chunk.data());
       },
-      [&](const std::string& text) {
+      [&](const std::string& text, bool failed) {
         terminal.Say(text);
-        complete = false;
+        complete = complete && !failed;
       });
   for (const auto& task : tasks) streams.Add(task);
   const auto ended = streams.Run([&] { return !Interrupted() && terminal.out.good(); });

@@ -26,6 +26,12 @@ void OutputSink::Rotate() {
   if (rename(kOutputFile, kOldOutputFile) != 0) return;
   file_ = Fd(OpenOutput());
   size_ = 0;
+  // Should it fail, only nobody is told that something came before.
+  if (engine::process::WriteAll(file_.get(), engine::kCutMark, kOutputFile)) {
+    size_ = engine::kCutMark.size();
+  } else if (ftruncate(file_.get(), 0) != 0) {
+    file_.Close();
+  }
 }
 
 void OutputSink::Write(std::string_view frames) {

@@ -6,7 +6,7 @@
 #include "services/worker/engine/probe/socket_prober.h"
 #include "services/worker/engine/process/process_engine.h"
 #include "services/worker/engine/sim/sim_driver.h"
-#include "services/worker/log_service.h"
+#include "services/worker/saved_output.h"
 #include "shared/base/check.h"
 #include "shared/domain/rules.h"
 #include "shared/runtime/files.h"

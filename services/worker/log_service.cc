@@ -23,6 +23,20 @@ void AddChunk(const LaunchKey& launch, SavedOutput::Piece piece, v1::LogsReply& 
   chunk.set_launch(launch.launch);
 }
 
+v1::LogsNotice NoticeOf(engine::LogChunk::Gap gap) {
+  switch (gap) {
+    case engine::LogChunk::Gap::kNone:
+      return v1::LOGS_NOTICE_UNSPECIFIED;
+    case engine::LogChunk::Gap::kMaybeBeginning:
+      return v1::LOGS_NOTICE_BEGINNING_MAYBE_GONE;
+    case engine::LogChunk::Gap::kBeginning:
+      return v1::LOGS_NOTICE_BEGINNING_GONE;
+    case engine::LogChunk::Gap::kBetween:
+      return v1::LOGS_NOTICE_LINES_LOST;
+  }
+  return v1::LOGS_NOTICE_UNSPECIFIED;
+}
+
 AttemptKey NewestAttempt(const WorkerCore& core, const TaskId& task) {
   AttemptKey newest{task, 0};
   for (auto it = core.attempts().lower_bound({task, 0});
@@ -116,9 +130,9 @@ void LogService::OnListed(const OutputListed& listed, const WorkerCore& core, Op
 
 std::optional<LaunchKey> LogService::NextLaunch(const Stream& s, const WorkerCore& core) const {
   std::set<LaunchKey> launches = s.saved;
+  // An engine has nothing to show before the start; who follows waits for it.
   for (const LaunchKey& key : core.LaunchesOf(s.attempt)) {
-    // Who follows waits for the start; an engine has nothing to show before it.
-    if (!s.follow || core.HasStarted(key)) launches.insert(key);
+    if (core.HasStarted(key)) launches.insert(key);
   }
   std::erase_if(launches, [&s](const LaunchKey& key) {
     return static_cast<std::int64_t>(key.launch) <= s.last_launch;
@@ -137,9 +151,11 @@ bool LogService::Next(Stream& s, const WorkerCore& core, Operations& out) {
   const std::optional<LaunchKey> next = NextLaunch(s, core);
   if (!next) {
     const Attempt* attempt = core.Find(s.attempt);
-    const bool more_may_come = s.follow && attempt != nullptr && !attempt->done;
-    if (!more_may_come) End(s.id, std::nullopt, out);
-    return more_may_come;
+    const bool undone = attempt != nullptr && !attempt->done;
+    if (s.follow && undone) return true;
+    if (undone && s.last_launch < 0) NotStarted(s, out);
+    End(s.id, std::nullopt, out);
+    return false;
   }
   const bool first = s.last_launch < 0;
   s.current = next;
@@ -171,6 +187,8 @@ LogService::Stream* LogService::ByEngineStream(std::uint64_t engine_stream) {
 void LogService::OnChunk(engine::LogChunk& chunk, Operations& out) {
   Stream* s = ByEngineStream(chunk.stream);
   if (s == nullptr) return;
+  Notice(*s, chunk.gap, out);
+  if (chunk.bytes.empty()) return;
   s->got_bytes = true;
   s->credit -= std::min<std::uint64_t>(s->credit, chunk.bytes.size());
   v1::LogsReply reply;
@@ -186,6 +204,10 @@ void LogService::OnEnd(const engine::LogEnd& end, const WorkerCore& core, Operat
   if (end.error && !s->got_bytes && end.error->code == Code::kNotFound) {
     // Removed in between: then its output has been saved.
     out.emplace_back(ReadOutput{s->id, *s->current});
+  } else if (end.error && !s->got_bytes && end.error->code == Code::kPrecondition) {
+    // What an engine that has just come back knows of it is older than what we do.
+    if (!s->follow) NotStarted(*s, out);
+    (void)Next(*s, core, out);
   } else if (end.error) {
     End(s->id, end.error, out);
   } else {
@@ -202,6 +224,9 @@ void LogService::OnRead(OutputRead& read, const WorkerCore& core, Operations& ou
     return;
   }
   s.saved_output = read.output ? *std::move(read.output) : SavedOutput();
+  if (s.saved_output->cut() && s.tail_lines < 0 && !IsSet(s.since)) {
+    Notice(s, engine::LogChunk::Gap::kBeginning, out);
+  }
   if (s.tail_lines >= 0) s.saved_output->SkipToTail(s.tail_lines);
   s.saved_output->SkipBefore(s.since);
   SendSaved(s, out);
@@ -223,6 +248,20 @@ void LogService::SendSaved(Stream& s, Operations& out) {
     if (reply.chunks().empty()) return;
     Send(s, reply, out);
   }
+}
+
+void LogService::Notice(Stream& s, engine::LogChunk::Gap gap, Operations& out) {
+  if (gap == engine::LogChunk::Gap::kNone) return;
+  v1::LogsReply reply;
+  reply.set_notice(NoticeOf(gap));
+  reply.set_notice_launch(s.current->launch);
+  Send(s, reply, out);
+}
+
+void LogService::NotStarted(Stream& s, Operations& out) {
+  v1::LogsReply reply;
+  reply.set_notice(v1::LOGS_NOTICE_NOT_STARTED);
+  Send(s, reply, out);
 }
 
 void LogService::Send(Stream& s, v1::LogsReply& reply, Operations& out) {

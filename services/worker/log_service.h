@@ -26,9 +26,6 @@ inline constexpr std::size_t kLogStreamsMax = 256;
 inline constexpr Duration kLogStreamIdleMax = std::chrono::hours(1);
 // Credit that a caller can have open: bounds what an engine may have to buffer.
 inline constexpr std::uint64_t kLogCreditMax = 64u << 20;
-// Output that is saved of a launch before it is removed: bytes of its frames.
-inline constexpr std::size_t kSavedOutputMax = 1u << 20;
-
 class LogService {
  public:
   // A message to cube.logs.<node>. What cannot be read, and replies to anything but an inbox, are
@@ -71,6 +68,8 @@ class LogService {
   [[nodiscard]] bool Next(Stream& s, const WorkerCore& core, Operations& out);
   [[nodiscard]] std::optional<LaunchKey> NextLaunch(const Stream& s, const WorkerCore& core) const;
   void SendSaved(Stream& s, Operations& out);
+  void Notice(Stream& s, engine::LogChunk::Gap gap, Operations& out);
+  void NotStarted(Stream& s, Operations& out);
   void Send(Stream& s, v1::LogsReply& reply, Operations& out);
   void End(std::uint64_t id, std::optional<Error> failure, Operations& out);
   void MakeRoom(Operations& out);

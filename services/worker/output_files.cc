@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <optional>
 
-#include "services/worker/log_service.h"
+#include "services/worker/engine/output_log.h"
 #include "shared/runtime/files.h"
 
 namespace cube::worker {
@@ -77,7 +77,9 @@ std::vector<LaunchKey> OutputFiles::List(const TaskId& task, std::uint32_t attem
 }
 
 Result<SavedOutput> OutputFiles::Read(const LaunchKey& key) const {
-  Result<std::string> frames = runtime::ReadFile(PathOf(key), kSavedOutputMax + 1);
+  constexpr std::size_t kFileMax =
+      engine::kFramesPerText * kSavedOutputMax + engine::kCutMark.size();
+  Result<std::string> frames = runtime::ReadFile(PathOf(key), kFileMax + 1);
   if (frames || frames.error().code != Code::kNotFound) {
     CUBE_TRY(std::string bytes, std::move(frames));
     return SavedOutput(std::move(bytes), SavedOutput::Form::kFrames);

@@ -20,6 +20,11 @@ std::size_t PlainTailOffset(std::string_view text, std::int64_t lines) {
 
 }  // namespace
 
+bool SavedOutput::cut() const {
+  if (form_ == Form::kFrames) return bytes_.starts_with(engine::kCutMark);
+  return bytes_.size() >= kSavedOutputMax;
+}
+
 void SavedOutput::SkipToTail(std::int64_t lines) {
   std::int64_t missing = 0;
   at_ = form_ == Form::kFrames ? engine::TailOffset(bytes_, lines, &missing)

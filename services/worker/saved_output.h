@@ -11,6 +11,10 @@
 
 namespace cube::worker {
 
+// What is saved of a launch before it is removed: bytes of its text, without what its frames have
+// beside them.
+inline constexpr std::size_t kSavedOutputMax = 1u << 20;
+
 class SavedOutput {
  public:
   enum class Form : std::uint8_t {
@@ -33,6 +37,8 @@ class SavedOutput {
   // At most `bytes_max` (at least 1) bytes of one line. nullopt: there is nothing more.
   [[nodiscard]] std::optional<Piece> Next(std::size_t bytes_max);
   [[nodiscard]] bool done() const { return at_ >= bytes_.size(); }
+  // Its first lines were not saved.
+  [[nodiscard]] bool cut() const;
 
  private:
   [[nodiscard]] std::optional<Piece> NextOfFrames(std::size_t bytes_max);

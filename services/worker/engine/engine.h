@@ -203,8 +203,8 @@ class Engine {
   virtual void Stop(LaunchKey key, std::string signal, Duration grace) = 0;
 
   // Removes an exited launch with its anonymous volumes. If save_output_to is not empty, the end of
-  // its output is written there first (atomically): the last frames (output_log.h) that together
-  // have at most `save_bytes` bytes.
+  // its output is written there first (atomically): the last frames (output_log.h) with at most
+  // `save_bytes` bytes of text (TailFrames), behind kCutMark if there was more.
   // -> Removed | OpFailed (kPrecondition: it has not ended).
   virtual void Remove(LaunchKey key, std::string save_output_to, std::size_t save_bytes) = 0;
 

@@ -84,7 +84,8 @@ std::size_t TailOffset(std::string_view bytes, std::int64_t lines, std::int64_t*
     const std::size_t before = end == 0 ? std::string_view::npos : bytes.rfind('\n', end - 1);
     const std::size_t start = before == std::string_view::npos ? 0 : before + 1;
     const bool part = end - start > kTagOffset && bytes[start + kTagOffset] == 'P';
-    if (!part || last) {
+    const bool mark = bytes[start] == kCutMark.front();
+    if ((!part || last) && !mark) {
       if (lines == 0) break;
       --lines;
     }
@@ -96,11 +97,19 @@ std::size_t TailOffset(std::string_view bytes, std::int64_t lines, std::int64_t*
   return begin;
 }
 
-std::string_view TailFrames(std::string_view frames, std::size_t bytes_max) {
+std::string_view TailFrames(std::string_view frames, std::size_t text_max) {
   frames = frames.substr(0, frames.rfind('\n') + 1);  // what is still being written has no end
-  if (frames.size() <= bytes_max) return frames;
-  // The line feed before the first byte that may stay, or the next one.
-  return frames.substr(frames.find('\n', frames.size() - bytes_max - 1) + 1);
+  std::size_t text = 0;
+  std::size_t begin = frames.size();
+  while (begin > 0) {
+    const std::size_t before = begin == 1 ? std::string_view::npos : frames.rfind('\n', begin - 2);
+    const std::size_t start = before == std::string_view::npos ? 0 : before + 1;
+    const std::size_t size = begin - start;
+    text += size > kFrameHeaderBytes ? size - kFrameHeaderBytes : 0;
+    if (text > text_max || frames.size() - start > kFramesPerText * text_max) break;
+    begin = start;
+  }
+  return frames.substr(begin);
 }
 
 void LineFramer::Add(WallTime time, std::string_view bytes, std::string* out) {

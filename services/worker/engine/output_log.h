@@ -43,9 +43,16 @@ struct Frame {
 [[nodiscard]] std::size_t TailOffset(std::string_view bytes, std::int64_t lines,
                                      std::int64_t* missing);
 
-// The last whole frames that together have at most `bytes_max` bytes as they stand here, headers
-// included.
-[[nodiscard]] std::string_view TailFrames(std::string_view frames, std::size_t bytes_max);
+// The last whole frames whose text, line feeds included, is at most `text_max` bytes, and that have
+// at most kFramesPerText times as many as they stand here.
+[[nodiscard]] std::string_view TailFrames(std::string_view frames, std::size_t text_max);
+// Lines of less than 5 bytes would take more, and are kept to fewer bytes of text.
+inline constexpr std::size_t kFramesPerText = 9;
+
+// Where the first frames were dropped this line stands in their place; it is no frame, which every
+// reader skips. A file of a running launch begins with it where another one came before it: if that
+// one is not there any more, the beginning is gone.
+inline constexpr std::string_view kCutMark = "# what came before is not kept\n";
 
 // Cuts one stream into frames. Not thread-safe; one for each of stdout and stderr.
 class LineFramer {

@@ -1,6 +1,9 @@
 // logs and run --attach, with a scripted worker.
 #include <gmock/gmock.h>
 
+#include <algorithm>
+#include <tuple>
+
 #include "services/cli/exit_code.h"
 #include "test/integration/cli/fake_cluster.h"
 
@@ -29,6 +32,7 @@ class FakeWorker {
 
   std::atomic<std::uint64_t> credit_messages{0};
   std::atomic<std::uint32_t> tail{0};
+  std::atomic<v1::LogsNotice> notice{v1::LOGS_NOTICE_UNSPECIFIED};  // said with each message
 
  private:
   static bus::NatsBusOptions Options(const std::string& url) {
@@ -73,6 +77,7 @@ class FakeWorker {
       v1::LogsReply reply;
       reply.set_stream(id);
       reply.set_number(stream.number);
+      reply.set_notice(notice);
       const std::size_t rest = text_.size() - stream.sent;
       const std::size_t take = std::min({rest, kChunk, static_cast<std::size_t>(stream.credit)});
       if (rest > 0 && take == 0) return;
@@ -138,6 +143,28 @@ TEST_F(CliLogsTest, SeveralTasksHavePrefixes) {
   EXPECT_THAT(shown.out, HasSubstr("worker-1 | world\n"));
 }
 
+// One line for each kind, and only lines that were missed are a failure.
+TEST_F(CliLogsTest, WhatDoesNotComeIsSaidOnce) {
+  FakeManager manager(server_->url(), {});
+  manager.Put(TaskOf("web-1", "web", "running"));
+  manager.Put(TaskOf("probe-1", "probe", "running"));
+  FakeWorker worker(server_->url(), "output\n");
+  AwaitWorker();
+  const std::string gone = "cube: the beginning of the output of web-1 is not kept any more\n";
+  for (const auto& [notice, code, text] :
+       {std::tuple{v1::LOGS_NOTICE_BEGINNING_GONE, kExitDone, gone.c_str()},
+        {v1::LOGS_NOTICE_BEGINNING_MAYBE_GONE, kExitDone, "may not be kept any more"},
+        {v1::LOGS_NOTICE_NOT_STARTED, kExitDone, "it has not started"},
+        {v1::LOGS_NOTICE_LINES_LOST, kExitFailed, "some output of web-1 is missing"}}) {
+    worker.notice = notice;
+    const Shown shown = Cube({"logs", "web"});
+    EXPECT_EQ(shown.exit_code, code) << shown.err;
+    EXPECT_EQ(shown.out, "output\n");
+    EXPECT_THAT(shown.err, HasSubstr(text));
+    EXPECT_EQ(std::count(shown.err.begin(), shown.err.end(), '\n'), 1) << shown.err;
+  }
+}
+
 TEST_F(CliLogsTest, AttachReturnsTheTasksOwnCode) {
   FakeManager manager(server_->url(), {.status = "failed", .reason = {}, .exit_code = 7});
   manager.Put(TaskOf("probe-1", "probe", "running"));
@@ -163,7 +190,7 @@ TEST_F(CliLogsTest, ATaskThatWasNeverPlacedHasNone) {
   task.set_attempt(0);
   manager.Put(task);
   const Shown shown = Cube({"logs", "web"});
-  EXPECT_EQ(shown.exit_code, kExitFailed);
+  EXPECT_EQ(shown.exit_code, kExitDone) << "it is not there yet";
   EXPECT_THAT(shown.err, HasSubstr("web-1 has no output: pending"));
 }
 

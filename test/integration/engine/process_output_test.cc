@@ -110,10 +110,10 @@ TEST_F(ProcessEngineTest, OutputIsRotatedUnderAFollower) {
   const std::string saved = (fixture_.LaunchesFolder().parent_path() / "saved").string();
   engine_->Remove(key, saved, 1u << 20);
   ASSERT_TRUE(recorder_.WaitFor<Removed>());
-  const auto bytes = process::ReadFile(saved, 2u << 20);
+  auto bytes = process::ReadFile(saved, 4u << 20);
   ASSERT_TRUE(bytes);
-  EXPECT_LE(bytes->size(), 1u << 20);
-  EXPECT_GT(bytes->size(), (1u << 20) - (line_size + kFrameHeaderBytes));
+  ASSERT_TRUE(bytes->starts_with(kCutMark));
+  bytes->erase(0, kCutMark.size());
   std::string text;
   for (std::size_t at = 0, next = 0; at < bytes->size(); at = next + 1) {
     next = bytes->find('\n', at);
@@ -123,6 +123,32 @@ TEST_F(ProcessEngineTest, OutputIsRotatedUnderAFollower) {
     text.append(frame->payload).push_back('\n');
   }
   EXPECT_TRUE(text == out.substr(out.size() - text.size()));
+  EXPECT_LE(text.size(), 1u << 20);
+  EXPECT_GT(text.size(), (1u << 20) - line_size);
+}
+
+// Two files' worth is there, and that there was more is told, to a reader as in what is saved.
+TEST_F(ProcessEngineTest, OutputWhoseBeginningIsGoneSaysSo) {
+  StartEngine();
+  const auto gaps = [&](const std::string& name, int lines) {
+    const auto key = Key(name);
+    engine_->Launch(
+        Request(key, ProcessFixture::Shell("seq -f '%0999.0f' 1 " + std::to_string(lines))));
+    EXPECT_TRUE(recorder_.WaitForState(key, LaunchState::kExited));
+    const auto stream = static_cast<std::uint64_t>(lines);
+    engine_->OpenLogs(stream, key, {});
+    engine_->LogCredit(stream, std::size_t{1} << 30);
+    EXPECT_TRUE(recorder_.WaitFor<LogEnd>([&](const LogEnd& e) { return e.stream == stream; }));
+    std::vector<LogChunk::Gap> found;
+    for (const Event& event : recorder_.All()) {
+      const auto* chunk = std::get_if<LogChunk>(&event);
+      if (chunk == nullptr || chunk->stream != stream) continue;
+      if (chunk->gap != LogChunk::Gap::kNone) found.push_back(chunk->gap);
+    }
+    return found;
+  };
+  EXPECT_EQ(gaps("two-files", 15'000), std::vector<LogChunk::Gap>{});
+  EXPECT_EQ(gaps("three-files", 25'000), std::vector{LogChunk::Gap::kBeginning});
 }
 
 // Only where control groups can be written. Where they cannot, the engine has to say so.

@@ -98,20 +98,26 @@ TEST(OutputLogTest, TailCountsLinesNotFrames) {
 }
 
 TEST(OutputLogTest, TailFramesAreWhole) {
-  const std::string one = Line("one");
-  const std::string two = Line("two", true);
-  const std::string three = Line("three", true, false);
+  const std::string one = Line("first line");
+  const std::string two = Line("second line", true);
+  const std::string three = Line("third", true, false);
   const std::string all = one + two + three;
-  EXPECT_EQ(TailFrames(all, all.size()), all);
-  EXPECT_EQ(TailFrames(all, all.size() - 1), two + three);
-  EXPECT_EQ(TailFrames(all, two.size() + three.size()), two + three);
-  EXPECT_EQ(TailFrames(all, two.size() + three.size() - 1), three);
-  EXPECT_EQ(TailFrames(all, 3), "") << "not even one fits";
+  // Text with line feeds: 11, 12 and 6 bytes.
+  EXPECT_EQ(TailFrames(all, 29), all);
+  EXPECT_EQ(TailFrames(all, 28), two + three);
+  EXPECT_EQ(TailFrames(all, 18), two + three);
+  EXPECT_EQ(TailFrames(all, 17), three);
+  EXPECT_EQ(TailFrames(all, 5), "") << "not even one fits";
   EXPECT_EQ(TailFrames(all, 0), "");
   EXPECT_EQ(TailFrames("", 5), "");
   EXPECT_EQ(TailFrames("half a frame", 5), "");
   EXPECT_EQ(TailFrames(one + "half", 1000), one);
-  EXPECT_EQ(TailFrames(one + two + "half", two.size()), two);
+  EXPECT_EQ(TailFrames(one + two + "half", 12), two);
+  // A line feed takes 41 bytes of frame for one of text.
+  std::string feeds;
+  for (int i = 0; i < 1000; ++i) feeds += Line("");
+  EXPECT_EQ(TailFrames(feeds, 1000).size(), 1000 * kFramesPerText / 41 * 41);
+  EXPECT_FALSE(ParseFrame(kCutMark.substr(0, kCutMark.size() - 1)));
 }
 
 }  // namespace

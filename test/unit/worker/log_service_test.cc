@@ -46,6 +46,9 @@ std::string Sent(const LoopRig& rig) {
     EXPECT_TRUE(reply.ParseFromString(publish.payload));
     EXPECT_EQ(reply.stream(), kStream);
     EXPECT_EQ(reply.number(), number++);
+    if (reply.notice() != v1::LOGS_NOTICE_UNSPECIFIED) {
+      text += std::to_string(reply.notice_launch()) + "!" + std::to_string(reply.notice()) + ";";
+    }
     for (const v1::LogsChunk& chunk : reply.chunks()) {
       text += std::to_string(chunk.launch()) + ":" + chunk.data() + ";";
     }
@@ -83,6 +86,61 @@ TEST(Logs, StreamsFromTheEngineWithTheCallersCredit) {
   End(rig, 1);
   EXPECT_EQ(Sent(rig), "0:hello\n;0:world\n;end");
   EXPECT_EQ(Ask(rig, Credit(50)), "") << "the stream is over";
+}
+
+TEST(Logs, SayWhatIsNotKept) {
+  LoopRig rig = Running();
+  Ask(rig, Open("a", 100));
+  rig.Step({OutputListed{kStream, {}}});
+  using Gap = engine::LogChunk::Gap;
+  rig.Engine(engine::LogChunk{1, false, {}, "x\n", Gap::kBetween});
+  rig.Engine(engine::LogChunk{1, false, {}, "", Gap::kMaybeBeginning});
+  End(rig, 1);
+  EXPECT_EQ(Sent(rig), "0!30;0:x\n;0!20;end");
+}
+
+TEST(Logs, OfSavedOutputSayThatItsBeginningIsGone) {
+  for (const int tail : {-1, 1}) {
+    LoopRig rig = Running();
+    Ask(rig, Open("a", 100, false, 1, tail));
+    rig.Step({OutputListed{kStream, {}}});
+    End(rig, 1, Error{Code::kNotFound, "", {}});
+    std::string frames(engine::kCutMark);
+    engine::AppendFrame({}, false, true, "end", &frames);
+    rig.Step({OutputRead{kStream, Key("a"), SavedOutput(frames, SavedOutput::Form::kFrames)}});
+    EXPECT_EQ(Sent(rig), tail < 0 ? "0!10;0:end\n;end" : "0:end\n;end")
+        << "who asks for the last lines gets them";
+  }
+}
+
+// What has not started is no failure: earlier launches are shown, and with none there is a notice.
+TEST(Logs, OfWhatHasNotStartedAreNone) {
+  LoopRig rig;
+  rig.BecomeReady();
+  rig.Assign(Batch(11, 10, {Start("a", 1, Spec("docker", {RestartMode::kAlways, 0}))}));
+  rig.Engine(engine::Changed{Status(Key("a"), LaunchState::kPulling)});
+  Ask(rig, Open("a", 100));
+  rig.Step({OutputListed{kStream, {}}});
+  EXPECT_EQ(Sent(rig), "0!40;end");
+
+  LoopRig again = Running();
+  again.Engine(engine::Changed{Exited(Key("a"), 1)});
+  again.Accept();
+  again.Engine(engine::Changed{Status(Key("a", 1, 1), LaunchState::kStarting)});
+  Ask(again, Open("a", 100));
+  again.Step({OutputListed{kStream, {}}});
+  Chunk(again, 1, "first\n");
+  End(again, 1);
+  EXPECT_EQ(Sent(again), "0:first\n;end");
+}
+
+// An engine that is just back may know less of a launch than we do.
+TEST(Logs, NotStartedAsTheEngineSeesItIsNoFailure) {
+  LoopRig rig = Running();
+  Ask(rig, Open("a", 100));
+  rig.Step({OutputListed{kStream, {}}});
+  End(rig, 1, Error{Code::kPrecondition, "", {}});
+  EXPECT_EQ(Sent(rig), "0!40;end");
 }
 
 TEST(Logs, RepliesToInboxesOnly) {

@@ -67,6 +67,17 @@ TEST(SavedOutput, WhatIsOlderIsSkippedWhereTimesAreKnown) {
   EXPECT_EQ(All(std::move(plain)), "o0:a\n;");
 }
 
+TEST(SavedOutput, KnowsThatItIsCut) {
+  const std::string frames = Frame(1, false, "a");
+  EXPECT_FALSE(SavedOutput(frames, kFrames).cut());
+  SavedOutput output(std::string(engine::kCutMark) + frames, kFrames);
+  EXPECT_TRUE(output.cut());
+  EXPECT_EQ(All(std::move(output)), "o1:a\n;");
+  EXPECT_FALSE(SavedOutput("a\n", kPlain).cut());
+  EXPECT_TRUE(SavedOutput(std::string(kSavedOutputMax, 'a'), kPlain).cut());
+  EXPECT_FALSE(SavedOutput().cut());
+}
+
 TEST(SavedOutput, AnyBytesMayBeThere) {
   EXPECT_EQ(All(SavedOutput()), "");
   EXPECT_EQ(All(SavedOutput("no frame\n" + Frame(1, false, "a") + "half a frame", kFrames)),

@@ -229,7 +229,14 @@ void FetchOutputTail(Session& session, const std::string& container_id, bool tty
     LineFramer framers[2] = {LineFramer(/*is_stderr=*/false), LineFramer(/*is_stderr=*/true)};
     WallTime time;
     std::string frames;
+    bool cut = false;
     bool broken = false;
+    void DropBefore(std::size_t text_max) {
+      const std::string_view tail = TailFrames(frames, text_max);
+      if (tail.size() == frames.size()) return;
+      cut = true;
+      frames = std::string(tail);
+    }
   };
   auto reading = std::make_shared<Reading>(tty);
   HttpStream stream;
@@ -238,9 +245,7 @@ void FetchOutputTail(Session& session, const std::string& container_id, bool tty
     r.time = piece.time;
     r.framers[piece.is_stderr ? 1 : 0].Add(piece.time, piece.bytes, &r.frames);
     // At most twice as many, so that dropping is cheap.
-    if (r.frames.size() > 2 * bytes_max) {
-      r.frames = std::string(TailFrames(r.frames, bytes_max));
-    }
+    if (r.frames.size() > 2 * kFramesPerText * bytes_max) r.DropBefore(bytes_max);
   };
   stream.on_bytes = [reading, add](std::string_view bytes) {
     // What cannot be decoded ends the output there; what came before is kept.
@@ -252,7 +257,8 @@ void FetchOutputTail(Session& session, const std::string& container_id, bool tty
     if (answer->status != kStatusOk) return done(std::optional<std::string>());
     reading->pieces.Finish(add);
     for (LineFramer& framer : reading->framers) framer.Finish(reading->time, &reading->frames);
-    done(std::string(TailFrames(reading->frames, bytes_max)));
+    reading->DropBefore(bytes_max);
+    done((reading->cut ? std::string(kCutMark) : std::string()) + reading->frames);
   };
   session.Stream({.method = "GET",
                   .target = fmt::format(

@@ -87,8 +87,8 @@ class LogStream {
   std::optional<Error> error_;
 };
 
-// Reads what a container has printed and gives its end in the frames of output_log.h, `bytes_max`
-// bytes of them at most; or, where the engine cannot read it back (its answer is an error),
+// Reads what a container has printed and gives its end as Engine::Remove says it, `bytes_max` bytes
+// of text at most; or, where the engine cannot read it back (its answer is an error),
 // nothing. An error where the answer is lost.
 void FetchOutputTail(Session& session, const std::string& container_id, bool tty,
                      std::size_t bytes_max,

@@ -89,13 +89,12 @@ Result<void> Launches::SaveOutput(const Entry& entry, const std::string& path,
                                   std::size_t bytes_max) {
   constexpr std::size_t kFileBytesMax = kOutputBytesMax + (1u << 20);
   std::string frames;
-  auto current = ReadFile(entry.folder + '/' + kOutputFile, kFileBytesMax);
-  if (current) frames = std::move(*current);
-  if (frames.size() < bytes_max) {
-    auto old = ReadFile(entry.folder + '/' + kOldOutputFile, kFileBytesMax);
-    if (old) frames.insert(0, *old);
-  }
-  const std::string tail(TailFrames(frames, bytes_max));
+  if (auto old = ReadFile(entry.folder + '/' + kOldOutputFile, kFileBytesMax)) frames = *old;
+  if (auto current = ReadFile(entry.folder + '/' + kOutputFile, kFileBytesMax)) frames += *current;
+  const bool cut = frames.starts_with(kCutMark);
+  if (cut) frames.erase(0, kCutMark.size());
+  std::string tail(TailFrames(frames, bytes_max));
+  if (cut || tail.size() < frames.size()) tail.insert(0, kCutMark);
   if (auto saved = WriteFileAtomic(path, tail, 0600, true); !saved) {
     return Annotate(saved.error(), "saving the output of " + FolderName(entry.record.key));
   }

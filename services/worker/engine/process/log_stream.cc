@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <limits>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "services/worker/engine/process/launch_dir.h"
@@ -49,7 +50,12 @@ LogStream::LogStream(std::uint64_t id, std::string folder, LogOptions options)
   auto old = OpenFile(folder_ + '/' + kOldOutputFile);
   if (old.fd.valid() && old.inode != current.inode) files_.push_back(std::move(old));
   if (current.fd.valid()) files_.push_back(std::move(current));
-  if (options_.tail_lines >= 0) SeekTail();
+  if (options_.tail_lines >= 0) {
+    SeekTail();
+  } else if (!IsSet(options_.since) && !files_.empty() &&
+             ReadRange(files_.front().fd.get(), 0, kCutMark.size()) == kCutMark) {
+    gap_ = LogChunk::Gap::kBeginning;
+  }
 }
 
 LogStream::File LogStream::OpenFile(const std::string& path) {
@@ -101,7 +107,10 @@ bool LogStream::NextFile() {
     // What was read last is output.1 now; if it is not, a whole file has passed unread in between.
     auto old = OpenFile(folder_ + '/' + kOldOutputFile);
     files_.clear();
-    if (old.fd.valid() && old.inode != last) files_.push_back(std::move(old));
+    if (old.fd.valid() && old.inode != last) {
+      if (last != 0) gap_ = LogChunk::Gap::kBetween;
+      files_.push_back(std::move(old));
+    }
     auto next = OpenFile(current);
     if (next.fd.valid()) files_.push_back(std::move(next));
     if (files_.empty()) return false;
@@ -185,7 +194,8 @@ std::size_t LogStream::Send(const Sink& sink, std::size_t bytes_max) {
     const auto line_end = rest.rfind('\n', size - 1);
     if (line_end != std::string_view::npos) size = line_end + 1;
   }
-  sink(LogChunk{id_, pending_stderr_, pending_time_, std::string(rest.substr(0, size))});
+  sink(LogChunk{id_, pending_stderr_, pending_time_, std::string(rest.substr(0, size)),
+                std::exchange(gap_, LogChunk::Gap::kNone)});
   sent_ += size;
   credit_ -= size;
   return size;

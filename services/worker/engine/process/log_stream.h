@@ -57,6 +57,7 @@ class LogStream {
   std::size_t sent_ = 0;   // of pending_
   bool pending_stderr_ = false;
   WallTime pending_time_;
+  LogChunk::Gap gap_ = LogChunk::Gap::kNone;  // to be told with the next bytes
   std::size_t credit_ = 0;
 };
 

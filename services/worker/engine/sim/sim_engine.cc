@@ -274,7 +274,8 @@ void SimEngine::DoRemove(const LaunchKey& key, const std::string& path, std::siz
       framer.Add(line.time, line.bytes, &frames);
       framer.Finish(line.time, &frames);
     }
-    const std::string tail(TailFrames(frames, bytes));
+    std::string tail(TailFrames(frames, bytes));
+    if (tail.size() < frames.size()) tail.insert(0, kCutMark);
     if (const auto saved = machine_->options_.save(path, tail); !saved)
       return sink_(OpFailed{key, saved.error()});
   }
