@@ -18,8 +18,10 @@ namespace {
 using logging::Level;
 using logging::Log;
 
-// Core messages that may wait; beyond it they are dropped, as NATS itself does with slow readers.
-constexpr std::size_t kInboxMessagesMax = 16'384;
+// Core messages are dropped when so much waits, as NATS itself does with slow readers. It is more
+// than the lines (2 bytes at least) that a window of 1 MiB lets an engine put in at once: else the
+// credit that its reader sends next is dropped behind them, and the reader waits for ever.
+constexpr std::size_t kInboxMessagesMax = 1u << 20;
 // Inputs taken in one step: bounds the time until the next look at the clock.
 constexpr std::size_t kInputsPerStep = 1024;
 constexpr Duration kPruneInterval = std::chrono::minutes(10);
