@@ -65,7 +65,7 @@ std::int64_t Retention::BytesOf(std::size_t stream, const LogReader::Bytes& read
 std::int64_t Retention::GrowthMax(const Size& size) const {
   // Where much lives, snapshots are large: then they are fewer.
   const std::uint64_t written = newest_ ? newest_->manifest.bytes : 0;
-  const std::int64_t last = static_cast<std::int64_t>(std::min(written, kSnapshotBytesSane));
+  const auto last = static_cast<std::int64_t>(std::min(written, kSnapshotBytesSane));
   if (size.bytes_max <= 0) return std::max(options_.snapshot_bytes, last);
   const std::int64_t few = std::min(options_.snapshot_bytes, size.bytes_max / kGrowthPart);
   return std::max(few, std::min(last, size.bytes_max / kGrowthPartMax));
@@ -215,8 +215,8 @@ void Retention::Look(bus::OpId& next_op, Operations& out) {
 
 bool Retention::OnState(const bus::GotState& state) {
   if (asked_.erase(state.op) == 0) return false;
-  const auto at = std::ranges::find(state_ops_, state.op);
-  Size& size = sizes_[static_cast<std::size_t>(at - state_ops_.begin())];
+  Size& size = sizes_[static_cast<std::size_t>(std::ranges::find(state_ops_, state.op) -
+                                               state_ops_.begin())];
   size.first_seq = state.state.first_seq;
   size.last_seq = state.state.last_seq;
   size.bytes = static_cast<std::int64_t>(state.state.bytes);

@@ -122,7 +122,7 @@ TEST(Views, OneWordForHealthAtEveryWidth) {
   web.mutable_spec()->mutable_health();
   web.set_healthy(false);
   const ViewOptions options{.now = WallFromNanos(kNoon + 180 * kSecond), .cluster = "x1-y2z3w4v5"};
-  for (const std::size_t width : {0, 120, 80}) {
+  for (const std::size_t width : {0U, 120U, 80U}) {
     EXPECT_THAT(TaskTable({web}, options).Render({.width = width}),
                 HasSubstr("running (not healthy yet)"))
         << width;
