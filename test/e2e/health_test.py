@@ -167,7 +167,8 @@ class HealthProcessTest(Health):
                 return task["attempt"] == 2 and task["status"] == "pending" and task
             task = wait_for("the second failure", moved)
             self.assertIn("moved 1 times within the hour; the next move is due at", task["reason"])
-            self.assertIn(f"failed on {task['node']}: exit code 3", task["reason"])
+            last = cluster.cube("task", "inspect", "web-1", "-o", "json").json()[0]["last_node"]
+            self.assertIn(f"failed on {last}: exit code 3", task["reason"])
             nodes = {e["node"] for e in feed.of("web-1") if e["status"] == "running"}
             self.assertEqual(nodes, {cluster.node("a"), cluster.node("b")})
             feed.close()
