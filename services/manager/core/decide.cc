@@ -83,6 +83,12 @@ class Planner::Cycle {
     }
   }
 
+  // As the view has it the node is up; it is about to go down, or to be another worker's, which
+  // must report first. What it leaves to others is seen in the next cycle.
+  [[nodiscard]] bool IsChanging(const NodeName& node) const {
+    return verdicts_.silent.contains(node) || verdicts_.join_ok.contains(node);
+  }
+
   void Loads() {
     std::size_t count = 0;
     for (const auto& [name, load] : verdicts_.loads) {
@@ -117,7 +123,7 @@ class Planner::Cycle {
     for (const TaskNumber& number : view_.pinned) {
       const Task& task = view_.tasks.at(number);
       if (emptied_.contains(number) || MovesAt(task) > now_) continue;
-      if (verdicts_.silent.contains(task.pinned)) continue;
+      if (IsChanging(task.pinned)) continue;
       Choice choice = planner_.scheduler_.PickOnly(*task.spec, task.pinned);
       if (choice.node == nullptr) continue;
       if (!AddStart(task, std::move(choice))) return;
@@ -140,7 +146,7 @@ class Planner::Cycle {
       planner_.full_since_[shape] = view_.room_version;
       return Drains::Fit::kNo;
     }
-    if (verdicts_.silent.contains(choice.node->name)) return Drains::Fit::kAskAgain;
+    if (IsChanging(choice.node->name)) return Drains::Fit::kAskAgain;
     planner_.scheduler_.Reserve(choice, *task.spec);
     return Drains::Fit::kYes;
   }
@@ -160,10 +166,7 @@ class Planner::Cycle {
           planner_.full_since_[*turn.shape] = view_.room_version;
           continue;
         }
-        // As the view has it the node is up; it is about to go down, or to be another worker's,
-        // which must report first. What it leaves to others is seen in the next cycle.
-        const NodeName& name = choice.node->name;
-        if (verdicts_.silent.contains(name) || verdicts_.join_ok.contains(name)) continue;
+        if (IsChanging(choice.node->name)) continue;
         if (!AddStart(task, std::move(choice))) return;
       }
       if (++turn.next == turn.waiting->end()) continue;

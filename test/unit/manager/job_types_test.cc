@@ -135,6 +135,21 @@ TEST_F(JobsTest, ASystemJobHasATaskOnEachEligibleNode) {
   EXPECT_TRUE(Cycle().empty());
 }
 
+// In the very decision that gives the node to another worker, which has to report first.
+TEST_F(JobsTest, ASystemTaskWaitsForTheReportOfANodesNewWorker) {
+  log.SubmitJob(test::JobOf("web", JobType::kSystem, 0, "load:1"));
+  log.Decide(planner.Decide(log.view(), {}, WallFromNanos(1)));  // fills the slots
+  ASSERT_FALSE(log.view().pinned.empty());
+  const NodeName node = log.view().nodes.begin()->first;
+  log.SayJoined(node.str(), 777, {4000, 1 << 30, 0});
+  Verdicts verdicts;
+  verdicts.join_ok.insert(node);
+  for (const DecisionItem& item : planner.Decide(log.view(), verdicts, WallFromNanos(2))) {
+    const auto* start = std::get_if<StartAttempt>(&item);
+    EXPECT_TRUE(start == nullptr || start->node != node) << start->task.str();
+  }
+}
+
 TEST_F(JobsTest, ASystemTaskEndsWithItsNodeAndComesBackWithIt) {
   log.SubmitJob(test::JobOf("web", JobType::kSystem, 0, "agent:1"));
   Settle();
