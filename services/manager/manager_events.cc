@@ -57,7 +57,6 @@ void ManagerLoop::OnEvent(const bus::Event& event) {
                    if (!retention_.OnState(e)) OnState(e);
                  },
                  [this](const bus::Done& e) { retention_.OnDone(e); },
-                 [](const bus::FoundStream&) {},
                  [this](const bus::StreamsReady& e) {
                    if (e.op != ensure_op_ || phase_ != Phase::kEnsuring) return;
                    BeginCheck();

@@ -139,14 +139,9 @@ struct GotState {
 struct StreamsReady {
   OpId op = 0;
 };
-// Purge, DeleteStream or SetSubjects has taken effect.
+// Purge has taken effect.
 struct Done {
   OpId op = 0;
-};
-// The answer to FindStream: the stream that takes the subject, nullopt = none.
-struct FoundStream {
-  OpId op = 0;
-  std::optional<std::string> stream;
 };
 // The answer to a request of ours.
 struct Replied {
@@ -160,9 +155,8 @@ struct OpFailed {
   Error error;
 };
 
-using Event =
-    std::variant<Connected, Disconnected, Closed, Appended, AppendFailed, Message, Read, ReadFailed,
-                 Got, GotState, StreamsReady, Done, FoundStream, Replied, OpFailed>;
+using Event = std::variant<Connected, Disconnected, Closed, Appended, AppendFailed, Message, Read,
+                           ReadFailed, Got, GotState, StreamsReady, Done, Replied, OpFailed>;
 // noexcept in spirit: must not throw, must not call the bus, must not block for long.
 using Sink = std::function<void(Event)>;
 
@@ -205,19 +199,11 @@ class Bus {
   // -> GotState | OpFailed (kNotFound).
   virtual void GetState(OpId op, std::string stream) = 0;
 
-  // ---- a stream's life. Repeating any of these is fine; kTimedOut: the outcome is unknown.
   // Removes the messages up to a sequence, that one included; later ones keep their sequences, and
   // what is appended next gets the one after the last, even if nothing is left. Nothing to remove
-  // is fine. -> Done | OpFailed (kNotFound: no such stream; kTimedOut).
+  // is fine, and so is repeating it. -> Done | OpFailed (kNotFound: no such stream; kTimedOut: the
+  // outcome is unknown).
   virtual void Purge(OpId op, std::string stream, std::uint64_t up_to_seq) = 0;
-  // Removes a stream with all its messages. One that is not there is fine. -> Done | OpFailed.
-  virtual void DeleteStream(OpId op, std::string stream) = 0;
-  // Gives an existing stream other subjects (at least one); its messages stay, and its readers read
-  // on. Already so is fine. -> Done | OpFailed (kNotFound; kPrecondition: another stream takes one
-  // of them, or one is no subject; kInvalid: none given).
-  virtual void SetSubjects(OpId op, std::string stream, std::vector<std::string> subjects) = 0;
-  // Which stream takes a subject (without wildcards). -> FoundStream | OpFailed.
-  virtual void FindStream(OpId op, std::string subject) = 0;
 };
 
 }  // namespace cube::bus

@@ -48,14 +48,4 @@ void NatsBus::GetState(OpId op, std::string stream) { core_->GetState(op, std::m
 void NatsBus::Purge(OpId op, std::string stream, std::uint64_t up_to_seq) {
   core_->Purge(op, std::move(stream), up_to_seq);
 }
-void NatsBus::DeleteStream(OpId op, std::string stream) {
-  core_->DeleteStream(op, std::move(stream));
-}
-void NatsBus::SetSubjects(OpId op, std::string stream, std::vector<std::string> subjects) {
-  core_->SetSubjects(op, std::move(stream), std::move(subjects));
-}
-void NatsBus::FindStream(OpId op, std::string subject) {
-  core_->FindStream(op, std::move(subject));
-}
-
 }  // namespace cube::bus

@@ -49,9 +49,6 @@ class NatsBus final : public Bus {
   void GetLast(OpId op, std::string stream, std::string subject) override;
   void GetState(OpId op, std::string stream) override;
   void Purge(OpId op, std::string stream, std::uint64_t up_to_seq) override;
-  void DeleteStream(OpId op, std::string stream) override;
-  void SetSubjects(OpId op, std::string stream, std::vector<std::string> subjects) override;
-  void FindStream(OpId op, std::string subject) override;
 
  private:
   const std::shared_ptr<NatsCore> core_;

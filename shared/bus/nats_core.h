@@ -57,9 +57,6 @@ class NatsCore : public std::enable_shared_from_this<NatsCore> {
   void GetLast(OpId op, std::string stream, std::string subject);
   void GetState(OpId op, std::string stream);
   void Purge(OpId op, std::string stream, std::uint64_t up_to_seq);
-  void DeleteStream(OpId op, std::string stream);
-  void SetSubjects(OpId op, std::string stream, std::vector<std::string> subjects);
-  void FindStream(OpId op, std::string subject);
   [[nodiscard]] std::uint64_t publishes_refused();
 
  private:

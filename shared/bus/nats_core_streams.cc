@@ -7,7 +7,6 @@
 
 #include "shared/bus/nats_core.h"
 #include "shared/bus/nats_json.h"
-#include "shared/bus/reply.h"
 
 namespace cube::bus {
 
@@ -155,64 +154,6 @@ void NatsCore::Purge(OpId op, std::string stream, std::uint64_t up_to_seq) {
       Emit(Done{op});
     } else {
       Change(op, "STREAM.PURGE." + stream, PurgeJson(up_to), what);
-    }
-  });
-}
-
-void NatsCore::DeleteStream(OpId op, std::string stream) {
-  const Locked locked(*this);
-  const std::string what = "deleting stream " + stream;
-  Api(
-      "STREAM.DELETE." + stream, "",
-      [this, op, what](Result<std::string>&& json) {
-        int number = 0;
-        if (!json) {
-          FailOp(op, Annotate(std::move(json).error(), what).error());
-        } else if (auto error = ApiError(*json, what, &number);
-                   error && number != kJsStreamNotFound) {
-          FailOp(op, std::move(*error));
-        } else {
-          Emit(Done{op});
-        }
-      },
-      Code::kTimedOut);
-}
-
-void NatsCore::SetSubjects(OpId op, std::string stream, std::vector<std::string> subjects) {
-  const Locked locked(*this);
-  const std::string what = "changing the subjects of stream " + stream;
-  if (subjects.empty()) {  // to a server that means a subject of the stream's name
-    FailOp(op, Error{Code::kInvalid, what + ": none given, a stream needs at least one", {}});
-    return;
-  }
-  LookAt(op, stream, what,
-         [this, op, stream, what, subjects = std::move(subjects)](const StreamAnswer& answer) {
-           auto update = SetSubjectsJson(answer.config, subjects);
-           if (update) {
-             Change(op, "STREAM.UPDATE." + stream, std::move(*update), what);
-           } else {
-             Emit(Done{op});
-           }
-         });
-}
-
-void NatsCore::FindStream(OpId op, std::string subject) {
-  const Locked locked(*this);
-  const std::string what = "looking for the stream of subject " + subject;
-  if (!LiteralSubject(subject)) {
-    FailOp(op, Error{Code::kInvalid, what + ": it must be one, without wildcards", {}});
-    return;
-  }
-  Api("STREAM.NAMES", FindStreamJson(subject), [this, op, what](Result<std::string>&& json) {
-    if (!json) {
-      FailOp(op, Annotate(std::move(json).error(), what).error());
-      return;
-    }
-    auto found = ParseStreamNames(*json, what);
-    if (found) {
-      Emit(FoundStream{op, std::move(*found)});
-    } else {
-      FailOp(op, std::move(found).error());
     }
   });
 }

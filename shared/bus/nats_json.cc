@@ -268,29 +268,8 @@ Result<std::optional<std::string>> UpdateStreamJson(const StreamConfig& want,
   return std::optional<std::string>(config.dump());
 }
 
-std::optional<std::string> SetSubjectsJson(std::string_view have,
-                                           const std::vector<std::string>& subjects) {
-  Json config = Parse(have);
-  if (SortedSubjects(config) == Sorted(subjects)) return std::nullopt;
-  config["subjects"] = subjects;
-  return config.dump();
-}
-
 std::string PurgeJson(std::uint64_t up_to_seq) {
   return fmt::format(R"({{"seq":{}}})", up_to_seq + 1);  // what it names is the first to stay
-}
-
-std::string FindStreamJson(std::string_view subject) { return Json{{"subject", subject}}.dump(); }
-
-Result<std::optional<std::string>> ParseStreamNames(std::string_view json, std::string_view what) {
-  if (auto error = ApiError(json, what)) return std::unexpected(std::move(*error));
-  const Json answer = Parse(json);
-  const auto names = answer.find("streams");  // null or missing: none
-  if (names == answer.end() || !names->is_array() || names->empty()) {
-    return std::optional<std::string>{};
-  }
-  if (!names->front().is_string()) return Odd(what, json);
-  return std::optional(names->front().get<std::string>());
 }
 
 std::string CreateConsumerJson(const ConsumerSpec& spec) {

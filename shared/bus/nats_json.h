@@ -44,15 +44,8 @@ struct StreamAnswer {
 [[nodiscard]] Result<std::optional<std::string>> UpdateStreamJson(const StreamConfig& want,
                                                                   std::string_view have);
 
-// The configuration `have` with other subjects; nullopt if it has these already, in any order.
-[[nodiscard]] std::optional<std::string> SetSubjectsJson(std::string_view have,
-                                                         const std::vector<std::string>& subjects);
 // Purges up to a sequence, that one included. It must be in the stream, see NatsCore::Purge.
 [[nodiscard]] std::string PurgeJson(std::uint64_t up_to_seq);
-[[nodiscard]] std::string FindStreamJson(std::string_view subject);
-// The answer to the request for names of streams: the first, nullopt if there is none.
-[[nodiscard]] Result<std::optional<std::string>> ParseStreamNames(std::string_view json,
-                                                                  std::string_view what);
 
 struct ConsumerSpec {
   std::string stream;

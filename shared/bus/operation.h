@@ -58,23 +58,8 @@ struct Purge {
   std::string stream;
   std::uint64_t up_to_seq = 0;
 };
-struct DeleteStream {
-  OpId op = 0;
-  std::string stream;
-};
-struct SetSubjects {
-  OpId op = 0;
-  std::string stream;
-  std::vector<std::string> subjects;
-};
-struct FindStream {
-  OpId op = 0;
-  std::string subject;
-};
-
-using Operation =
-    std::variant<EnsureStreams, Append, Publish, Subscribe, OpenReader, Pull, CloseReader, Get,
-                 GetLast, GetState, Purge, DeleteStream, SetSubjects, FindStream>;
+using Operation = std::variant<EnsureStreams, Append, Publish, Subscribe, OpenReader, Pull,
+                               CloseReader, Get, GetLast, GetState, Purge>;
 
 inline void Execute(Bus& bus, Operation operation) {
   struct Visitor {
@@ -96,11 +81,6 @@ inline void Execute(Bus& bus, Operation operation) {
     }
     void operator()(GetState& o) const { bus.GetState(o.op, std::move(o.stream)); }
     void operator()(Purge& o) const { bus.Purge(o.op, std::move(o.stream), o.up_to_seq); }
-    void operator()(DeleteStream& o) const { bus.DeleteStream(o.op, std::move(o.stream)); }
-    void operator()(SetSubjects& o) const {
-      bus.SetSubjects(o.op, std::move(o.stream), std::move(o.subjects));
-    }
-    void operator()(FindStream& o) const { bus.FindStream(o.op, std::move(o.subject)); }
   };
   std::visit(Visitor{bus}, operation);
 }

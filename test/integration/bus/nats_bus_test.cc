@@ -193,13 +193,6 @@ TEST(NatsBusTest, AStreamGetsItsDescriptionOnceAndKeepsItOverOtherSubjects) {
   config.description = "another log";
   ASSERT_TRUE(ensure(config));
   EXPECT_TRUE(shows("\"description\":\"a log\""));
-  const OpId op = r.NextOp();
-  r->SetSubjects(op, "LOG", {"closed.log"});
-  ASSERT_TRUE(r.UntilOp<Done>(op));
-  EXPECT_TRUE(shows("\"description\":\"a log\""));
-  EXPECT_TRUE(shows("\"subjects\":[\"closed.log\"]"));
-  EXPECT_TRUE(shows("\"allow_direct\":true"));
-  EXPECT_TRUE(shows("\"discard\":\"new\""));
 }
 
 TEST(NatsBusTest, AStreamThatMayNotBePurgedSaysSo) {

@@ -94,34 +94,4 @@ void SimBus::Purge(OpId op, std::string stream, std::uint64_t up_to_seq) {
       SimServer::OpKind::kRequest);
 }
 
-void SimBus::DeleteStream(OpId op, std::string stream) {
-  server_.Ask(
-      id_, op,
-      [server = &server_, op, stream = std::move(stream)]() -> Result<Event> {
-        server->DeleteStream(stream);
-        return Done{op};
-      },
-      SimServer::OpKind::kRequest);
-}
-
-void SimBus::SetSubjects(OpId op, std::string stream, std::vector<std::string> subjects) {
-  server_.Ask(
-      id_, op,
-      [server = &server_, op, stream = std::move(stream),
-       subjects = std::move(subjects)]() -> Result<Event> {
-        if (subjects.empty()) return Fail(Code::kInvalid, "no subjects for stream " + stream);
-        CUBE_TRY_VOID(server->SetSubjects(stream, subjects));
-        return Done{op};
-      },
-      SimServer::OpKind::kRequest);
-}
-
-void SimBus::FindStream(OpId op, std::string subject) {
-  server_.Ask(id_, op, [server = &server_, op, subject = std::move(subject)]() -> Result<Event> {
-    if (!LiteralSubject(subject)) return Fail(Code::kInvalid, subject + " is not one subject");
-    const SimStream* s = server->StreamOf(subject);
-    return FoundStream{op, s == nullptr ? std::nullopt : std::optional(s->config().name)};
-  });
-}
-
 }  // namespace cube::bus

@@ -149,7 +149,6 @@ class SimServer {
 
   Result<bus::Event> Ensure(OpId op, const std::vector<StreamConfig>& configs);
   Result<void> EnsureOne(const StreamConfig& config);
-  Result<void> SetSubjects(const std::string& stream, const std::vector<std::string>& subjects);
   // kPrecondition: a stream of another name takes one of the subjects.
   [[nodiscard]] Result<void> CheckFree(const std::string& stream,
                                        const std::vector<std::string>& subjects) const;

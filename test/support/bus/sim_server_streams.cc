@@ -327,20 +327,6 @@ Result<void> SimServer::CheckFree(const std::string& stream,
   return {};
 }
 
-Result<void> SimServer::SetSubjects(const std::string& stream,
-                                    const std::vector<std::string>& subjects) {
-  SimStream* const s = StreamNamed(stream);
-  if (s == nullptr) {
-    return Fail(Code::kNotFound, fmt::format("stream {} does not exist", stream));
-  }
-  StreamConfig config = s->config();
-  if (Sorted(config.subjects) == Sorted(subjects)) return {};
-  CUBE_TRY_VOID(CheckFree(stream, subjects));
-  config.subjects = subjects;
-  s->set_config(std::move(config));
-  return {};
-}
-
 void SimServer::Purge(const std::string& stream, std::uint64_t before_seq) {
   if (SimStream* s = StreamNamed(stream)) s->Purge(before_seq);
 }

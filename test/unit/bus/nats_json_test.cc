@@ -132,38 +132,7 @@ TEST(NatsJsonTest, ADescriptionIsGivenOnce) {
   EXPECT_EQ(nlohmann::json::parse(**raised)["description"], "words of somebody else");
 }
 
-TEST(NatsJsonTest, OtherSubjectsKeepTheRest) {
-  auto have = nlohmann::json::parse(CreateStreamJson(Want()));
-  have["metadata"] = {{"owner", "somebody"}};
-  const auto json = SetSubjectsJson(have.dump(), {"c"});
-  ASSERT_TRUE(json);
-  have["subjects"] = {"c"};
-  EXPECT_EQ(nlohmann::json::parse(*json), have);
-  EXPECT_FALSE(SetSubjectsJson(have.dump(), {"c"}));
-  EXPECT_FALSE(SetSubjectsJson(CreateStreamJson(Want()), {"a.*", "b.*"}));  // order is nothing
-}
-
 TEST(NatsJsonTest, PurgingIsUpToTheFirstThatStays) { EXPECT_EQ(PurgeJson(7), R"({"seq":8})"); }
-
-TEST(NatsJsonTest, TheStreamOfASubject) {
-  EXPECT_EQ(FindStreamJson("log.a"), R"({"subject":"log.a"})");
-  const auto found = ParseStreamNames(R"({"total":1,"offset":0,"streams":["LOG"]})", "looking");
-  ASSERT_TRUE(found);
-  EXPECT_EQ(*found, "LOG");
-  for (const char* none :
-       {R"({"total":0,"streams":[]})", R"({"total":0,"streams":null})", R"({"total":0})"}) {
-    const auto nothing = ParseStreamNames(none, "looking");
-    ASSERT_TRUE(nothing) << none;
-    EXPECT_FALSE(*nothing) << none;
-  }
-  for (const char* bad : {"", "[]", R"({"streams":[7]})"}) {
-    EXPECT_FALSE(ParseStreamNames(bad, "looking")) << bad;
-  }
-  const auto refused = ParseStreamNames(
-      R"({"error":{"code":503,"err_code":10008,"description":"unavailable"}})", "looking");
-  ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().code, Code::kUnavailable);
-}
 
 TEST(NatsJsonTest, WhatAStreamForbidsMustBeAllowedFirst) {
   for (const int number : {10109, 10110}) {
