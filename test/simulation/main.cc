@@ -3,7 +3,7 @@
 #include <chrono>
 #include <cstdio>
 
-#include "test/simulation/world.h"
+#include "test/simulation/report.h"
 
 namespace {
 
@@ -12,56 +12,43 @@ struct Options {
   std::uint64_t seeds = 200;
   bool trace = false;
   bool hashes = false;
+  bool json = false;
   double minutes = 0;
 };
 
+void Print(const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  // Whoever reads this knows how far it was when it died.
+  std::fflush(stdout);
+}
+
 int Run(const Options& options) {
   const auto begin = std::chrono::steady_clock::now();
-  std::uint64_t steps = 0;
-  std::uint64_t deaths = 0;
-  std::uint64_t decisions = 0;
-  std::uint64_t trimmed = 0;
-  cube::Duration simulated{0};
-  std::uint64_t ran = 0;
+  const auto took = [begin] {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  };
+  std::function<void(const std::string&)> print;
+  if (options.trace) print = [](const std::string& line) { Print("  " + line + "\n"); };
+  cube::sim::Totals totals;
   for (std::uint64_t seed = options.first; seed < options.first + options.seeds; ++seed) {
-    const cube::sim::Plan plan = cube::sim::Plan::FromSeed(seed);
-    std::function<void(const std::string&)> trace;
+    const auto number = static_cast<unsigned long long>(seed);
     if (options.trace) {
-      std::printf("seed %llu: %s\n", static_cast<unsigned long long>(seed), plan.Text().c_str());
-      trace = [](const std::string& line) { std::printf("  %s\n", line.c_str()); };
+      std::printf("seed %llu: %s\n", number, cube::sim::Plan::FromSeed(seed).Text().c_str());
     }
-    const cube::sim::Outcome outcome = cube::sim::World(plan, trace).Run();
-    ++ran;
-    steps += outcome.steps;
-    deaths += outcome.deaths;
-    decisions += outcome.decisions;
-    trimmed += outcome.trimmed;
-    simulated += outcome.simulated;
+    const cube::sim::SeedReport report = cube::sim::RunSeed(seed, print);
+    totals.Add(report);
+    if (options.json) Print(JsonLine(report));
     if (options.hashes) {
-      std::printf("%llu %016llx\n", static_cast<unsigned long long>(seed),
-                  static_cast<unsigned long long>(outcome.trace_hash));
+      std::printf("%llu %016llx\n", number,
+                  static_cast<unsigned long long>(report.outcome.trace_hash));
     }
-    if (!outcome.broken.empty()) {
-      std::printf(
-          "seed %llu FAILED after %llu steps, %s simulated: %s\n  plan: %s\n"
-          "  replay: cube-sim --first %llu --seeds 1 --trace\n",
-          static_cast<unsigned long long>(seed), static_cast<unsigned long long>(outcome.steps),
-          cube::FormatDuration(outcome.simulated).c_str(), outcome.broken.c_str(),
-          plan.Text().c_str(), static_cast<unsigned long long>(seed));
+    if (!report.outcome.broken.empty()) {
+      if (!options.json) Print(FailureText(report));
       return 1;
     }
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-    if (options.minutes > 0 && took.count() > options.minutes * 60) break;
+    if (options.minutes > 0 && took() > options.minutes * 60) break;
   }
-  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-  std::printf(
-      "%llu seeds from %llu: all laws held; %.1f simulated hours, %llu steps, "
-      "%llu decisions, %llu messages trimmed, %llu deaths, %.1f s\n",
-      static_cast<unsigned long long>(ran), static_cast<unsigned long long>(options.first),
-      std::chrono::duration<double>(simulated).count() / 3600,
-      static_cast<unsigned long long>(steps), static_cast<unsigned long long>(decisions),
-      static_cast<unsigned long long>(trimmed), static_cast<unsigned long long>(deaths),
-      took.count());
+  if (!options.json && !options.hashes) Print(totals.Text(options.first, took()));
   return 0;
 }
 
@@ -77,7 +64,8 @@ int main(int argc, char** argv) {
   app.add_option("--minutes", options.minutes, "stop after this time; 0 = all seeds")
       ->capture_default_str();
   app.add_flag("--trace", options.trace, "print what happens");
-  app.add_flag("--hashes", options.hashes, "print each seed's trace hash");
+  app.add_flag("--hashes", options.hashes, "print each seed's trace hash, nothing else");
+  app.add_flag("--json", options.json, "one line for each seed, for scripts/sim");
   CLI11_PARSE(app, argc, argv);
   return Run(options);
 }

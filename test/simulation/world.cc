@@ -438,6 +438,7 @@ Outcome World::Run() {
   }
   outcome_.simulated = stage_.clock.now().mono - MonoTime(std::chrono::hours(1));
   outcome_.decisions = laws_.decisions();
+  outcome_.net = stage_.server.faults_done();
   const wire::Subjects names;
   for (const std::string& name :
        {names.IntentsStream(), names.DecisionsStream(), names.FactsStream()}) {

@@ -51,6 +51,7 @@ struct Outcome {
   std::uint64_t deaths = 0;
   std::uint64_t decisions = 0;
   std::uint64_t trimmed = 0;  // messages of the log
+  bus::SimFaultsDone net;
 };
 
 class World {

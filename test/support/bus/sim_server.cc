@@ -43,7 +43,10 @@ bool SimServer::Step() {
   const bool takes_effect = !lost || random_.Chance(500'000);
   if (takes_effect) event.run();
   client = Find(event.client);
-  if (lost && client != nullptr && client->connected) Break(*client, false);
+  if (lost && client != nullptr && client->connected) {
+    ++faults_done_.connections_lost;
+    Break(*client, false);
+  }
   return true;
 }
 
@@ -70,6 +73,7 @@ bool SimServer::connected(SimClientId id) const {
 Duration SimServer::Hop() {
   Duration wait = options_.latency;
   if (random_.Chance(faults_.delayed) && faults_.delay_max > Duration{0}) {
+    ++faults_done_.hops_delayed;
     wait += Duration(random_.Below(static_cast<std::uint64_t>(faults_.delay_max.count())));
   }
   return wait;

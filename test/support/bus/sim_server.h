@@ -33,6 +33,15 @@ struct SimFaults {
   Duration delay_max = std::chrono::seconds(2);
 };
 
+// How often each of them has struck.
+struct SimFaultsDone {
+  std::uint64_t messages_lost = 0;
+  std::uint64_t messages_doubled = 0;
+  std::uint64_t acks_lost = 0;
+  std::uint64_t connections_lost = 0;
+  std::uint64_t hops_delayed = 0;
+};
+
 struct SimServerOptions {
   std::string version = "2.9.10";
   std::int64_t max_payload = 1 << 20;                          // bytes, the server's default
@@ -62,6 +71,7 @@ class SimServer {
 
   // ---- faults ----
   void set_faults(const SimFaults& faults) { faults_ = faults; }
+  [[nodiscard]] const SimFaultsDone& faults_done() const { return faults_done_; }
   // The client's connection breaks: of what it has on the way to the server a prefix (drawn) still
   // takes effect, all on the way to it is lost. It comes back by itself.
   void Disconnect(SimClientId id);
@@ -162,6 +172,7 @@ class SimServer {
   Random random_;
   const SimServerOptions options_;
   SimFaults faults_;
+  SimFaultsDone faults_done_;
   bool running_ = true;
   std::uint64_t orders_ = 0;
   std::uint64_t events_run_ = 0;

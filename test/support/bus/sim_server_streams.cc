@@ -121,7 +121,11 @@ void SimServer::ArriveAppend(SimClientId id, const AppendRequest& request) {
     return;
   }
   const std::string name = stream->config().name;
-  if (!random_.Chance(faults_.ack_lost)) Answer(id, request.op, Appended{request.op, name, *seq});
+  if (random_.Chance(faults_.ack_lost)) {
+    ++faults_done_.acks_lost;
+  } else {
+    Answer(id, request.op, Appended{request.op, name, *seq});
+  }
   PumpReaders(name);
 }
 
@@ -190,8 +194,12 @@ std::size_t SimServer::Route(const std::string& subject, const std::string& repl
 void SimServer::Deliver(Client& client, SubId sub, const std::string& subject,
                         const std::string& reply, const Headers& headers,
                         const std::string& payload) {
-  if (random_.Chance(faults_.message_lost)) return;
+  if (random_.Chance(faults_.message_lost)) {
+    ++faults_done_.messages_lost;
+    return;
+  }
   const int copies = random_.Chance(faults_.message_doubled) ? 2 : 1;
+  if (copies == 2) ++faults_done_.messages_doubled;
   for (int i = 0; i < copies; ++i) {
     SendDown(client, [this, id = client.id,
                       message = Message{sub, subject, reply, headers, payload}]() mutable {
@@ -263,7 +271,10 @@ bool SimServer::RouteReply(const std::string& subject, const Headers& headers,
   if (client == nullptr) return true;
   const auto it = client->pending.find(parts[1]);
   if (it == client->pending.end() || it->second.order != parts[2]) return true;
-  if (random_.Chance(faults_.message_lost)) return true;
+  if (random_.Chance(faults_.message_lost)) {
+    ++faults_done_.messages_lost;
+    return true;
+  }
   Answer(parts[0], parts[1], Replied{parts[1], headers, payload});
   return true;
 }
