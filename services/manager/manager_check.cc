@@ -142,6 +142,7 @@ void ManagerLoop::ForgetView() {
   view_.foreign_messages = foreign;
   complete_ = false;
   planner_.ForgetView();
+  verify_.OnOtherView();
   MarkSaved();
 }
 

@@ -11,6 +11,7 @@ namespace {
 constexpr bus::SubId kHeartbeatSub = 1'000'001;  // readers count from 1
 constexpr bus::SubId kQuerySub = 1'000'002;
 constexpr bus::SubId kMetricsSub = 1'000'003;
+constexpr bus::SubId kVerifySub = 1'000'004;
 constexpr std::string_view kQueryGroup = "managers";
 // Heartbeats in a row that show an old position before the set is told again.
 constexpr std::uint32_t kLaggingBeats = 2;
@@ -150,6 +151,7 @@ void ManagerLoop::Subscribe() {
   subscribed_ = true;
   out_.Bus(bus::Subscribe{kHeartbeatSub, options_.subjects.HeartbeatAll(), ""});
   out_.Bus(bus::Subscribe{kMetricsSub, options_.subjects.MetricsAll(), ""});
+  out_.Bus(bus::Subscribe{kVerifySub, options_.subjects.VerifyManagers(), ""});
   out_.Bus(bus::Subscribe{kQuerySub, options_.subjects.QueryAll(), std::string(kQueryGroup)});
 }
 
@@ -169,6 +171,10 @@ void ManagerLoop::OnMessage(const bus::Message& message) {
       loads_.OnMetrics(view_, wire::Subjects::LastToken(message.subject), message.payload,
                        now_.mono);
     }
+    return;
+  }
+  if (message.subscription == kVerifySub) {
+    verify_.OnRequest(message, leading(), now_.mono, out_);
     return;
   }
   if (message.subscription != kQuerySub || !bus::SafeReplySubject(message.reply_to)) return;

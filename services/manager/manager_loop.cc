@@ -61,6 +61,7 @@ ManagerLoop::ManagerLoop(ManagerOptions options, Planner planner, Loader loader)
       retention_(options_.subjects, options_.name, options_.retention),
       teller_(options_.subjects) {
   instance_ = random_.Next();
+  verify_.SetName(options_.name, instance_);
 }
 
 std::vector<Operation> ManagerLoop::Step(std::span<const Input> inputs, Now now, bool more) {
@@ -105,6 +106,7 @@ MonoTime ManagerLoop::NextDeadline() const {
   if (!in_flight_) {  // they are answered between cycles
     if (queries_left_ || (leading() && !hellos_.empty())) return now_.mono;
     for (const WaitingQuery& query : queries_) next = std::min(next, query.deadline);
+    next = std::min(next, verify_.NextDeadline(now_.mono));
   }
   return next;
 }
@@ -299,6 +301,7 @@ void ManagerLoop::Reload(const std::string& why) {
   view_ = std::move(*view);
   view_.foreign_messages = foreign;
   planner_.ForgetView();
+  verify_.OnOtherView();
   MarkSaved();
   retry_at_ = now_.mono + retry_after_;
   retry_after_ = std::min(retry_after_ * 2, kRetryAfterMax);
@@ -308,6 +311,7 @@ void ManagerLoop::Reload(const std::string& why) {
 }
 
 void ManagerLoop::Save() {
+  verify_.BeforeSave(view_);
   out_.Commit(records_.Save(view_));
   MarkSaved();
 }
@@ -343,8 +347,15 @@ void ManagerLoop::AnswerQueries() {
   }
 }
 
+// A follower may have folded intents of a decision whose facts are still to come.
+bool ManagerLoop::IsAtCommit() const {
+  return saved_.cover.decision == view_.valid_seq && saved_.cover.intents == view_.intents &&
+         saved_.cover.facts == view_.facts;
+}
+
 void ManagerLoop::AnswerWaiting() {
   AnswerQueries();
+  verify_.Step(view_, {IsAtCommit(), complete_, leading()}, now_.mono, out_);
   if (leading()) AnswerHellos();
 }
 

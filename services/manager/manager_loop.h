@@ -24,6 +24,7 @@
 #include "services/manager/retention.h"
 #include "services/manager/snapshot_reader.h"
 #include "services/manager/teller.h"
+#include "services/manager/verify_service.h"
 #include "services/manager/view_store.h"
 #include "shared/base/random.h"
 #include "shared/base/time.h"
@@ -195,6 +196,7 @@ class ManagerLoop {
   void Save();
   void MarkSaved();
   [[nodiscard]] bool KeepsLog() const;
+  [[nodiscard]] bool IsAtCommit() const;
   void AnswerWaiting();
   void AnswerQueries();
   void AnswerHellos();
@@ -263,6 +265,7 @@ class ManagerLoop {
   MonoTime next_beat_{};
   std::uint64_t beats_ = 0;
   std::uint64_t instance_ = 0;  // of this process, for its own heartbeats
+  VerifyService verify_;
   std::uint64_t foreign_logged_ = 0;
   std::uint64_t cycles_ = 0;
   std::uint64_t decisions_ = 0;

@@ -104,6 +104,7 @@ void ManagerLoop::FinishLoad() {
   epoch_floor_ = std::max(epoch_floor_, view_.term.epoch);
   SetClusterTime(view_.decided_at);
   planner_.ForgetView();
+  verify_.OnOtherView();
   loaded_ = stored;
   BeginCheck();
 }

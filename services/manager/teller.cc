@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "shared/cluster/assignments.h"
 #include "shared/domain/assign.h"
 #include "shared/wire/codec.h"
 
@@ -157,13 +158,7 @@ void Teller::TellSet(const View& view, const Node& node, bus::OpId& next_op, Ope
     }
     specs.insert(task.spec.get());
     bytes += size;
-    const std::uint32_t launches = task.observed ? task.observed->key.launch + 1 : 0;
-    const bool evicted = IsEvicted(task);
-    Duration grace = task.stop_grace;
-    if (evicted)
-      grace = task.stop_told ? std::min(grace, task.eviction->grace) : task.eviction->grace;
-    pages.back().assignments.push_back({task.id, task.attempt, task.placement, task.spec,
-                                        task.stop_told || evicted, grace, launches});
+    pages.back().assignments.push_back(AssignmentOf(task));
   }
   for (std::uint32_t i = 0; i < pages.size(); ++i) {
     pages[i].page = i;

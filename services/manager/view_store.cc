@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <functional>
-#include <sstream>
 #include <utility>
 
 #include "services/manager/job_records.h"
@@ -21,25 +20,6 @@ using wire::ToProto;
 constexpr std::uint32_t kSchemaVersion = 4;
 enum Table : store::TableId { kMeta = kViewMetaTable, kTasks, kNodes, kSpecs, kUntold, kJobs };
 constexpr std::string_view kMetaKey = "view";
-
-// Big-endian, so that bytewise order is that of the numbers and commits append.
-template <class Number>
-void AddBigEndian(Number number, std::string& key) {
-  for (std::size_t i = sizeof(Number); i-- > 0;) key += static_cast<char>(number >> (8 * i));
-}
-
-std::string KeyOf(std::uint64_t number) {
-  std::string key;
-  AddBigEndian(number, key);
-  return key;
-}
-
-std::string KeyOf(TaskNumber number) {
-  std::string key;
-  AddBigEndian(number.intent, key);
-  AddBigEndian(number.index, key);
-  return key;
-}
 
 std::uint64_t NumberFrom(std::string_view key) {
   std::uint64_t number = 0;
@@ -345,12 +325,6 @@ v1::JobRecord WholeRecordOf(const Job& job) {
   return record;
 }
 
-void AddLines(const std::string& of, const google::protobuf::Message& record,
-              std::vector<std::string>& lines) {
-  std::istringstream text(record.DebugString());
-  for (std::string line; std::getline(text, line);) lines.push_back(of + ": " + line);
-}
-
 }  // namespace
 
 store::Schema ViewSchema() {
@@ -407,10 +381,10 @@ Result<void> ViewRecords::LoadUntold(const store::Store& store, View& view) {
 void ViewRecords::SaveUntold(const View& view, store::WriteBatch& batch) {
   const std::uint64_t end = view.untold_first + view.untold.size();
   for (std::uint64_t n = untold_.from; n < std::min(view.untold_first, untold_.end); ++n) {
-    batch.Delete(kUntold, KeyOf(n));
+    batch.Delete(kUntold, RecordKey(n));
   }
   for (std::uint64_t n = std::max(view.untold_first, untold_.settled); n < end; ++n) {
-    batch.Put(kUntold, KeyOf(n), Bytes(RecordOf(view.untold[n - view.untold_first])));
+    batch.Put(kUntold, RecordKey(n), Bytes(RecordOf(view.untold[n - view.untold_first])));
   }
   untold_ = {view.untold_first, FirstUnstamped(view), end};
 }
@@ -498,7 +472,7 @@ std::uint64_t ViewRecords::NumberOf(TaskSpecPtr& spec, store::WriteBatch& batch)
   }
   const std::uint64_t number = next_number_;
   Keep(number, spec, hash);
-  batch.Put(kSpecs, KeyOf(number), std::move(bytes));
+  batch.Put(kSpecs, RecordKey(number), std::move(bytes));
   return number;
 }
 
@@ -512,7 +486,7 @@ void ViewRecords::Sweep(store::WriteBatch& batch) {
       ++it;
       continue;
     }
-    batch.Delete(kSpecs, KeyOf(number));
+    batch.Delete(kSpecs, RecordKey(number));
     numbers_.erase(kept.spec.get());
     const auto [begin, end] = by_hash_.equal_range(kept.hash);
     by_hash_.erase(
@@ -538,12 +512,12 @@ store::WriteBatch ViewRecords::Save(View& view) {
   for (const TaskNumber& number : view.dirty_tasks) {
     const auto it = view.tasks.find(number);
     if (it == view.tasks.end()) {
-      batch.Delete(kTasks, KeyOf(number));
+      batch.Delete(kTasks, RecordKey(number));
       ++forgotten_;
     } else {
       v1::TaskRecord record = RecordOf(it->second);
       record.set_spec_number(NumberOf(it->second.spec, batch));
-      batch.Put(kTasks, KeyOf(number), Bytes(record));
+      batch.Put(kTasks, RecordKey(number), Bytes(record));
     }
   }
   for (const NodeName& name : view.dirty_nodes) {
@@ -566,29 +540,10 @@ store::WriteBatch ViewRecords::Clear() {
   return batch;
 }
 
-std::string ViewBytes(const View& view) {
-  std::string bytes = Bytes(MetaOf(view));
-  for (const Transition& step : view.untold) bytes += Bytes(RecordOf(step));
-  for (const auto& [number, task] : view.tasks) bytes += KeyOf(number) + Bytes(WholeRecordOf(task));
-  for (const auto& [name, node] : view.nodes) bytes += name.str() + Bytes(RecordOf(node));
-  for (const auto& [name, job] : view.jobs) bytes += name.str() + Bytes(WholeRecordOf(job));
-  return bytes;
-}
-
-std::vector<std::string> ViewLines(const View& view) {
-  std::vector<std::string> lines;
-  AddLines("view", MetaOf(view), lines);
-  for (const Transition& step : view.untold) AddLines("untold", RecordOf(step), lines);
-  for (const auto& [number, task] : view.tasks) {
-    AddLines("task " + task.id.str(), WholeRecordOf(task), lines);
-  }
-  for (const auto& [name, node] : view.nodes) {
-    AddLines("node " + name.str(), RecordOf(node), lines);
-  }
-  for (const auto& [name, job] : view.jobs) {
-    AddLines("job " + name.str(), WholeRecordOf(job), lines);
-  }
-  return lines;
-}
+std::string RecordBytes(const View& view) { return Bytes(MetaOf(view)); }
+std::string RecordBytes(const Transition& step) { return Bytes(RecordOf(step)); }
+std::string RecordBytes(const Node& node) { return Bytes(RecordOf(node)); }
+std::string RecordBytes(const Task& task) { return Bytes(WholeRecordOf(task)); }
+std::string RecordBytes(const Job& job) { return Bytes(WholeRecordOf(job)); }
 
 }  // namespace cube::manager

@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "services/manager/view_records.h"
 #include "shared/base/error.h"
 #include "shared/cluster/view.h"
 #include "shared/store/store.h"
@@ -65,12 +66,5 @@ class ViewRecords {
     std::uint64_t end = 1;
   } untold_;
 };
-
-// All records of a view as bytes, in key order, with whole specifications: equal views have equal
-// bytes.
-[[nodiscard]] std::string ViewBytes(const View& view);
-
-// The same for people: a line for each field, with the record that it is of.
-[[nodiscard]] std::vector<std::string> ViewLines(const View& view);
 
 }  // namespace cube::manager

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "services/worker/verify_service.h"
 #include "services/worker/worker_store.h"
 #include "shared/wire/codec.h"
 
@@ -13,6 +14,7 @@ constexpr bus::SubId kAssignSub = 1;
 constexpr bus::SubId kDesiredSub = 2;
 constexpr bus::SubId kLogsSub = 3;
 constexpr bus::SubId kExecSub = 4;
+constexpr bus::SubId kVerifySub = 5;
 
 template <class... Fs>
 struct Overloaded : Fs... {
@@ -70,6 +72,7 @@ void WorkerLoop::Start() {
   Bus(bus::Subscribe{kDesiredSub, options_.subjects.DesiredAll(node), ""});
   Bus(bus::Subscribe{kLogsSub, options_.subjects.Logs(node), ""});
   Bus(bus::Subscribe{kExecSub, options_.subjects.Exec(node), ""});
+  Bus(bus::Subscribe{kVerifySub, options_.subjects.VerifyNode(node), ""});
   core_.Begin();
 }
 
@@ -194,6 +197,8 @@ void WorkerLoop::OnMessage(bus::Message& message, Now now) {
     logs_.OnRequest(message, core_, now, after_);
   } else if (message.subscription == kExecSub) {
     execs_.OnRequest(message, core_, now, after_);
+  } else if (message.subscription == kVerifySub) {
+    if (auto answer = AnswerVerify(message, options_.node, core_)) Bus(*std::move(answer));
   }
 }
 

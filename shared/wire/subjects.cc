@@ -95,6 +95,10 @@ std::string Subjects::Query(std::string_view what) const { return Join({root_, "
 std::string Subjects::QueryAll() const { return Join({root_, "query", "*"}); }
 std::string Subjects::Logs(std::string_view node) const { return Join({root_, "logs", node}); }
 std::string Subjects::Exec(std::string_view node) const { return Join({root_, "exec", node}); }
+std::string Subjects::VerifyManagers() const { return Join({root_, "verify", "managers"}); }
+std::string Subjects::VerifyNode(std::string_view node) const {
+  return Join({root_, "verify", "node", node});
+}
 std::string Subjects::SnapshotChunks() const { return Join({root_, "snapshots", "chunks"}); }
 std::string Subjects::SnapshotManifest() const { return Join({root_, "snapshots", "manifest"}); }
 std::string Subjects::LeaseKey() const { return "$KV." + stream_prefix_ + "LEADER.leader"; }

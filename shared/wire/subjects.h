@@ -60,9 +60,11 @@ class Subjects {
   [[nodiscard]] std::string QueryAll() const;  // cube.query.*
   [[nodiscard]] std::string Logs(std::string_view node) const;
   [[nodiscard]] std::string Exec(std::string_view node) const;
-  [[nodiscard]] std::string SnapshotChunks() const;    // cube.snapshots.chunks
-  [[nodiscard]] std::string SnapshotManifest() const;  // cube.snapshots.manifest
-  [[nodiscard]] std::string LeaseKey() const;          // $KV.CUBE_LEADER.leader
+  [[nodiscard]] std::string VerifyManagers() const;                   // cube.verify.managers
+  [[nodiscard]] std::string VerifyNode(std::string_view node) const;  // cube.verify.node.<node>
+  [[nodiscard]] std::string SnapshotChunks() const;                   // cube.snapshots.chunks
+  [[nodiscard]] std::string SnapshotManifest() const;                 // cube.snapshots.manifest
+  [[nodiscard]] std::string LeaseKey() const;                         // $KV.CUBE_LEADER.leader
 
   // The last token of a subject.
   [[nodiscard]] static std::string_view LastToken(std::string_view subject);

@@ -14,7 +14,8 @@ TEST(Join, IsSaidUntilWelcome) {
   LoopRig rig;
   EXPECT_EQ(rig.Step(),
             "commit\nsubscribe cube.assign.n1\nsubscribe cube.desired.n1.*\n"
-            "subscribe cube.logs.n1\nsubscribe cube.exec.n1\n");
+            "subscribe cube.logs.n1\nsubscribe cube.exec.n1\n"
+            "subscribe cube.verify.node.n1\n");
   EXPECT_EQ(rig.Connect(), "append 1: joined;\nhello at 0\n");
   EXPECT_EQ(rig.AppendedFacts().incarnation, 0u);
   EXPECT_EQ(rig.AppendedFacts().instance, kInstance);
@@ -503,7 +504,7 @@ TEST(Restart, GoesOnWhereItWas) {
   rig.Restart();
   EXPECT_EQ(rig.Step(),
             "subscribe cube.assign.n1\nsubscribe cube.desired.n1.*\nsubscribe "
-            "cube.logs.n1\nsubscribe cube.exec.n1\n"
+            "cube.logs.n1\nsubscribe cube.exec.n1\nsubscribe cube.verify.node.n1\n"
             "engine docker as c1/n1\n");
   EXPECT_EQ(rig.Connect(), "hello at 11\n");
   EXPECT_EQ(rig.Engine(engine::Up{"1", true}), "");

@@ -1,0 +1,18 @@
+#include "shared/cluster/assignments.h"
+
+#include <algorithm>
+
+namespace cube {
+
+Assignment AssignmentOf(const Task& task) {
+  const std::uint32_t launches = task.observed ? task.observed->key.launch + 1 : 0;
+  const bool evicted = IsEvicted(task);
+  Duration grace = task.stop_grace;
+  if (evicted) {
+    grace = task.stop_told ? std::min(grace, task.eviction->grace) : task.eviction->grace;
+  }
+  return {task.id, task.attempt, task.placement, task.spec, task.stop_told || evicted,
+          grace,   launches};
+}
+
+}  // namespace cube
