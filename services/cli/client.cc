@@ -360,6 +360,16 @@ void Client::Send(const std::string& subject, const std::string& reply_to, std::
   }
 }
 
+Result<std::string> Client::Request(const std::string& subject, std::string payload) {
+  const bus::OpId op = impl_->NewOp();
+  impl_->bus().Request(op, subject, {}, std::move(payload), settings_.nats.request_timeout);
+  CUBE_TRY(bus::Event event, impl_->Await(op, settings_.nats.request_timeout));
+  if (auto* replied = std::get_if<bus::Replied>(&event)) return std::move(replied->payload);
+  const auto* failed = std::get_if<bus::OpFailed>(&event);
+  if (failed == nullptr) return Fail(Code::kInternal, "a request ended as something else");
+  return std::unexpected(failed->error);
+}
+
 std::string Client::NewInbox() { return "_INBOX." + Base32(runtime::RandomU64(), kTokenDigits); }
 
 // ---- streams ----------------------------------------------------------------------------------

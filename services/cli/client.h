@@ -71,6 +71,9 @@ class Client {
   // Publishes with a subject of our own for answers.
   void Send(const std::string& subject, const std::string& reply_to, std::string payload);
   [[nodiscard]] static std::string NewInbox();
+  // Asks whoever listens on the subject, and waits for the answer. kUnavailable: nobody does;
+  // kTimedOut: no answer within --request-timeout.
+  [[nodiscard]] Result<std::string> Request(const std::string& subject, std::string payload);
 
   // ---- streams --------------------------------------------------------------------------------
 

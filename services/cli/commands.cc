@@ -18,11 +18,12 @@ CommandSpec RootCommand() {
                        {"a task on it", "cube run --name web -p 8080:80 nginx:1.25"}},
           .exit_codes = {kExitDone, kExitFailed, kExitNotConverged, kExitNotFound, kExitConflict,
                          kExitUsage, kExitUnreachable, kExitInterrupted},
-          .children = {RunCommand(),    StopCommand(),       StatusCommand(),  PsCommand(),
-                       JobCommand(),    NodeCommand(),       TopCommand(),     EventsCommand(),
-                       LogsCommand(),   ExecCommand(),       WhyCommand(),     TaskCommand(),
-                       WaitCommand(),   DoctorCommand(),     DevCommand(),     ManagerCommand(),
-                       WorkerCommand(), CompletionCommand(), VersionCommand(), CompleteCommand()}};
+          .children = {RunCommand(),     StopCommand(),   StatusCommand(),     PsCommand(),
+                       JobCommand(),     NodeCommand(),   TopCommand(),        EventsCommand(),
+                       LogsCommand(),    ExecCommand(),   WhyCommand(),        TaskCommand(),
+                       WaitCommand(),    DoctorCommand(), VerifyCommand(),     DevCommand(),
+                       ManagerCommand(), WorkerCommand(), CompletionCommand(), VersionCommand(),
+                       CompleteCommand()}};
 }
 
 int Main(std::vector<std::string> words, const Terminal& terminal, Environment environment) {

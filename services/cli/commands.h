@@ -15,6 +15,7 @@ namespace cube::cli {
 [[nodiscard]] CommandSpec TaskCommand();        // task.cc
 [[nodiscard]] CommandSpec WhyCommand();         // why.cc
 [[nodiscard]] CommandSpec DoctorCommand();      // doctor.cc
+[[nodiscard]] CommandSpec VerifyCommand();      // verify.cc
 [[nodiscard]] CommandSpec JobCommand();         // job.cc
 [[nodiscard]] CommandSpec NodeCommand();        // node.cc
 [[nodiscard]] CommandSpec TopCommand();         // top.cc

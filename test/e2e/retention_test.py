@@ -85,6 +85,7 @@ class RetentionTest(suite.Case):
             self.a_manager_without_its_view(cluster, tasks, shown)
             self.another_manager(cluster, tasks)
             self.a_worker_starts_again(cluster, tasks)
+            self.all_of_one_mind(cluster)
             self.what_is_left_of_the_past(cluster, keeper, last)
             self.a_full_stream_gets_room(cluster)
 
@@ -120,6 +121,15 @@ class RetentionTest(suite.Case):
         cluster.start_again("a")
         cluster.wait_ready("a")
         self.wait_same_tasks(cluster, tasks)
+
+    def all_of_one_mind(self, cluster):
+        """The log is replayed from the older snapshot; the newer one is what follows from it."""
+        report = cluster.cube("verify", "-o", "json").json()
+        self.assertGreater(report["began_with_snapshot"], 1)
+        details = {one["name"]: (one["result"], one["detail"]) for one in report["compared"]
+                   if one["kind"] == "snapshot"}
+        self.assertEqual(sorted(details.values()),
+                         [("same", ""), ("same", "whole; the log begins with it")], report)
 
     def what_is_left_of_the_past(self, cluster, keeper, last):
         """Commands that read the log begin where it begins now."""
