@@ -196,7 +196,9 @@ Client::~Client() = default;
 
 Result<std::unique_ptr<Client>> Client::Connect(const Settings& settings) {
   CUBE_TRY(auto subjects, wire::Subjects::Make(settings.root));
-  auto impl = std::make_unique<Impl>(settings.nats);
+  bus::NatsBusOptions nats = settings.nats;
+  nats.stream_info_prefix = subjects.StreamInfoPrefix();
+  auto impl = std::make_unique<Impl>(std::move(nats));
   CUBE_TRY_VOID(impl->AwaitConnected(settings));
   return std::unique_ptr<Client>(new Client(settings, std::move(subjects), std::move(impl)));
 }
@@ -330,11 +332,12 @@ Result<std::uint64_t> Client::Append(const std::string& subject, std::string pay
   const auto* failed = std::get_if<bus::AppendFailed>(&event);
   if (failed == nullptr) return Fail(Code::kInternal, "an append ended as something else");
   if (failed->error.code == Code::kNotFound || failed->error.code == Code::kUnavailable) {
-    return Fail(Code::kPrecondition,
-                fmt::format("no stream takes {} at {}: no manager has run there yet, or the server "
-                            "runs without JetStream (nats-server -js). Start a manager with 'cube "
-                            "manager', or all of it with 'cube dev'.",
-                            subject, ServerText(settings_)));
+    return Fail(
+        Code::kPrecondition,
+        fmt::format("no stream takes {} at {}: this user may not send it, no manager has run "
+                    "there yet, or the server runs without JetStream (nats-server -js). "
+                    "Start a manager with 'cube manager', or all of it with 'cube dev'.",
+                    subject, ServerText(settings_)));
   }
   return std::unexpected(failed->error);
 }

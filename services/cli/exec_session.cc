@@ -112,7 +112,8 @@ std::unexpected<Error> ExecSession::NoWorker(const std::string& what) const {
 Result<void> ExecSession::OnMessage(const bus::Message& message) {
   if (message.subscription != subscription_) return {};
   if (IsNoResponders(message))
-    return NoWorker(heard_ ? "has gone; the command ends with it" : "does not answer");
+    return NoWorker(heard_ ? "has gone; the command ends with it"
+                           : "does not answer, or this user may not ask it");
   v1::ExecReply reply;
   if (reply.ParseFromString(message.payload) && reply.session() == id_) OnReply(reply);
   return {};
@@ -168,8 +169,8 @@ void ExecSession::AskForLife() {
 Result<void> ExecSession::CheckAlive() {
   const MonoTime now = client_.Mono();
   if (!heard_ && now - heard_at_ >= client_.settings().nats.request_timeout)
-    return NoWorker("has not answered within " +
-                    FormatDuration(client_.settings().nats.request_timeout));
+    return NoWorker(fmt::format("has not answered within {}, or this user may not ask it",
+                                FormatDuration(client_.settings().nats.request_timeout)));
   if (now - heard_at_ >= kSilenceMax) return NoWorker("has not been heard for a while");
   if (now - spoke_at_ < kSignOfLife && now - heard_at_ < kSignOfLife) return {};
   if (now - spoke_at_ < kSignOfLife / 2) return {};

@@ -111,8 +111,9 @@ Result<void> LogStreams::OnMessage(Stream& stream, const bus::Message& message) 
   if (IsNoResponders(message)) {
     if (!options_.follow) {
       return Fail(Code::kUnavailable,
-                  fmt::format("the worker of {} does not answer, so the output of {} cannot be "
-                              "read now; 'cube node ls' shows the node's state",
+                  fmt::format("the worker of {} does not answer, or this user may not ask it, so "
+                              "the output of {} cannot be read now; 'cube node ls' shows the "
+                              "node's state",
                               stream.node, stream.task));
     }
     client_.StopListening(stream.inbox);
@@ -170,8 +171,8 @@ Result<void> LogStreams::CheckIdle(Stream& stream) {
   }
   if (stream.heard || now - stream.opened_at < client_.settings().nats.request_timeout) return {};
   return Fail(Code::kUnavailable,
-              fmt::format("the worker of {} has not answered within {}, so the output of {} cannot "
-                          "be read now",
+              fmt::format("the worker of {} has not answered within {}, or this user may not ask "
+                          "it, so the output of {} cannot be read now",
                           stream.node, FormatDuration(client_.settings().nats.request_timeout),
                           stream.task));
 }

@@ -323,22 +323,25 @@ void NatsCore::Api(const std::string& what, std::string body,
 
 void NatsCore::Get(OpId op, std::string stream, std::uint64_t seq) {
   const Locked locked(*this);
-  GetBy(op, std::move(stream), GetBySeqJson(seq));
+  std::string direct = stream;
+  GetBy(op, std::move(stream), std::move(direct), GetBySeqJson(seq));
 }
 
+// The subject that is looked for is part of the one that is asked, so that accounts can tell whose
+// newest message somebody may read.
 void NatsCore::GetLast(OpId op, std::string stream, std::string subject) {
   const Locked locked(*this);
-  GetBy(op, std::move(stream), GetLastJson(subject));
+  std::string direct = stream + "." + subject;
+  GetBy(op, std::move(stream), std::move(direct), GetLastJson(subject));
 }
 
 // Direct get is answered without the stream's lock; a stream that was not made for it (or does not
 // exist) has nobody who listens there, which newer servers say at once and 2.9 not at all: then the
 // slower way says which.
-void NatsCore::GetBy(OpId op, std::string stream, std::string body) {
-  const std::string direct = "$JS.API.DIRECT.GET." + stream;
-  std::string copy = body;
-  Ask(direct, {}, std::move(copy), std::min(options_.request_timeout, kDirectGetWait),
-      Code::kUnavailable,
+void NatsCore::GetBy(OpId op, std::string stream, std::string direct, std::string body) {
+  std::string question = direct == stream ? body : std::string();
+  Ask("$JS.API.DIRECT.GET." + direct, {}, std::move(question),
+      std::min(options_.request_timeout, kDirectGetWait), Code::kUnavailable,
       [this, op, stream = std::move(stream), body = std::move(body)](Result<Incoming>&& answer) {
         if (answer && answer->status != 503) {
           auto message = ParseDirectGet(std::move(*answer));

@@ -113,7 +113,8 @@ class NatsCore : public std::enable_shared_from_this<NatsCore> {
            std::function<void(Result<std::string>&&)> done, Code if_lost = Code::kUnavailable);
   void FinishRequest(std::uint64_t token, Result<Incoming>&& answer);
   void FailOp(OpId op, Error error);
-  void GetBy(OpId op, std::string stream, std::string body);
+  // `direct` is what follows "$JS.API.DIRECT.GET.", `body` the question in the slower form.
+  void GetBy(OpId op, std::string stream, std::string direct, std::string body);
   [[nodiscard]] std::optional<Error> Unfit(std::string_view what, const std::string& subject,
                                            bool subject_fits, const Headers& headers,
                                            const std::string& payload) const;
@@ -123,6 +124,9 @@ class NatsCore : public std::enable_shared_from_this<NatsCore> {
   void EnsureCompare(const std::shared_ptr<EnsureJob>& job, const StreamAnswer& answer);
   void EnsureApply(const std::shared_ptr<EnsureJob>& job, const std::string& verb,
                    std::string body);
+  // Where JetStream is another account's. `refusal`: what the server has said instead.
+  void GetStateElsewhere(OpId op, const std::string& stream, std::string refusal);
+  void EndGetState(OpId op, const std::string& stream, Result<std::string>&& json);
   // Calls next with what a stream is now, or ends the operation.
   void LookAt(OpId op, const std::string& stream, const std::string& what,
               std::function<void(StreamAnswer&)> next);

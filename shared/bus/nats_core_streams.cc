@@ -138,8 +138,36 @@ void NatsCore::Change(OpId op, const std::string& request, std::string body,
 
 void NatsCore::GetState(OpId op, std::string stream) {
   const Locked locked(*this);
-  LookAt(op, stream, "looking at stream " + stream,
-         [this, op](StreamAnswer& answer) { Emit(GotState{op, std::move(answer.state)}); });
+  Api("STREAM.INFO." + stream, "", [this, op, stream](Result<std::string>&& json) {
+    int number = 0;
+    const bool answered = json && !ApiError(*json, stream, &number);
+    if (!answered && number == kJsNotForAccount && !options_.stream_info_prefix.empty()) {
+      GetStateElsewhere(op, stream, *std::move(json));
+    } else {
+      EndGetState(op, stream, std::move(json));
+    }
+  });
+}
+
+void NatsCore::GetStateElsewhere(OpId op, const std::string& stream, std::string refusal) {
+  Ask(options_.stream_info_prefix + stream, {}, "", options_.request_timeout, Code::kUnavailable,
+      [this, op, stream, refusal = std::move(refusal)](Result<Incoming>&& answer) mutable {
+        if (answer && answer->status == 0) refusal = std::move(answer->payload);
+        EndGetState(op, stream, std::move(refusal));
+      });
+}
+
+void NatsCore::EndGetState(OpId op, const std::string& stream, Result<std::string>&& json) {
+  const std::string what = "looking at stream " + stream;
+  if (!json) {
+    FailOp(op, Annotate(std::move(json).error(), what).error());
+  } else if (auto error = ApiError(*json, what)) {
+    FailOp(op, std::move(*error));
+  } else if (auto info = ParseStreamInfo(*json)) {
+    Emit(GotState{op, std::move(info->state)});
+  } else {
+    FailOp(op, std::move(info).error());
+  }
 }
 
 // Two traps of the request: {"seq":N} beyond the last sequence moves the stream's sequences on to N

@@ -16,6 +16,7 @@ namespace cube::bus {
 
 // Numbers of JetStream's errors (server/errors.json of nats-server).
 inline constexpr int kJsNoMessageFound = 10037;
+inline constexpr int kJsNotForAccount = 10039;
 inline constexpr int kJsStreamNameInUse = 10058;
 inline constexpr int kJsStreamNotFound = 10059;
 

@@ -34,6 +34,10 @@ struct NatsBusOptions {
   Duration ping_interval = std::chrono::seconds(5);
   // For accounts whose users may listen on an inbox of their own only.
   std::string inbox_prefix = "_INBOX";
+  // For accounts without JetStream that may look at the streams of another one: what stands before
+  // a stream's name where that account's STREAM.INFO was imported to. The server itself answers
+  // "$JS.API..." there, with a no. Empty = there is no such import.
+  std::string stream_info_prefix;
 };
 
 }  // namespace cube::bus

@@ -101,6 +101,7 @@ std::string Subjects::VerifyNode(std::string_view node) const {
 }
 std::string Subjects::SnapshotChunks() const { return Join({root_, "snapshots", "chunks"}); }
 std::string Subjects::SnapshotManifest() const { return Join({root_, "snapshots", "manifest"}); }
+std::string Subjects::StreamInfoPrefix() const { return Join({root_, "streams."}); }
 std::string Subjects::LeaseKey() const { return "$KV." + stream_prefix_ + "LEADER.leader"; }
 
 std::string_view Subjects::LastToken(std::string_view subject) {

@@ -64,7 +64,9 @@ class Subjects {
   [[nodiscard]] std::string VerifyNode(std::string_view node) const;  // cube.verify.node.<node>
   [[nodiscard]] std::string SnapshotChunks() const;                   // cube.snapshots.chunks
   [[nodiscard]] std::string SnapshotManifest() const;                 // cube.snapshots.manifest
-  [[nodiscard]] std::string LeaseKey() const;                         // $KV.CUBE_LEADER.leader
+  // cube.streams.: where accounts without JetStream find the state of streams (NatsBusOptions).
+  [[nodiscard]] std::string StreamInfoPrefix() const;
+  [[nodiscard]] std::string LeaseKey() const;  // $KV.CUBE_LEADER.leader
 
   // The last token of a subject.
   [[nodiscard]] static std::string_view LastToken(std::string_view subject);

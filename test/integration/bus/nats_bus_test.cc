@@ -241,6 +241,62 @@ TEST(NatsBusTest, ReadsStreamsThatWereNotMadeForDirectGet) {
   EXPECT_EQ(got->message->headers, request.headers);
 }
 
+// deploy/nats: only the managers' account has JetStream.
+TEST(NatsBusTest, AnAccountLooksAtTheStreamsThatItImports) {
+  NatsServerOptions server;
+  server.extra_config = R"(accounts {
+    HOME: { jetstream: enabled, users: [ { user: home, password: p } ], exports: [
+      { service: "$JS.API.DIRECT.GET.LOG.log.mine" }, { service: "$JS.API.STREAM.INFO.LOG" } ] }
+    AWAY: { users: [ { user: away, password: p } ], imports: [
+      { service: { account: HOME, subject: "$JS.API.DIRECT.GET.LOG.log.mine" } },
+      { service: { account: HOME, subject: "$JS.API.STREAM.INFO.LOG" }, to: "root.streams.LOG" } ] }
+  })";
+  server.user_info = "home:p";
+  const auto fixture = StartFixture(server);
+  ASSERT_TRUE(fixture);
+  const SystemClock clock;
+  const auto open = [&](const std::string& user, const std::string& prefix) {
+    NatsBusOptions options = fixture->Options(user);
+    options.user = user;
+    options.password = "p";
+    options.stream_info_prefix = prefix;
+    return std::make_unique<BlockingBus>(clock, [options](Sink sink) {
+      return std::make_unique<NatsBus>(options, std::move(sink));
+    });
+  };
+  const MonoTime deadline = clock.now().mono + 60s;
+  const auto home = open("home", "");
+  ASSERT_TRUE(home->Connect(deadline));
+  StreamConfig log;
+  log.name = "LOG";
+  log.subjects = {"log.*"};
+  ASSERT_TRUE(home->EnsureStreams({log}));
+  for (const char* subject : {"log.mine", "log.theirs"}) {
+    AppendRequest request;
+    request.subject = subject;
+    request.payload = subject;
+    ASSERT_TRUE(home->Append(std::move(request)));
+  }
+
+  const auto away = open("away", "root.streams.");
+  ASSERT_TRUE(away->Connect(deadline));
+  const auto mine = away->GetLast("LOG", "log.mine");
+  ASSERT_TRUE(mine && *mine) << (mine ? "nothing" : mine.error().Text());
+  EXPECT_EQ((*mine)->payload, "log.mine");
+  EXPECT_FALSE(away->GetLast("LOG", "log.theirs"));
+  EXPECT_FALSE(away->Get("LOG", 1));
+  const auto state = away->GetState("LOG");
+  ASSERT_TRUE(state) << state.error().Text();
+  EXPECT_EQ(state->messages, 2u);
+
+  const auto astray = open("away", "");
+  ASSERT_TRUE(astray->Connect(deadline));
+  const auto refused = astray->GetState("LOG");
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("not enabled"), std::string::npos)
+      << refused.error().Text();
+}
+
 TEST(NatsBusTest, ALeaseBucketsAgeIsKeptAndChanged) {
   const auto fixture = StartFixture();
   ASSERT_TRUE(fixture);

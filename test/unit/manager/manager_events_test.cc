@@ -222,6 +222,20 @@ TEST_F(ManagerEventsTest, QuestionsAreAnsweredBetweenCyclesThatFollowEachOther) 
   EXPECT_EQ(rig_.Published("_INBOX.x").size(), 1u);
 }
 
+// Nobody may have a manager publish to a subject of his choice: it may publish anything.
+TEST_F(ManagerEventsTest, AnswersInboxesOnly) {
+  for (const char* reply_to :
+       {"$JS.API.STREAM.PURGE.CUBE_DECISIONS", "cube.decisions", "cube.assign.n1", "_INBOX.*", "",
+        "$JS.ACK.CUBE_FACTS.c.1.1.1.1.0"}) {
+    rig_.Feed({rig_.Query("cluster", "", reply_to)});
+    EXPECT_TRUE(rig_.Published(reply_to).empty()) << reply_to;
+  }
+  for (const char* reply_to : {"_INBOX.x", "_R_.x"}) {
+    rig_.Feed({rig_.Query("cluster", "", reply_to)});
+    EXPECT_EQ(rig_.Published(reply_to).size(), 1u) << reply_to;
+  }
+}
+
 // Of a manager that begins: what it does not know yet is not "there are no tasks".
 TEST(IncompleteView, IsNoAnswer) {
   const View view = TwoWorkersOfOneName();
