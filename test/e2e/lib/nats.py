@@ -8,6 +8,8 @@ import queue
 import socket
 import threading
 
+from lib import nkeys
+
 CONNECT_SECONDS = 10
 REQUEST_SECONDS = 10
 
@@ -67,9 +69,11 @@ class Subscription:
 class Nats:
     """One connection; it does not come back when the server has gone."""
 
-    def __init__(self, host, port):
+    def __init__(self, host, port, nkey=None):
+        """With the seed file of an nkey, where the server asks who we are."""
         self._socket = socket.create_connection((host, port), CONNECT_SECONDS)
         self._socket.settimeout(None)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._in = self._socket.makefile("rb")
         self._lock = threading.Lock()
         self._subscriptions = {}
@@ -82,6 +86,8 @@ class Nats:
         self.info = json.loads(first[5:])
         options = {"verbose": False, "pedantic": False, "headers": True, "no_responders": True,
                    "lang": "python", "version": "0", "name": "e2e", "protocol": 1}
+        if nkey:
+            options["nkey"], options["sig"] = nkeys.sign_nonce(nkey, self.info["nonce"])
         self._send(b"CONNECT " + json.dumps(options).encode() + b"\r\n")
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -133,7 +139,7 @@ class Nats:
                     subscription = self._subscriptions.get(int(parts[1]))
                     if subscription is not None:
                         subscription._queue.put(Message(parts[0], reply, headers, payload))
-                elif word == b"-ERR":
+                elif word == b"-ERR" and b"Permissions Violation" not in rest:
                     break
         except (OSError, EOFError, ValueError, NatsError):
             pass

@@ -5,6 +5,7 @@ import collections
 import json
 import os
 import subprocess
+import tempfile
 import time
 
 # First byte of a public key, by what it is of (github.com/nats-io/nkeys).
@@ -40,6 +41,25 @@ def make_key(folder, name, kind):
     seed = _openssl("pkey", "-in", file, "-outform", "DER")[-32:]
     prefix = bytes([SEED | kind >> 5, (kind & 31) << 3])
     return Key(kind, file, _encode(bytes([kind]) + public), _encode(prefix + seed))
+
+
+def sign_nonce(seed_file, nonce):
+    """-> (the public key, the signature), as CONNECT wants them."""
+    with open(seed_file, encoding="ascii") as file:
+        seed = file.read().strip()
+    # RFC 8410: what stands before the 32 bytes of a private key.
+    private = bytes.fromhex("302e020100300506032b657004220420") + base64.b32decode(
+        seed + "=" * (-len(seed) % 8))[2:34]
+    with tempfile.TemporaryDirectory() as folder:
+        key, message = os.path.join(folder, "key"), os.path.join(folder, "nonce")
+        for path, content in ((key, private), (message, nonce.encode())):
+            with open(path, "wb") as file:
+                file.write(content)
+        public = _openssl("pkey", "-inform", "DER", "-in", key, "-pubout", "-outform", "DER")[-32:]
+        signature = _openssl("pkeyutl", "-sign", "-rawin", "-keyform", "DER", "-inkey", key, "-in",
+                             message)
+    return (_encode(bytes([USER]) + public),
+            base64.urlsafe_b64encode(signature).decode().rstrip("="))
 
 
 def sign_claims(folder, issuer, subject, name, claims):
