@@ -6,12 +6,12 @@ ARG BASE=debian:bookworm-slim
 FROM ${BASE} AS runtime
 RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-      ca-certificates libnats3.4 libprotobuf32 liblmdb0 libspdlog1.10 libfmt9 libyaml-cpp0.7 \
+      ca-certificates openssl libnats3.4 libprotobuf32 liblmdb0 libspdlog1.10 libfmt9 libyaml-cpp0.7 \
       libcurl4 libssl3 libprometheus-cpp-core1.0 libprometheus-cpp-pull1.0 util-linux \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --system --uid 10001 --user-group --home-dir /var/lib/cube --shell /usr/sbin/nologin cube \
  && install -d -o cube -g cube -m 0750 /var/lib/cube
-COPY deploy/compose/worker deploy/compose/worker-healthy /usr/local/bin/
+COPY deploy/compose/worker deploy/compose/worker-healthy deploy/nats/make-accounts /usr/local/bin/
 # An anonymous volume made from this folder belongs to the user cube, as the folder does.
 VOLUME /var/lib/cube
 ENV CUBE_STATE_DIR=/var/lib/cube
