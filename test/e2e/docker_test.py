@@ -90,6 +90,28 @@ class DockerTest(suite.Case):
                 docker("rm", "-f", row)
             docker("volume", "rm", "-f", name)
 
+    def check_by_hand(self):
+        """The same from a message that no program of Cube has made."""
+        with self.cluster.connect() as link:
+            def submit(task, more, headers=None):
+                link.append("cube.tasks.submit", json.dumps({
+                    "id": task, "name": "by-hand", "image": IMAGE,
+                    "command": ["sleep", "1000000"], **more}), headers)
+            for number, (more, says) in enumerate((
+                    ({"volumes": ["/etc:/x"]}, "--allow-mount"),
+                    ({"volumes": ["/var/run/docker.sock:/x:ro"]}, "--allow-mount"),
+                    ({"network": "host"}, "--allow-host-network"),
+                    ({"cap_add": ["ALL"]}, "--allow-cap ALL"))):
+                task = f"by-hand-{number}-{self.cluster.unique}"
+                submit(task, more)
+                self.wait_reason(task, "failed", says)
+                self.assertEqual(self.containers(task), [], "nothing is left behind")
+            outcomes = link.subscribe("cube.outcome.by-hand")
+            for field in ("privileged", "devices", "pid", "security_opt"):
+                submit("by-hand-x", {field: True}, {"Cube-Outcome": "by-hand"})
+                item, = json.loads(outcomes.next().payload)["items"]
+                self.assertEqual((item["status"], item["field"]), ("refused", field))
+
     def test_what_the_node_does_not_allow(self):
         self.run_fails("--allow-mount", "-v", "/etc:/x")
         self.run_fails("--allow-mount", "-v", f"{self.allowed}x:/x")
@@ -98,6 +120,7 @@ class DockerTest(suite.Case):
         self.run_fails("--allow-host-network", "--network", "host")
         self.run_fails("docker network create", "--network", "no-such-network")
         self.run_fails("--allow-cap SYS_ADMIN", "--cap-add", "sys_admin")
+        self.check_by_hand()
         refused = self.cluster.cube("run", "-v", "../x:/x", IMAGE, code=64)
         self.assertIn("--volume '../x:/x'", refused.err)
         refused = self.cluster.cube("run", "--engine", "process", "-v", "x:/x", "true", code=64)
