@@ -3,6 +3,7 @@
 
 #include "services/manager/manager_loop.h"
 #include "shared/bus/reply.h"
+#include "shared/bus/server_version.h"
 #include "shared/wire/codec.h"
 
 namespace cube::manager {
@@ -70,6 +71,11 @@ void ManagerLoop::OnEvent(const bus::Event& event) {
 
 void ManagerLoop::OnConnected(const bus::Connected& connected) {
   out_.Info("connected to NATS " + connected.server_version);
+  if (options_.limits.replicas > 1 && bus::IsOlder(connected.server_version, bus::kReplicasSince)) {
+    out_.Warn(
+        "this NATS server is older than 2.10.23: a cluster of such servers can lose what it "
+        "has acknowledged, whatever --replicas says; update the servers");
+  }
   Subscribe();
   phase_ = Phase::kEnsuring;
   Ensure();

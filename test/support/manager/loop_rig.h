@@ -29,7 +29,8 @@ struct RigStream {
 class LoopRig {
  public:
   // `committed` is what the store holds; its positions are the ends of the streams.
-  LoopRig(View committed, WallTime wall) : committed_(std::move(committed)) {
+  LoopRig(View committed, WallTime wall, std::int32_t replicas = 1)
+      : committed_(std::move(committed)) {
     now_.mono = MonoTime(std::chrono::hours(1));
     now_.wall = wall;
     decisions().last_seq = committed_.decision_seq;
@@ -39,6 +40,7 @@ class LoopRig {
     options.name = "me";
     options.owner = "me";
     options.seed = 1;
+    options.limits.replicas = replicas;
     loop_ = std::move(*manager::ManagerLoop::Make(std::move(options),
                                                   [this](manager::ViewRecords&) -> Result<View> {
                                                     ++loads_;

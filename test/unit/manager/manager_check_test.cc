@@ -162,6 +162,18 @@ TEST_F(ManagerCheckTest, StreamsThatAreNotReadyAreToldOnceAndTriedOn) {
   EXPECT_TRUE(rig_.sent());
 }
 
+TEST_F(ManagerCheckTest, CopiesOnOldServersAreWarnedOf) {
+  rig_.Feed({bus::Connected{"2.10.22", 1 << 20, true}});
+  EXPECT_EQ(rig_.warnings(), 0) << "one copy";
+  LoopRig rig(log_.view(), log_.view().decided_at, 3);
+  rig.Feed({bus::Connected{"2.10.22", 1 << 20, true}});
+  EXPECT_EQ(rig.warnings(), 1);
+  rig.Feed({bus::Disconnected{"test"}});
+  const int before = rig.warnings();
+  rig.Feed({bus::Connected{"2.10.23", 1 << 20, false}});
+  EXPECT_EQ(rig.warnings(), before);
+}
+
 // The view is ahead of the log by the message under way: its outcome says what we hold.
 class InFlightTest : public ManagerCheckTest {
  protected:
