@@ -15,8 +15,8 @@ readonly PACKAGES_BUILD=(
 # What the demo and the tests run: the server, an engine, an image's only file, a registry, the
 # compose path with its base images, and small tools.
 readonly PACKAGES_RUN=(
-  nats-server:nats-server docker.io:dockerd iptables:iptables busybox-static docker-registry
-  mmdebstrap debian-archive-keyring procps jq curl openssl
+  nats-server:nats-server docker.io:dockerd iptables:iptables iproute2:ip busybox-static
+  docker-registry mmdebstrap debian-archive-keyring procps jq curl openssl
 )
 
 # Linters and the second compiler of scripts/check. clang 14 cannot parse the project.

@@ -129,12 +129,19 @@ class Cluster:
     def path(self, *parts):
         return os.path.join(self.dir, *parts)
 
+    def _prefix(self, _name):
+        """What the command line of a process begins with."""
+        return []
+
+    def _environment(self, _name):
+        return self.environment
+
     def _spawn(self, name, command):
         self._starts[name] = command
         with open(self.path(name + ".log"), "ab") as log:
             self.processes[name] = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment,
-                cwd=self.dir, start_new_session=True)
+                [*self._prefix(name), *command], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env=self._environment(name), cwd=self.dir, start_new_session=True)
 
     def start_nats(self):
         """The first time on a port that the kernel chooses, later on the same one."""
@@ -239,9 +246,9 @@ class Cluster:
         return result
 
     def program(self, name, *args, stdin=None, timeout=COMMAND_SECONDS, environment=None):
-        done = subprocess.run([os.path.join(bin_dir(), name), *args], input=stdin,
-                              capture_output=True, timeout=timeout, cwd=self.dir, check=False,
-                              env=environment or self.environment)
+        done = subprocess.run([*self._prefix("client"), os.path.join(bin_dir(), name), *args],
+                              input=stdin, capture_output=True, timeout=timeout, cwd=self.dir,
+                              check=False, env=environment or self.environment)
         return Result([name, *args], done)
 
     def cube_begin(self, *args):

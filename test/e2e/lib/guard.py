@@ -86,8 +86,18 @@ def _remove_control_groups(unique):
                     pass
 
 
+def _remove_networks(unique):
+    """Network namespaces of the test's hosts; the links in them go with them."""
+    try:
+        names = [name for name in os.listdir("/run/netns") if name.endswith("-" + unique)]
+    except OSError:
+        return
+    for name in names:
+        subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
+
+
 def _unmount(folder):
-    """What an engine of the test's own has mounted there."""
+    """What the test, or an engine of its own, has mounted there."""
     with open("/proc/self/mountinfo", encoding="utf-8") as file:
         mounts = [line.split()[4] for line in file]
     for mount in reversed(mounts):
@@ -103,6 +113,7 @@ def clean(folder, unique):
         subprocess.run(["docker", "rm", "-f", *containers], capture_output=True,
                        timeout=DOCKER_SECONDS, check=False)
     _remove_control_groups(unique)
+    _remove_networks(unique)
     _unmount(folder)
     shutil.rmtree(folder, ignore_errors=True)
 

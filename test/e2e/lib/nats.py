@@ -69,10 +69,9 @@ class Subscription:
 class Nats:
     """One connection; it does not come back when the server has gone."""
 
-    def __init__(self, host, port, nkey=None):
+    def __init__(self, host, port, nkey=None, timeout=CONNECT_SECONDS):
         """With the seed file of an nkey, where the server asks who we are."""
-        self._socket = socket.create_connection((host, port), CONNECT_SECONDS)
-        self._socket.settimeout(None)
+        self._socket = socket.create_connection((host, port), timeout)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._in = self._socket.makefile("rb")
         self._lock = threading.Lock()
@@ -89,9 +88,10 @@ class Nats:
         if nkey:
             options["nkey"], options["sig"] = nkeys.sign_nonce(nkey, self.info["nonce"])
         self._send(b"CONNECT " + json.dumps(options).encode() + b"\r\n")
+        self._socket.settimeout(None)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        self.flush()
+        self.flush(timeout)
 
     def __enter__(self):
         return self

@@ -1,0 +1,302 @@
+"""Decides: what the log says, what the engines run and what the tasks themselves have written down
+must be one story, and everything that was acknowledged must be in it."""
+
+import base64
+import calendar
+import collections
+import re
+import time
+
+from chaos import witness
+from chaos.load import JOB
+from chaos.model import Model, Stored
+from lib.nats import NatsError
+
+STREAMS = {"intents": "CUBE_INTENTS", "decisions": "CUBE_DECISIONS", "facts": "CUBE_FACTS"}
+SAMPLE = 5  # of many of a kind, in a sentence
+API_SECONDS = 10
+# A launch that no process engine or container engine could tell the exit code of says -1.
+UNKNOWN = -1
+# What Docker says of a container that ended while dockerd was away; no task here ends so.
+ENDED_UNSEEN = 255
+
+
+def _nanoseconds(text):
+    """RFC 3339 in UTC, as the server writes it."""
+    match = re.fullmatch(r"(\d+-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?Z", text)
+    seconds = calendar.timegm(time.strptime(match[1], "%Y-%m-%dT%H:%M:%S"))
+    return seconds * 10**9 + int((match[2] or "").ljust(9, "0"))
+
+
+class Reader:
+    """Reads the streams raw, message by message, each once."""
+
+    def __init__(self, world):
+        self._world = world
+        self._next = dict.fromkeys(STREAMS, 1)
+
+    def read(self, model):
+        """Feeds what is new. NatsError, OSError: nothing is lost, read again later."""
+        with self._world.connect() as client:
+            # The end of the decisions is asked for first: what they name is before the other ends.
+            ends = {name: client.api(f"STREAM.INFO.{STREAMS[name]}", timeout=API_SECONDS)["state"]
+                    for name in ("decisions", "intents", "facts")}
+            for name in ("intents", "facts", "decisions"):
+                state = ends[name]
+                if state["last_seq"] + 1 < self._next[name]:
+                    model.broken.append(f"{STREAMS[name]} went backwards: its last message is "
+                                        f"{state['last_seq']}, {self._next[name] - 1} was there")
+                    self._next[name] = state["last_seq"] + 1
+                while self._next[name] <= state["last_seq"]:
+                    stored = self._one(client, STREAMS[name], self._next[name])
+                    self._next[name] += 1
+                    if name == "decisions":
+                        model.decide(stored)
+                    else:
+                        model.take(name, stored)
+
+    @staticmethod
+    def _one(client, stream, seq):
+        found = client.api(f"STREAM.MSG.GET.{stream}", {"seq": seq},
+                           timeout=API_SECONDS)["message"]
+        return Stored(seq, _nanoseconds(found["time"]), found["subject"],
+                      base64.b64decode(found.get("data", "")))
+
+
+def some(things):
+    things = sorted(things)
+    more = f" and {len(things) - SAMPLE} more" if len(things) > SAMPLE else ""
+    return ", ".join(str(thing) for thing in things[:SAMPLE]) + more
+
+
+def ends_by_itself(task):
+    """By its id: all but those that stay come to an end, whether acknowledged or not."""
+    return task.startswith(("short-", "crash-"))
+
+
+class Verdict:
+    """What is wrong. lost and doubled are sets of task ids."""
+
+    def __init__(self):
+        self.lost = {}
+        self.doubled = {}
+        self.other = []
+
+    def lose(self, task, why):
+        self.lost.setdefault(task, why)
+
+    def double(self, task, why):
+        self.doubled.setdefault(task, why)
+
+    def good(self):
+        return not (self.lost or self.doubled or self.other)
+
+    def lines(self):
+        return [*(f"lost: {task}: {why}" for task, why in sorted(self.lost.items())),
+                *(f"doubled: {task}: {why}" for task, why in sorted(self.doubled.items())),
+                *(f"broken: {what}" for what in self.other)]
+
+
+class Judge:
+    def __init__(self, world, watcher, containers):
+        self._world = world
+        self._watcher = watcher
+        self._containers = containers
+        self._reader = Reader(world)
+        self._lives = witness.Lives(world.witness_dir)
+        self.model = Model()
+        self.accepted = {}    # id -> kind, acknowledged to a load
+        self.stopped = set()
+        self.unknown_codes = 0
+        self.engine_was_away = False
+        self.unseen = set()   # lives of containers whose labels nobody has seen
+        self._told = 0        # laws already in an earlier verdict
+
+    def owe(self, load):
+        self.accepted.update(load.accepted)
+        self.stopped |= load.stopped
+
+    # ---- convergence ---------------------------------------------------------------------------
+
+    def wanted(self):
+        """Keys of what should run, by the log."""
+        return {witness.Key(t.id, t.attempt, t.newest.launch, t.node)
+                for t in self.model.tasks.values() if t.status() == "running"}
+
+    def running(self):
+        """Keys -> number of processes or containers, by the engines themselves. None: an engine
+        does not say."""
+        if self._containers is not None and not self._containers.look():
+            return None
+        found = collections.Counter({self._resolve(key): len(pids) for key, pids
+                                     in witness.look(self._world.unique).items()})
+        if self._containers is not None:
+            for key, count in self._containers.running.items():
+                found[key] = max(found[key], count)
+        return found
+
+    def _resolve(self, key):
+        return self._containers.resolve(key) if self._containers is not None else key
+
+    def unsettled(self):
+        """Empty, or what is still on its way. Reads the log on."""
+        try:
+            self._reader.read(self.model)
+        except (NatsError, OSError, ValueError) as error:
+            return f"the streams cannot be read: {error}"
+        if self.model.unfolded():
+            return f"{self.model.unfolded()} messages wait to be folded"
+        down = [name for name, node in self.model.nodes.items() if node.down]
+        if down:
+            return f"nodes are down: {some(down)}"
+        moving = [f"{t.id} is {t.status()}" for t in self.model.tasks.values()
+                  if not t.finished() and (t.status() != "running" or ends_by_itself(t.id))]
+        if moving:
+            return f"{len(moving)} tasks are on their way: {some(moving)}"
+        return self._job_unsettled() or self._engines_differ()
+
+    def _job_unsettled(self):
+        job = self.model.jobs.get(JOB)
+        if job is None or not job.wanted:
+            return ""
+        running = [t for t in self.model.tasks.values()
+                   if t.job is not None and t.job[0] == JOB and t.status() == "running"]
+        slots = sorted(t.slot for t in running)
+        if slots != list(range(job.replicas)):
+            return f"job {JOB} has slots {slots}, asked for were {job.replicas}"
+        version = len(job.marks)
+        old = [t.id for t in running if t.job[1] != version]
+        if old and version not in job.failed:
+            return f"job {JOB} is not updated to version {version}: {some(old)}"
+        return ""
+
+    def _engines_differ(self):
+        wanted, running = self.wanted(), self.running()
+        if running is None:
+            return "the container engine does not answer"
+        if set(running) - wanted:
+            return f"these run and should not: {some(set(running) - wanted)}"
+        if wanted - set(running):
+            return f"these should run and do not: {some(wanted - set(running))}"
+        return ""
+
+    # ---- the verdict ---------------------------------------------------------------------------
+
+    def verdict(self, unsettled):
+        """After convergence, or what is left of it at the deadline."""
+        verdict = Verdict()
+        self._lives.read()
+        if unsettled:
+            verdict.other.append(f"did not converge: {unsettled}")
+        verdict.other += self.model.broken[self._told:]
+        self._told = len(self.model.broken)
+        self._judge_accepted(verdict)
+        self._judge_engines(verdict)
+        self._judge_starts(verdict)
+        self._judge_overlaps(verdict)
+        self._judge_exits(verdict)
+        self._judge_view(verdict)
+        verdict.other += [f"the witness has an odd line: {line!r}" for line in self._lives.odd]
+        if self._watcher.failure is not None:
+            verdict.other.append(f"the watcher has failed: {self._watcher.failure!r}")
+        return verdict
+
+    def _judge_accepted(self, verdict):
+        """Law 4: what was acknowledged runs, or has ended. Everything has room here, so that
+        `pending` is no answer."""
+        for ident, kind in self.accepted.items():
+            task = self.model.tasks.get(ident)
+            if ident in self.model.refused:
+                verdict.lose(ident, f"it was refused: {self.model.refused[ident]}")
+            elif task is None:
+                verdict.lose(ident, "its submission was acknowledged and is not in the log")
+            elif not (task.finished() or task.status() == "running") or (
+                    ends_by_itself(ident) and not task.finished()):
+                verdict.lose(ident, f"it is {task.status()}")
+            elif ident in self.stopped and not task.finished():
+                verdict.lose(ident, f"its stop was acknowledged, and it is {task.status()}")
+            elif kind == "stay" and task.status() != "running" and not task.stop:
+                verdict.lose(ident, f"nobody has stopped it, and it is {task.status()}")
+
+    def _judge_engines(self, verdict):
+        wanted, running = self.wanted(), self.running()
+        if running is None:
+            verdict.other.append("the container engine does not answer")
+            return
+        places = collections.defaultdict(list)
+        for key, count in running.items():
+            places[key.task] += [key] * count
+        for task, keys in places.items():
+            if len(keys) > 1:
+                verdict.double(task, f"it runs {len(keys)} times: {some(keys)}")
+            elif keys[0] not in wanted:
+                verdict.double(task, f"it runs and should not: {keys[0]}")
+        for key in wanted - set(running):
+            verdict.lose(key.task, f"it should run, and does not: {key}")
+
+    def _judge_starts(self, verdict):
+        """What has started was decided, on that node, and each launch started once."""
+        for life, count in self._lives.starts.items():
+            key = self._resolve(life)
+            if count > 1:
+                verdict.double(key.task, f"{key} was started {count} times")
+            if key.attempt < 0:
+                self.unseen.add(key)  # gone before anybody looked at the engine
+                continue
+            started = self.model.started.get((key.task, key.attempt))
+            if started is None:
+                verdict.double(key.task, f"{key} ran, and no decision started it")
+            elif started[0] != key.node:
+                verdict.double(key.task, f"{key} ran, and was placed on {started[0]}")
+
+    def _judge_overlaps(self, verdict):
+        """Two lives of a task at one time: only if the log had given up the earlier one, since its
+        node was silent. At most once holds in the log always, in the world while nodes can talk."""
+        for overlap in self._watcher.overlaps():
+            older, newer = sorted(map(self._resolve, (overlap.first, overlap.second)),
+                                  key=lambda key: key.attempt)
+            lost = self.model.ended.get((older.task, older.attempt)) == "lost"
+            if older.attempt == newer.attempt or not lost:
+                verdict.double(older.task, f"{older} and {newer} ran at one time, and the node of "
+                                           "the first was not down")
+
+    def _judge_exits(self, verdict):
+        """Exit facts say what the programs themselves say."""
+        self.unknown_codes = 0
+        ends = {self._resolve(life): code for life, code in self._lives.ends.items()}
+        in_containers = {self._resolve(life) for life in self._lives.ends if life.attempt < 0}
+        for key, code in ends.items():
+            fact = self.model.exits.get((key.task, key.attempt, key.launch))
+            if fact is None:
+                task = self.model.tasks.get(key.task)
+                newest = task is not None and task.attempt == key.attempt and task.placed == "there"
+                if newest and self.model.ended.get((key.task, key.attempt)) != "lost":
+                    verdict.lose(key.task, f"{key} ended with code {code}, and no fact says so")
+            elif fact.code == ENDED_UNSEEN and key in in_containers and self.engine_was_away:
+                self.unknown_codes += 1
+            elif fact.cause == "exited" and fact.code not in (code, UNKNOWN):
+                verdict.other.append(f"{key} ended with code {code}, its fact says {fact.code}")
+            elif fact.cause != "exited" or fact.code == UNKNOWN:
+                self.unknown_codes += 1
+        for (ident, attempt, launch), fact in self.model.exits.items():
+            task = self.model.tasks.get(ident)
+            if task is None or self.accepted.get(ident) not in ("short", "crash"):
+                continue
+            key = witness.Key(ident, attempt, launch, self.model.started[ident, attempt][0])
+            if fact.cause == "exited" and fact.code in (0, 3) and key not in ends and \
+                    not any(life.task == ident for life in self.unseen):
+                verdict.other.append(f"a fact says that {key} ended with {fact.code}, the program "
+                                     "itself does not")
+
+    def _judge_view(self, verdict):
+        """What `cube ps` says, from a manager's view, is what the log says."""
+        answer = self._world.cube("ps", "-a", "-o", "json", code=None)
+        if answer.code != 0:
+            verdict.other.append(f"cube ps: exit code {answer.code}: {answer.err.strip()}")
+            return
+        shown = {t["id"]: (t["status"], t["attempt"]) for t in answer.json()}
+        known = {t.id: (t.status(), t.attempt) for t in self.model.tasks.values()}
+        for ident in sorted(set(shown) | set(known)):
+            if shown.get(ident) != known.get(ident):
+                verdict.other.append(f"`cube ps` says {ident} is {shown.get(ident)}, the log says "
+                                     f"{known.get(ident)}")
