@@ -268,6 +268,10 @@ class JudgeTest(suite.Case):
         self.judge._lives.starts[Key("a-1", 2, 0, "n")] = 1
         self.assertEqual(list(self.verdict().doubled), ["a-1"])
 
+    def test_a_needless_restart_is_seen(self):
+        self.judge._lives.starts[self.key._replace(launch=1)] = 1
+        self.assertIn("was disturbed", self.verdict().other[0])
+
     def test_an_overlap_needs_a_silent_node(self):
         self.overlaps = [Overlap(0, self.key, Key("a-1", 2, 0, "m"))]
         self.assertEqual(list(self.verdict().doubled), ["a-1"])

@@ -235,7 +235,9 @@ class Judge:
             verdict.lose(key.task, f"it should run, and does not: {key}")
 
     def _judge_starts(self, verdict):
-        """What has started was decided, on that node, and each launch started once."""
+        """What has started was decided, on that node, and each launch started once. What stays was
+        not restarted in place: launches outlive workers, stores and the engine's daemon."""
+        lives = collections.Counter()
         for life, count in self._lives.starts.items():
             key = self._resolve(life)
             if count > 1:
@@ -248,6 +250,10 @@ class Judge:
                 verdict.double(key.task, f"{key} ran, and no decision started it")
             elif started[0] != key.node:
                 verdict.double(key.task, f"{key} ran, and was placed on {started[0]}")
+            if not ends_by_itself(key.task):
+                lives[key.task, key.attempt] += 1
+        verdict.other += [f"attempt {attempt} of {task} was disturbed: {n} launches of it have run"
+                          for (task, attempt), n in lives.items() if n > 1]
 
     def _judge_overlaps(self, verdict):
         """Two lives of a task at one time: only if the log had given up the earlier one, since its

@@ -31,6 +31,7 @@ QUIET_SECONDS = 3       # longest between two faults
 AT_ONCE = 3             # faults at most
 HEAL_SECONDS = 120
 CONVERGE_SECONDS = 240
+TELL_SECONDS = 5        # what it still waits for
 HOLD_SECONDS = 4        # nothing may move: longer than it takes to call a node down
 REPLICAS_SINCE = (2, 10, 23)
 
@@ -209,9 +210,13 @@ class Chaos:
 
     def _converge(self, deadline):
         self._lately_full = set(self.world.members)  # of the round: still on its way up
+        tell_at = time.monotonic() + TELL_SECONDS
         while True:
             self._ended([])
             unsettled = self.judge.unsettled()
+            if time.monotonic() > tell_at:
+                tell_at = time.monotonic() + TELL_SECONDS
+                self.timeline.add(f"  not yet: {unsettled}", loud=False)
             if not unsettled or time.monotonic() > deadline:
                 return unsettled
             time.sleep(0.3)
