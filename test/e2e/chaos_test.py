@@ -288,6 +288,14 @@ class JudgeTest(suite.Case):
         self.judge._lives.ends[self.key] = 0
         self.assertIn("its fact says 1", self.verdict().other[0])
 
+    def test_a_stream_that_went_backwards_is_bad_unless_expected(self):
+        for expected in (False, True):
+            self.judge.expects_restores = expected
+            self.judge._begin_anew("it went backwards")
+            self.live = {}
+            self.judge.accepted = {}
+            self.assertEqual(self.verdict().good(), expected)
+
     def test_not_converged_is_bad(self):
         self.assertFalse(self.judge.verdict("something moves").good())
         self.assertTrue(Verdict().good())

@@ -28,12 +28,17 @@ def _nanoseconds(text):
     return seconds * 10**9 + int((match[2] or "").ljust(9, "0"))
 
 
+class WentBackwards(Exception):
+    """A stream is not the one that was read."""
+
+
 class Reader:
     """Reads the streams raw, message by message, each once."""
 
     def __init__(self, world):
         self._world = world
         self._next = dict.fromkeys(STREAMS, 1)
+        self._times = {}  # stream -> server's time of the last message that was read
 
     def read(self, model):
         """Feeds what is new. NatsError, OSError: nothing is lost, read again later."""
@@ -43,17 +48,25 @@ class Reader:
                     for name in ("decisions", "intents", "facts")}
             for name in ("intents", "facts", "decisions"):
                 state = ends[name]
-                if state["last_seq"] + 1 < self._next[name]:
-                    model.broken.append(f"{STREAMS[name]} went backwards: its last message is "
-                                        f"{state['last_seq']}, {self._next[name] - 1} was there")
-                    self._next[name] = state["last_seq"] + 1
+                self._compare(client, name, state["last_seq"])
                 while self._next[name] <= state["last_seq"]:
                     stored = self._one(client, STREAMS[name], self._next[name])
                     self._next[name] += 1
+                    self._times[name] = stored.time_ns
                     if name == "decisions":
                         model.decide(stored)
                     else:
                         model.take(name, stored)
+
+    def _compare(self, client, name, end):
+        """The last message that was read is still there, and still the same."""
+        last = self._next[name] - 1
+        if last == 0:
+            return
+        if end < last:
+            raise WentBackwards(f"{STREAMS[name]} ends at {end}, {last} was there")
+        if self._one(client, STREAMS[name], last).time_ns != self._times[name]:
+            raise WentBackwards(f"{STREAMS[name]} has another message {last}")
 
     @staticmethod
     def _one(client, stream, seq):
@@ -109,12 +122,23 @@ class Judge:
         self.stopped = set()
         self.unknown_codes = 0
         self.engine_was_away = False
+        self.expects_restores = False
+        self.restored = False  # lives and exits of what is gone from the log have no record
+        self.rolled_back = set()
         self.unseen = set()   # lives of containers whose labels nobody has seen
         self._told = 0        # laws already in an earlier verdict
 
     def owe(self, load):
         self.accepted.update(load.accepted)
         self.stopped |= load.stopped
+
+    def _begin_anew(self, why):
+        """The log as it stands is the truth. Without a fault that does so it is a defect."""
+        self._reader, self.model = Reader(self._world), Model()
+        self._told = 0
+        if not self.expects_restores:
+            self.model.broken.append(why)
+        self.restored = True
 
     # ---- convergence ---------------------------------------------------------------------------
 
@@ -142,6 +166,9 @@ class Judge:
         """Empty, or what is still on its way. Reads the log on."""
         try:
             self._reader.read(self.model)
+        except WentBackwards as error:
+            self._begin_anew(str(error))
+            return str(error)
         except (NatsError, OSError, ValueError) as error:
             return f"the streams cannot be read: {error}"
         if self.model.unfolded():
@@ -192,9 +219,10 @@ class Judge:
         self._told = len(self.model.broken)
         self._judge_accepted(verdict)
         self._judge_engines(verdict)
-        self._judge_starts(verdict)
-        self._judge_overlaps(verdict)
-        self._judge_exits(verdict)
+        if not self.restored:
+            self._judge_starts(verdict)
+            self._judge_overlaps(verdict)
+            self._judge_exits(verdict)
         self._judge_view(verdict)
         verdict.other += [f"the witness has an odd line: {line!r}" for line in self._lives.odd]
         if self._watcher.failure is not None:
@@ -208,6 +236,8 @@ class Judge:
             task = self.model.tasks.get(ident)
             if ident in self.model.refused:
                 verdict.lose(ident, f"it was refused: {self.model.refused[ident]}")
+            elif task is None and self.restored:
+                self.rolled_back.add(ident)  # went with the end of the stream
             elif task is None:
                 verdict.lose(ident, "its submission was acknowledged and is not in the log")
             elif not (task.finished() or task.status() == "running") or (

@@ -250,14 +250,12 @@ class Model:
 
     # ---- decisions -----------------------------------------------------------------------------
 
-    def _on_refuse(self, _seq, _decision, intent, index, task, why):
+    def _on_refuse(self, _seq, _decision, intent, index, why, **_):
         made = self._refusals.get((intent, index))
         if made is not None and self.tasks.get(made) and self.tasks[made].attempt == 0:
             del self.tasks[made]
             self.accepted.pop(made, None)
             self.refused[made] = why
-        elif task and task not in self.tasks:
-            self.refused.setdefault(task, why)
 
     def _on_start(self, seq, decision, task, attempt, node, **_):
         known = self.tasks.get(task)

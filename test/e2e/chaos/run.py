@@ -68,6 +68,7 @@ class Chaos:
         containers = Containers(socket, world.unique) if socket else None
         self.watcher = Watcher(world.unique, containers)
         self.judge = Judge(world, self.watcher, containers)
+        self.judge.expects_restores = "restore" in options.with_
         self.rounds = 0
         self.bag = []     # kinds still to come, so that each comes
         self.lost = {}
@@ -306,11 +307,9 @@ def run(options, out=print):
             world.start_all()
             chaos.watcher.start()
             _rounds(chaos, options)
-        except BaseException as error:
+        except Exception as error:
             timeline.add("it ends here:\n" + traceback.format_exc())
             chaos.broken.append(repr(error))
-            if isinstance(error, (KeyboardInterrupt, SystemExit)):
-                raise
         finally:
             if chaos.watcher.is_alive():
                 chaos.watcher.end()
@@ -349,8 +348,8 @@ def main():
     refusal = why_not(options)
     if refusal:
         sys.exit(f"scripts/chaos: {refusal}")
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: sys.exit(143))
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda got, _: sys.exit(128 + got))
     began = time.monotonic()
     chaos = run(options)
     print(f"\n{(time.monotonic() - began) / 60:.1f} minutes, {chaos.operations} operations, "
@@ -359,7 +358,7 @@ def main():
           f"{len(chaos.watcher.overlaps())} overlaps while a node was silent, slowest convergence "
           f"{chaos.slowest:.1f} s, exit codes that nobody knows any more "
           f"{chaos.judge.unknown_codes}, containers that nobody saw but themselves "
-          f"{len(chaos.judge.unseen)}")
+          f"{len(chaos.judge.unseen)}, gone with a restored stream {len(chaos.judge.rolled_back)}")
     print("faults: " + ", ".join(f"{name} {n}" for name, n in sorted(chaos.counts.items())))
     print(chaos.summary())
     sys.exit(0 if chaos.good() else 1)
