@@ -233,7 +233,7 @@ class Judge:
         """Law 4: what was acknowledged runs, or has ended. Everything has room here, so that
         `pending` is no answer."""
         for ident, kind in self.accepted.items():
-            task = self.model.tasks.get(ident)
+            task = self.model.tasks.get(ident) or self.model.forgotten.get(ident)
             if ident in self.model.refused:
                 verdict.lose(ident, f"it was refused: {self.model.refused[ident]}")
             elif task is None and self.restored:

@@ -90,6 +90,7 @@ class Model:
         self.broken = []      # laws: sentences
         self.accepted = {}    # id -> sequence of the intent that submitted it first
         self.refused = {}     # id -> why
+        self.forgotten = {}   # id -> Task as it was then
         self.started = {}     # (task, attempt) -> (node, sequence of the decision)
         self.ended = {}       # (task, attempt) -> "lost", "final"
         self.exits = {}       # (task, attempt, launch) -> the newest Launch that says exited
@@ -303,7 +304,10 @@ class Model:
 
     def _on_forget(self, seq, _decision, task):
         known = self.tasks.pop(task, None)
-        if known is not None and not known.finished():
+        if known is None:
+            return
+        self.forgotten[task] = known
+        if not known.finished():
             self._law(seq, f"forgets {task}, which is {known.status()}")
 
     def _on_fill(self, _seq, _decision, job, version, first, count, vacant):
