@@ -14,3 +14,5 @@ find_package(prometheus-cpp REQUIRED CONFIG)
 # Debian 12's cnats CMake package names a library it does not ship; LMDB has none.
 pkg_check_modules(NATS REQUIRED IMPORTED_TARGET libnats>=3.4.1)
 pkg_check_modules(LMDB REQUIRED IMPORTED_TARGET lmdb>=0.9.24)
+# Headers only: shared/service/config_text.cc compiles them, so there is nothing to link.
+pkg_check_modules(TOMLPLUSPLUS REQUIRED tomlplusplus>=3.3.0)

@@ -1,145 +1,104 @@
 #include "shared/service/config_text.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+
+// The library's own code is compiled here only: results instead of exceptions are a choice of the
+// whole program, and nothing has to be linked.
+#define TOML_HEADER_ONLY 1
+#define TOML_EXCEPTIONS 0
+#define TOML_ENABLE_FORMATTERS 0
+#include <toml++/toml.h>
 
 namespace cube::service {
 namespace {
 
-constexpr std::string_view kBare =
-    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:/+*@%,=!~";
+constexpr std::string_view kBlanks = " \t\r";
+constexpr std::string_view kNameCharacters =
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
 
-class Reader {
- public:
-  explicit Reader(std::string_view text) : text_(text) {}
+int LineOf(const toml::source_region& source) { return static_cast<int>(source.begin.line); }
 
-  Result<std::vector<ConfigEntry>> Read() {
-    std::vector<ConfigEntry> entries;
-    for (SkipLines(); !text_.empty(); SkipLines()) {
-      CUBE_TRY(ConfigEntry entry, Entry());
-      const auto before = std::ranges::find(entries, entry.name, &ConfigEntry::name);
-      if (before != entries.end()) {
-        line_ = entry.line;
-        return Bad("'" + entry.name + "' is there already, in line " +
-                   std::to_string(before->line));
-      }
-      entries.push_back(std::move(entry));
-    }
-    return entries;
+std::unexpected<Error> Bad(int line, std::string message) {
+  return Fail(Code::kInvalid, std::move(message), "line " + std::to_string(line));
+}
+
+// The name that line `number` gives a value to; empty if there is none.
+std::string_view NameIn(std::string_view text, int number) {
+  for (; number > 1 && text.contains('\n'); --number) text.remove_prefix(text.find('\n') + 1);
+  text = text.substr(0, text.find('\n'));
+  text.remove_prefix(std::min(text.find_first_not_of(kBlanks), text.size()));
+  const std::string_view name =
+      text.substr(0, std::min(text.find_first_not_of(kNameCharacters), text.size()));
+  text.remove_prefix(name.size());
+  text.remove_prefix(std::min(text.find_first_not_of(kBlanks), text.size()));
+  return text.starts_with('=') ? name : std::string_view();
+}
+
+// The library says what it was reading, what it expected and what it saw.
+std::unexpected<Error> NotToml(std::string_view text, const toml::parse_error& error) {
+  constexpr std::string_view kPrefix = "Error while parsing ";
+  std::string_view what = error.description();
+  if (what.starts_with(kPrefix)) what.remove_prefix(kPrefix.size());
+  const int line = LineOf(error.source());
+  const std::string_view name = NameIn(text, line);
+  if (name.empty()) {
+    return Bad(line, fmt::format("is not TOML ({}): every line is name = value", what));
   }
+  return Bad(line, fmt::format("'{}' is not TOML ({}): write each name once, and a text in quotes",
+                               name, what));
+}
 
- private:
-  Result<ConfigEntry> Entry() {
-    ConfigEntry entry;
-    entry.line = line_;
-    if (Next() == '[') return Bad("there are no sections here: every line is name = value");
-    entry.name = Take("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_");
-    SkipBlanks();
-    if (entry.name.empty() || Next() != '=') return Bad("is not name = value");
-    text_.remove_prefix(1);
-    SkipBlanks();
-    if (Next() == '[') {
-      CUBE_TRY(entry.values, List());
-    } else {
-      CUBE_TRY(std::string value, Value());
+// As it stands on a command line.
+Result<std::string> ValueOf(const toml::node& node, std::string_view name) {
+  if (const auto* text = node.as_string()) return text->get();
+  if (const auto* number = node.as_integer()) return std::to_string(number->get());
+  if (const auto* number = node.as_floating_point()) return fmt::format("{}", number->get());
+  if (const auto* flag = node.as_boolean()) return std::string(flag->get() ? "true" : "false");
+  const std::string_view what = node.is_array()   ? "a list in a list"
+                                : node.is_table() ? "a section"
+                                                  : "a date";
+  return Bad(LineOf(node.source()),
+             fmt::format("a value of '{0}' is {1}: give a text, {0} = \"...\"", name, what));
+}
+
+Result<ConfigEntry> EntryOf(const toml::key& key, const toml::node& node) {
+  ConfigEntry entry{std::string(key.str()), {}, LineOf(key.source())};
+  if (node.is_table() || node.is_array_of_tables()) {
+    return Bad(entry.line, fmt::format("'{}' is a section: there are none here, every line is "
+                                       "name = value",
+                                       entry.name));
+  }
+  if (const auto* list = node.as_array()) {
+    for (const toml::node& element : *list) {
+      CUBE_TRY(std::string value, ValueOf(element, entry.name));
       entry.values.push_back(std::move(value));
-    }
-    SkipBlanks();
-    SkipComment();
-    if (Next() != '\n' && !text_.empty()) {
-      return Bad("more follows after the value of '" + entry.name +
-                 "': a text with spaces needs quotes");
     }
     return entry;
   }
-
-  Result<std::vector<std::string>> List() {
-    const int began = line_;
-    std::vector<std::string> values;
-    text_.remove_prefix(1);
-    for (;;) {
-      SkipLines();
-      if (Next() == ']') break;
-      if (!text_.empty()) {
-        CUBE_TRY(std::string value, Value(/*in_list=*/true));
-        values.push_back(std::move(value));
-      }
-      SkipLines();
-      if (Next() == ',') {
-        text_.remove_prefix(1);
-      } else if (Next() != ']') {
-        line_ = text_.empty() ? began : line_;
-        return Bad("a list goes on with ',' or ends with ']'");
-      }
-    }
-    text_.remove_prefix(1);
-    return values;
-  }
-
-  Result<std::string> Value(bool in_list = false) {
-    const char quote = Next();
-    if (quote == '"' || quote == '\'') return Quoted(quote);
-    std::string bare = Take(kBare, in_list);
-    if (!bare.empty()) return bare;
-    return Bad("a value is missing, or needs quotes");
-  }
-
-  // In '...' every character stands for itself.
-  Result<std::string> Quoted(char quote) {
-    text_.remove_prefix(1);
-    std::string value;
-    for (; !text_.empty() && Next() != '\n'; text_.remove_prefix(1)) {
-      if (Next() == quote) {
-        text_.remove_prefix(1);
-        return value;
-      }
-      if (Next() == '\\' && quote == '"') {
-        text_.remove_prefix(1);
-        if (Next() != '"' && Next() != '\\') {
-          return Bad("after \\ comes \\ or \"; in '...' each character stands for itself");
-        }
-      }
-      value += Next();
-    }
-    return Bad(quote == '"' ? "the closing \" is missing" : "the closing ' is missing");
-  }
-
-  [[nodiscard]] char Next() const { return text_.empty() ? '\0' : text_.front(); }
-  std::string Take(std::string_view characters, bool not_comma = false) {
-    std::size_t length = 0;
-    while (length < text_.size() && characters.contains(text_[length]) &&
-           !(not_comma && text_[length] == ',')) {
-      ++length;
-    }
-    std::string taken(text_.substr(0, length));
-    text_.remove_prefix(length);
-    return taken;
-  }
-  void SkipBlanks() {
-    while (Next() == ' ' || Next() == '\t' || Next() == '\r') text_.remove_prefix(1);
-  }
-  void SkipComment() {
-    if (Next() == '#') text_.remove_prefix(std::min(text_.find('\n'), text_.size()));
-  }
-  // To the next thing that means something.
-  void SkipLines() {
-    for (;;) {
-      SkipBlanks();
-      SkipComment();
-      if (Next() != '\n') return;
-      text_.remove_prefix(1);
-      ++line_;
-    }
-  }
-  [[nodiscard]] std::unexpected<Error> Bad(std::string message) const {
-    return Fail(Code::kInvalid, std::move(message), "line " + std::to_string(line_));
-  }
-
-  std::string_view text_;
-  int line_ = 1;
-};
+  CUBE_TRY(std::string value, ValueOf(node, entry.name));
+  entry.values.push_back(std::move(value));
+  return entry;
+}
 
 }  // namespace
 
-Result<std::vector<ConfigEntry>> ParseConfig(std::string_view text) { return Reader(text).Read(); }
+Result<std::vector<ConfigEntry>> ParseConfig(std::string_view text) {
+  if (text.size() > kConfigBytesMax) {
+    return Bad(1, fmt::format("the file has {} bytes, more than {}: is it one with flags?",
+                              text.size(), kConfigBytesMax));
+  }
+  const toml::parse_result parsed = toml::parse(text);
+  if (!parsed) return NotToml(text, parsed.error());
+  std::vector<ConfigEntry> entries;
+  for (const auto& [key, node] : parsed.table()) {
+    CUBE_TRY(ConfigEntry entry, EntryOf(key, node));
+    entries.push_back(std::move(entry));
+  }
+  // The library has them by name.
+  std::ranges::stable_sort(entries, {}, &ConfigEntry::line);
+  return entries;
+}
 
 }  // namespace cube::service

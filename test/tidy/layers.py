@@ -56,6 +56,7 @@ LIBRARIES = {
     r"yaml-cpp/": ["shared/wire", "services/cli"],
     r"prometheus/": ["shared/telemetry"],
     r"CLI/": ["services", "shared/service"],
+    r"toml\+\+/": ["shared/service"],
 }
 
 # Standard headers that a pure folder may not include, beside all LIBRARIES.

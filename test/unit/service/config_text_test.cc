@@ -1,9 +1,13 @@
 #include "shared/service/config_text.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 namespace cube::service {
 namespace {
+
+using ::testing::EndsWith;
+using ::testing::StartsWith;
 
 TEST(ConfigText, NamesWithTheirValues) {
   const auto entries = ParseConfig(
@@ -14,11 +18,14 @@ TEST(ConfigText, NamesWithTheirValues) {
       "allow-unsafe-tls = true\n"
       "nats-password = 'a # \\ b'\n"
       "name = \"a \\\"quoted\\\" \\\\\"\r\n"
-      "label = [\"zone=a\", disk=ssd,\n"
+      "label = [\"zone=a\", 'disk=ssd',\n"
       "  # and\n"
       "  \"gpu=\" ,\n"
       "]\n"
-      "empty = []");
+      "empty = []\n"
+      "cpus = 0.5\n"
+      "memory = 0x10\n"
+      "\"log-level\" = 'warn'");
   ASSERT_TRUE(entries) << entries.error().Text();
   const std::vector<ConfigEntry> expected = {{"server", {"nats://10.0.0.5:4222"}, 2},
                                              {"max-tasks", {"100"}, 4},
@@ -26,30 +33,66 @@ TEST(ConfigText, NamesWithTheirValues) {
                                              {"nats-password", {"a # \\ b"}, 6},
                                              {"name", {"a \"quoted\" \\"}, 7},
                                              {"label", {"zone=a", "disk=ssd", "gpu="}, 8},
-                                             {"empty", {}, 12}};
+                                             {"empty", {}, 12},
+                                             {"cpus", {"0.5"}, 13},
+                                             {"memory", {"16"}, 14},
+                                             {"log-level", {"warn"}, 15}};
   EXPECT_EQ(*entries, expected);
   EXPECT_TRUE(ParseConfig("")->empty());
 }
 
 TEST(ConfigText, WhatIsWrongHasItsLine) {
   const std::vector<std::pair<std::string, std::string>> cases = {
-      {"a = 1\n[worker]\n", "line 2: there are no sections here: every line is name = value"},
-      {"\nserver nats\n", "line 2: is not name = value"},
-      {"= 3", "line 1: is not name = value"},
-      {"a =\nb = 1", "line 1: a value is missing, or needs quotes"},
-      {"a = \"b\nc = 1", "line 1: the closing \" is missing"},
-      {"a = \"b\\n\"",
-       "line 1: after \\ comes \\ or \"; in '...' each character stands for itself"},
-      {"a = b c", "line 1: more follows after the value of 'a': a text with spaces needs quotes"},
-      {"\na = [1,\n2", "line 2: a list goes on with ',' or ends with ']'"},
-      {"a = [1\n2]", "line 2: a list goes on with ',' or ends with ']'"},
-      {"a = 1\nb = 2\na = 3", "line 3: 'a' is there already, in line 1"},
+      {"a = 1\n[worker]\n",
+       "line 2: 'worker' is a section: there are none here, every line is name = value"},
+      {"a.b = 1", "line 1: 'a' is a section: there are none here, every line is name = value"},
+      {"[[a]]\nb = 1", "line 1: 'a' is a section: there are none here, every line is name = value"},
+      {"a = [1,\n[2]]", "line 2: a value of 'a' is a list in a list: give a text, a = \"...\""},
+      {"a = 2026-11-29", "line 1: a value of 'a' is a date: give a text, a = \"...\""},
+      {"a = [1, {b = 2}]", "line 1: a value of 'a' is a section: give a text, a = \"...\""},
   };
   for (const auto& [text, error] : cases) {
     const auto entries = ParseConfig(text);
     ASSERT_FALSE(entries) << text;
     EXPECT_EQ(entries.error().Text(), error) << text;
   }
+}
+
+// In brackets the library says what it expected and saw, in words that are its own.
+TEST(ConfigText, WhatIsNotTomlHasItsLineAndAWayOut) {
+  const std::vector<std::pair<std::string, std::string>> unnamed = {
+      {"\nserver nats\n", "line 2: "}, {"= 3", "line 1: "}, {"\na = [1\n2]", "line 3: "}};
+  for (const auto& [text, line] : unnamed) {
+    const auto entries = ParseConfig(text);
+    ASSERT_FALSE(entries) << text;
+    EXPECT_THAT(entries.error().Text(), StartsWith(line + "is not TOML (")) << text;
+    EXPECT_THAT(entries.error().Text(), EndsWith("): every line is name = value")) << text;
+  }
+  const std::vector<std::pair<std::string, std::string>> named = {
+      {"a =\nb = 1", "line 1: 'a' "},
+      {"a = \"b", "line 1: 'a' "},
+      {"a = \"b\\q\"", "line 1: 'a' "},
+      {"a = b c", "line 1: 'a' "},
+      {"\n  log-level = debug", "line 2: 'log-level' "},
+      {"keep-finished = 24h", "line 1: 'keep-finished' "},
+      {"a = 1\nb = 2\na = 3", "line 3: 'a' "},
+      {"a = 1\r\nb = \"\xff\"", "line 2: 'b' "}};
+  for (const auto& [text, where] : named) {
+    const auto entries = ParseConfig(text);
+    ASSERT_FALSE(entries) << text;
+    EXPECT_THAT(entries.error().Text(), StartsWith(where + "is not TOML (")) << text;
+    EXPECT_THAT(entries.error().Text(), EndsWith("): write each name once, and a text in quotes"))
+        << text;
+  }
+}
+
+TEST(ConfigText, AFileOfAnotherKindIsNotRead) {
+  EXPECT_TRUE(ParseConfig("#" + std::string(kConfigBytesMax - 1, 'x')));
+  const auto entries = ParseConfig("#" + std::string(kConfigBytesMax, 'x'));
+  ASSERT_FALSE(entries);
+  EXPECT_EQ(entries.error().Text(),
+            "line 1: the file has 1048577 bytes, more than 1048576: is it one with flags?");
+  EXPECT_FALSE(ParseConfig("a = " + std::string(100'000, '[')));
 }
 
 }  // namespace
