@@ -86,6 +86,35 @@ TEST(ConfigText, WhatIsNotTomlHasItsLineAndAWayOut) {
   }
 }
 
+// Texts that end version 3.3.0 of the library by an assertion.
+TEST(ConfigText, ASectionWithoutANameIsRefused) {
+  for (const char* section : {"[=]", "[.", "[.a]", "  [ = ]"}) {
+    const auto entries = ParseConfig("a = 1\n" + std::string(section) + "\nb = 2");
+    ASSERT_FALSE(entries) << section;
+    EXPECT_EQ(entries.error().field, "line 2") << entries.error().Text();
+    EXPECT_THAT(entries.error().Text(), EndsWith("every line is name = value"));
+  }
+}
+
+// Some have no defined behaviour in version 3.3.0 of the library.
+TEST(ConfigText, WhatIsNotAsciiNeedsQuotes) {
+  const auto entries = ParseConfig(
+      "# \u00e4\n"
+      "a = \"\u00e4 \\\" \ufefb\"\n"
+      "b = '\u00e4 \\'  # '\n"
+      "c = \"\"\"\u00e4 \"x\" \n \u00e4\"\"\"\"\n"
+      "d = '''\u00e4'''");
+  ASSERT_TRUE(entries) << entries.error().Text();
+  EXPECT_EQ(entries->at(0).values[0], "\u00e4 \" \ufefb");
+  EXPECT_EQ(entries->at(2).values[0], "\u00e4 \"x\" \n \u00e4\"");
+  for (const char* line : {"b = {\ufefb 1}", "\u00e4 = 1", "b = 1\u00a0", "b = '' \ufefb",
+                           "b = \"\"\"x\"\"\" \ufefb", "b = 0.ex\"s\ufefb"}) {
+    const auto bad = ParseConfig("a = 'x'\n" + std::string(line) + "\n");
+    ASSERT_FALSE(bad) << line;
+    EXPECT_THAT(bad.error().Text(), StartsWith("line 2: "));
+  }
+}
+
 TEST(ConfigText, AFileOfAnotherKindIsNotRead) {
   EXPECT_TRUE(ParseConfig("#" + std::string(kConfigBytesMax - 1, 'x')));
   const auto entries = ParseConfig("#" + std::string(kConfigBytesMax, 'x'));
