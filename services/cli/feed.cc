@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "shared/base/json.h"
+
 namespace cube::cli {
 namespace {
 
@@ -23,7 +25,7 @@ Number Count(const Json& json, const char* key) {
 }
 
 Result<Json> ParseObject(std::string_view payload, std::string_view what) {
-  Json json = Json::parse(payload, nullptr, false);
+  Json json = ParseJsonText(payload);
   if (!json.is_object()) {
     return Fail(Code::kInvalid, std::string(what) + " is not a JSON object");
   }

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "shared/base/json.h"
 #include "shared/bus/nats_url.h"
 
 namespace cube::cli {
@@ -59,7 +60,7 @@ Result<Context> ReadContext(const std::string& name, const Environment& environm
                                             name, text.error().message));
   }
   Context context{.name = name};
-  context.json = Json::parse(*text, nullptr, false);
+  context.json = ParseJsonText(*text);
   if (!context.json.is_object()) {
     return Fail(Code::kInvalid, fmt::format("the nats context in {} is not a JSON object", path));
   }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "shared/base/json.h"
+
 namespace cube::manager {
 namespace {
 constexpr std::string_view kReleased = "released";
@@ -68,7 +70,7 @@ bool Lease::OnGot(const bus::Got& got) {
   if (got.op != pending_ || pending_ == 0) return false;
   pending_ = 0;
   if (!got.message) return true;
-  const nlohmann::json value = nlohmann::json::parse(got.message->payload, nullptr, false);
+  const nlohmann::json value = ParseJsonText(got.message->payload);
   if (!value.is_object()) return true;
   const auto epoch = value.find("epoch");
   if (epoch != value.end() && epoch->is_number_unsigned()) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "services/worker/capacity.h"
+#include "shared/base/json.h"
 #include "shared/runtime/files.h"
 
 namespace cube::worker {
@@ -26,9 +27,12 @@ std::vector<std::string> KnownNames(const std::string& workers_dir) {
 
 Result<void> CheckIdentity(const std::string& path, const NodeName& name) {
   CUBE_TRY(const std::string text, runtime::ReadFile(path, kIdentityBytesMax));
-  const auto identity = nlohmann::json::parse(text, nullptr, false);
-  const std::string known =
-      identity.is_object() ? identity.value("name", std::string()) : std::string();
+  const auto identity = ParseJsonText(text);
+  std::string known;
+  if (identity.is_object()) {
+    const auto written = identity.find("name");
+    if (written != identity.end() && written->is_string()) known = written->get<std::string>();
+  }
   if (known == name.str()) return {};
   return Fail(Code::kPrecondition,
               path + " says that this folder belongs to node '" + known + "', not '" + name.str() +

@@ -52,14 +52,22 @@ bool TakeChar(std::string_view& text, char c) {
   return true;
 }
 
+// As an error may show it: short, and without bytes that are no text.
+std::string Shown(std::string_view text) {
+  constexpr std::size_t kShown = 64;  // bytes
+  std::string shown = "'" + std::string(text.substr(0, kShown));
+  for (char& c : shown) c = c < ' ' || c > '~' ? '?' : c;
+  return shown + (text.size() > kShown ? "...'" : "'");
+}
+
 std::unexpected<Error> BadTime(std::string_view text) {
-  return Fail(Code::kInvalid, "'" + std::string(text) +
-                                  "' is not a time; write it as 2026-01-31T12:00:00Z (RFC 3339)");
+  return Fail(Code::kInvalid,
+              Shown(text) + " is not a time; write it as 2026-01-31T12:00:00Z (RFC 3339)");
 }
 
 std::unexpected<Error> BadDuration(std::string_view text) {
-  return Fail(Code::kInvalid, "'" + std::string(text) +
-                                  "' is not a duration; write a number and a unit "
+  return Fail(Code::kInvalid, Shown(text) +
+                                  " is not a duration; write a number and a unit "
                                   "(ns, us, ms, s, m, h, d), for example 10s or 1h30m");
 }
 

@@ -9,15 +9,17 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "shared/base/json.h"
+#include "shared/domain/text.h"
+
 namespace cube::bus {
 namespace {
 
 using Json = nlohmann::json;
 
+constexpr std::size_t kSaidShown = 512;  // bytes of a server's sentence that an error repeats
 // How long a consumer without pulls stays; longer than any pull of ours waits.
 constexpr Duration kConsumerInactive = std::chrono::minutes(2);
-
-Json Parse(std::string_view text) { return Json::parse(text, nullptr, false); }
 
 template <class T>
 T Field(const Json& object, const char* name, T otherwise) {
@@ -73,10 +75,12 @@ Code CodeOf(int number, int status) {
 Error ErrorOf(const Json& error, std::string_view what, int* number) {
   const int err_code = Field(error, "err_code", 0);
   if (number != nullptr) *number = err_code;
-  return Error{CodeOf(err_code, Field(error, "code", 0)),
-               fmt::format("{}: the server says: {} ({})", what,
-                           Field<std::string>(error, "description", "no reason"), err_code),
-               {}};
+  return Error{
+      CodeOf(err_code, Field(error, "code", 0)),
+      fmt::format("{}: the server says: {} ({})", what,
+                  CleanText(Field<std::string>(error, "description", "no reason"), kSaidShown),
+                  err_code),
+      {}};
 }
 
 // The value of `"key":` in a flat JSON text that the server wrote; npos-safe.
@@ -88,7 +92,7 @@ std::string_view After(std::string_view json, std::string_view key) {
 std::unexpected<Error> Odd(std::string_view what, std::string_view json) {
   constexpr std::size_t kShown = 200;  // bytes of an answer that an error repeats
   return Fail(Code::kInternal, fmt::format("{}: the server's answer is not understood: {}", what,
-                                           json.substr(0, kShown)));
+                                           CleanText(json, kShown)));
 }
 
 }  // namespace
@@ -118,7 +122,7 @@ Result<PubAck> ParsePubAck(std::string_view json, std::string_view subject) {
 }
 
 std::optional<Error> ApiError(std::string_view json, std::string_view what, int* number) {
-  const Json answer = Parse(json);
+  const Json answer = ParseJsonText(json);
   if (!answer.is_object()) return Odd(what, json).error();
   const auto error = answer.find("error");
   if (error == answer.end()) return std::nullopt;
@@ -126,7 +130,7 @@ std::optional<Error> ApiError(std::string_view json, std::string_view what, int*
 }
 
 Result<StreamAnswer> ParseStreamInfo(std::string_view json) {
-  const Json answer = Parse(json);
+  const Json answer = ParseJsonText(json);
   if (!answer.is_object() || !answer.contains("config") || !answer.contains("state")) {
     return Odd("stream info", json);
   }
@@ -232,7 +236,7 @@ Result<void> CheckShape(const StreamConfig& want, const Json& config) {
 
 Result<std::optional<std::string>> UpdateStreamJson(const StreamConfig& want,
                                                     std::string_view have) {
-  Json config = Parse(have);
+  Json config = ParseJsonText(have);
   if (!config.is_object()) return Odd("stream info", have);
   CUBE_TRY_VOID(CheckShape(want, config));
   bool changed = false;
@@ -300,9 +304,9 @@ std::string GetLastJson(std::string_view subject) { return Json{{"last_by_subj",
 Result<std::optional<StreamMessage>> ParseDirectGet(Incoming in) {
   if (in.status == 404) return std::optional<StreamMessage>{};
   if (in.status != 0) {
-    return Fail(
-        in.status == 503 ? Code::kUnavailable : Code::kInternal,
-        fmt::format("reading a message: the server says: {} {}", in.status, in.status_text));
+    return Fail(in.status == 503 ? Code::kUnavailable : Code::kInternal,
+                fmt::format("reading a message: the server says: {} {}", in.status,
+                            CleanText(in.status_text, kSaidShown)));
   }
   StreamMessage message;
   const auto take = [&in](const char* name) {
@@ -378,7 +382,7 @@ Result<std::optional<StreamMessage>> ParseMsgGet(std::string_view json, const st
     if (number == kJsNoMessageFound) return std::optional<StreamMessage>{};
     return std::unexpected(std::move(*error));
   }
-  const Json answer = Parse(json);
+  const Json answer = ParseJsonText(json);
   if (!answer.contains("message")) return Odd("reading a message", json);
   const Json& m = answer["message"];
   StreamMessage message;

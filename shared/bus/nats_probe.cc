@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <system_error>
 
+#include "shared/base/json.h"
 #include "shared/bus/nats_url.h"
 #include "shared/runtime/fd.h"
 
@@ -69,7 +70,7 @@ ServerProbe TryAddress(const addrinfo& address, Deadline deadline) {
 
 std::string VersionOfInfo(std::string_view line) {
   if (!line.starts_with("INFO ")) return {};
-  const auto json = nlohmann::json::parse(line.substr(5), nullptr, false);
+  const auto json = ParseJsonText(line.substr(5));
   if (!json.is_object()) return {};
   const auto version = json.find("version");
   return version != json.end() && version->is_string() ? version->get<std::string>()

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "shared/domain/text.h"
+
 namespace cube::bus {
 namespace {
 
@@ -31,6 +33,8 @@ bool IsHost(std::string_view text, bool bracketed) {
            c == '.' || c == '_' || (bracketed && (c == ':' || c == '%'));
   });
 }
+
+constexpr std::size_t kShown = 256;  // bytes of a server's text that an error repeats
 
 struct Parts {
   std::string_view scheme;  // empty = none is given
@@ -81,7 +85,7 @@ std::string FaultOf(std::string_view url) {
   if (url.find(kSchemeEnd) != std::string_view::npos && parts.scheme != "nats" &&
       parts.scheme != "tls") {
     const bool web = parts.scheme == "ws" || parts.scheme == "wss";
-    return "has the scheme '" + std::string(parts.scheme) + "'" +
+    return "has the scheme '" + CleanText(parts.scheme, kShown) + "'" +
            (web ? ", and this client speaks no websockets" : "");
   }
   const Place place = PlaceOf(parts.place);
@@ -103,7 +107,8 @@ Result<std::vector<std::string>> ParseServers(std::string_view list, const std::
     if (url.empty()) continue;  // a comma too many does no harm
     if (const std::string fault = FaultOf(url); !fault.empty()) {
       return Fail(Code::kInvalid,
-                  "'" + UrlWithoutSecrets(url) + "' " + fault + "; give " + std::string(kForms),
+                  "'" + CleanText(UrlWithoutSecrets(url), kShown) + "' " + fault + "; give " +
+                      std::string(kForms),
                   field);
     }
     const bool has_scheme = url.find(kSchemeEnd) != std::string_view::npos;

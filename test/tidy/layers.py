@@ -87,6 +87,9 @@ IMPURE_CALLS = {
 # A failed CUBE_CHECK says where, and ends the process: its one file may print.
 CALLS_ALLOWED = {"shared/base/check.cc"}
 
+# Where JSON is parsed; format.cc reads what it has just written.
+JSON_PARSED = {"shared/base/json.cc", "shared/wire/json_text.cc", "services/cli/render/format.cc"}
+
 
 def layer_of(path):
     """The folder of LAYERS that holds `path`, or None."""

@@ -97,6 +97,15 @@ def error_text_compared(path, text):
             yield number, "an error is told apart by its code, never by its text"
 
 
+def foreign_json(path, text):
+    """What others wrote is read with a limit of depth, and without exceptions."""
+    if not path.startswith(("shared/", "services/")) or path in layers.JSON_PARSED:
+        return
+    for number, line in enumerate(cpp_text.blank(text).splitlines(), 1):
+        if re.search(r"\b[jJ]son::(parse|sax_parse|accept)\s*\(", line):
+            yield number, "JSON is read by ParseJsonText (shared/base/json.h), or wire::ParseJson"
+
+
 def test_sleeps(path, text):
     """A test may pause only in a loop that looks at a deadline, in code or words just above."""
     if not path.startswith("test/"):
@@ -170,6 +179,6 @@ def held_by(_path, text, files, test_names):
 
 
 CPP = [file_size, line_length, function_length, include_from_root, include_layers,
-       include_libraries, pure_calls, error_text_compared, test_sleeps]
+       include_libraries, pure_calls, error_text_compared, foreign_json, test_sleeps]
 PROTO = [file_size, line_length, proto_comments, proto_enum_zero]
 SCRIPT = [file_size, line_length]

@@ -107,6 +107,12 @@ class Calls(unittest.TestCase):
                 "use(error.message);")
         self.assertEqual(lines(rules.error_text_compared, CORE, text), [1, 2])
 
+    def test_foreign_json(self):
+        text = "auto a = nlohmann::json::parse(t);\nauto b = Json::parse(t, nullptr, false);\n"
+        self.assertEqual(lines(rules.foreign_json, "shared/bus/a.cc", text), [1, 2])
+        self.assertEqual(lines(rules.foreign_json, "shared/base/json.cc", text), [])
+        self.assertEqual(lines(rules.foreign_json, "test/unit/a.cc", text), [])
+
     def test_sleeping_tests(self):
         text = "std::this_thread::sleep_for(1s);\n"
         self.assertEqual(lines(rules.test_sleeps, "test/unit/a.cc", text), [1])

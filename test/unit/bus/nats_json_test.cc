@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "shared/bus/nats_probe.h"
+#include "shared/domain/text.h"
 
 namespace cube::bus {
 namespace {
@@ -178,6 +179,27 @@ TEST(NatsJsonTest, StoredMessagesOfTheSlowWay) {
   ASSERT_TRUE(none);
   EXPECT_FALSE(*none);
   EXPECT_FALSE(ParseMsgGet(R"({"message":{"data":"!"}})", "LOG"));
+}
+
+// Errors go into messages whose texts are UTF-8.
+TEST(NatsJsonTest, ErrorsOfGarbageCanBeShown) {
+  const std::string garbage = "\xff\xfe" + std::string(5000, 'x');
+  Incoming refused;
+  refused.status = 409;
+  refused.status_text = garbage;
+  for (const Error& error :
+       {ParsePubAck(garbage, "log.a").error(), ParseStreamInfo(garbage).error(),
+        ParseMsgGet(garbage, "LOG").error(), ParseDirectGet(refused).error(),
+        *ApiError(R"({"error":{"description":")" + std::string(5000, 'x') + R"("}})", "asking")}) {
+    EXPECT_TRUE(IsUtf8(error.Text())) << error.Text();
+    EXPECT_LT(error.Text().size(), 1000u);
+  }
+}
+
+TEST(NatsJsonTest, WhatNestsDeeplyIsNotRead) {
+  const std::string deep = std::string(100'000, '[') + std::string(100'000, ']');
+  EXPECT_FALSE(
+      ParseStreamInfo(R"({"config":)" + deep + R"(,"state":{},"created":"2026-01-31T12:00:00Z"})"));
 }
 
 TEST(NatsProbeTest, VersionOfInfo) {

@@ -45,6 +45,7 @@ TEST(ParseServers, SaysWhatIsWrongAndWhatIsRight) {
            {"nats://h h", "'nats://h h' has a host that cannot be one"},
            {"nats://::1:4222", "'nats://::1:4222' has a host that cannot be one"},
            {"nats://[::1]4222", "'nats://[::1]4222' has a host that cannot be one"},
+           {"h\xff:1", "'h\uFFFD:1' has a host that cannot be one"},
            {"", "names no server"},
            {" , ", "names no server"},
        }) {

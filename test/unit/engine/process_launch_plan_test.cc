@@ -83,6 +83,7 @@ TEST(LaunchPlanTest, Signals) {
     ASSERT_FALSE(number) << bad;
     EXPECT_EQ(number.error().field, "stop_signal");
   }
+  EXPECT_NE(SignalNumber("\xff").error().message.find("\uFFFD"), std::string::npos);
 }
 
 TEST(LaunchPlanTest, Users) {

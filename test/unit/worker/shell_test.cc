@@ -126,6 +126,17 @@ TEST(NodeFolderTest, ACopiedFolderIsNotASecondNode) {
   EXPECT_EQ(copy.error().code, Code::kPrecondition);
 }
 
+TEST(NodeFolderTest, AnIdentityThatIsDamagedIsRefused) {
+  test::TempDir dir;
+  ASSERT_TRUE(OpenNodeFolder(dir.path(), "edge-1"));
+  for (const char* text : {R"({"name":7})", R"({"name":["edge-1"]})", "[]", "{", ""}) {
+    std::ofstream(dir.path() + "/worker/edge-1/identity") << text;
+    const auto folder = OpenNodeFolder(dir.path(), "edge-1");
+    ASSERT_FALSE(folder) << text;
+    EXPECT_EQ(folder.error().code, Code::kPrecondition);
+  }
+}
+
 TEST(NodeFolderTest, RefusesNamesThatAreNone) {
   test::TempDir dir;
   for (const char* name : {"Edge", "a.b", "-a", "../x"}) {

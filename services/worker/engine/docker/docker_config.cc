@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <nlohmann/json.hpp>
 
+#include "shared/base/json.h"
+
 namespace cube::engine::docker {
 namespace {
 
@@ -144,7 +146,7 @@ Result<ImageRef> ParseImageRef(std::string_view text) {
 
 RegistryAuth AuthFor(std::string_view config, const std::string& registry) {
   if (config.empty()) return {{}, "there is no docker config.json with credentials"};
-  const json document = json::parse(config, nullptr, /*allow_exceptions=*/false);
+  const json document = ParseJsonText(config);
   if (!document.is_object()) return {{}, "docker's config.json is not a JSON object"};
   const std::string wanted(registry == kHub ? kHubKey : std::string_view(registry));
   const auto auths = document.find("auths");

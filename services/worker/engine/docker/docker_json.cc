@@ -7,7 +7,9 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "shared/base/json.h"
 #include "shared/domain/isolation.h"
+#include "shared/domain/text.h"
 
 namespace cube::engine::docker {
 namespace {
@@ -18,11 +20,6 @@ using nlohmann::json;
 constexpr std::size_t kQuotedBytesMax = 512;
 constexpr int kSignalBase = 128;  // exit code of "ended by signal n" is 128 + n
 constexpr int kSignalMax = 64;
-
-// Never throws; a discarded value where the text is not JSON.
-json Parse(std::string_view text) {
-  return json::parse(text, nullptr, /*allow_exceptions=*/false, /*ignore_comments=*/false);
-}
 
 // The member, or a null that is never written to.
 const json& At(const json& object, std::string_view name) {
@@ -69,11 +66,11 @@ WallTime TimeOf(const json& value) {
   return ParseRfc3339(text).value_or(WallTime{});
 }
 
-std::string Quoted(std::string_view text) { return std::string(text.substr(0, kQuotedBytesMax)); }
+std::string Quoted(std::string_view text) { return CleanText(text, kQuotedBytesMax); }
 
 std::unexpected<Error> Garbage(std::string_view what, std::string_view body) {
   return Fail(Code::kInternal, fmt::format("the engine's {} is not what its API promises: \"{}\"",
-                                           what, Quoted(body.substr(0, 80))));
+                                           what, CleanText(body, 80)));
 }
 
 std::optional<Protocol> ProtocolOf(std::string_view text) {
@@ -181,7 +178,7 @@ Result<ApiVersion> ParseApiVersion(std::string_view text) {
 }
 
 Result<ServerVersion> DecodeVersion(std::string_view body) {
-  const json document = Parse(body);
+  const json document = ParseJsonText(body);
   ServerVersion result;
   result.version = Text(At(document, "Version"));
   const auto api = ParseApiVersion(Text(At(document, "ApiVersion")));
@@ -213,7 +210,7 @@ Result<ApiVersion> NegotiateVersion(const ServerVersion& server, const std::stri
 }
 
 Result<ServerState> DecodeInfo(std::string_view body) {
-  const json document = Parse(body);
+  const json document = ParseJsonText(body);
   if (!document.is_object()) return Garbage("answer to /info", body);
   ServerState result;
   result.limits = Flag(At(document, "MemoryLimit")) &&
@@ -224,7 +221,7 @@ Result<ServerState> DecodeInfo(std::string_view body) {
 }
 
 Result<Container> DecodeContainer(std::string_view body) {
-  const json document = Parse(body);
+  const json document = ParseJsonText(body);
   const json& state = At(document, "State");
   const json& config = At(document, "Config");
   Container result;
@@ -297,7 +294,7 @@ LaunchStatus StatusOf(const Container& container, const Identity& identity) {
 }
 
 Result<std::vector<ContainerRow>> DecodeContainerList(std::string_view body) {
-  const json document = Parse(body);
+  const json document = ParseJsonText(body);
   if (!document.is_array()) return Garbage("list of containers", body);
   std::vector<ContainerRow> rows;
   for (const json& item : document) {
@@ -313,7 +310,7 @@ Result<std::vector<ContainerRow>> DecodeContainerList(std::string_view body) {
 }
 
 Result<std::string> DecodeCreated(std::string_view body) {
-  std::string id = Text(At(Parse(body), "Id"));
+  std::string id = Text(At(ParseJsonText(body), "Id"));
   if (id.empty()) return Garbage("answer to a create", body);
   return id;
 }
@@ -335,7 +332,7 @@ std::string EncodeExec(const ExecRequest& request, const std::string& variable) 
 }
 
 Result<ExecState> DecodeExec(std::string_view body) {
-  const json document = Parse(body);
+  const json document = ParseJsonText(body);
   if (!At(document, "Running").is_boolean()) return Garbage("state of a command", body);
   ExecState state;
   state.running = Flag(At(document, "Running"));
@@ -346,7 +343,7 @@ Result<ExecState> DecodeExec(std::string_view body) {
 }
 
 std::string DecodeErrorText(std::string_view body) {
-  const std::string message = Text(At(Parse(body), "message"));
+  const std::string message = Text(At(ParseJsonText(body), "message"));
   return Quoted(message.empty() ? body : std::string_view(message));
 }
 
@@ -436,14 +433,14 @@ std::string EncodeCreate(const Owner& owner, const LaunchRequest& request) {
 }
 
 Result<Network> DecodeNetwork(std::string_view body) {
-  const json document = Parse(body);
+  const json document = ParseJsonText(body);
   Network network{Text(At(document, "Name")), Text(At(document, "Driver"))};
   if (network.name.empty()) return Garbage("description of a network", body);
   return network;
 }
 
 Result<Labels> DecodeVolume(std::string_view body) {
-  const json document = Parse(body);
+  const json document = ParseJsonText(body);
   if (Text(At(document, "Name")).empty()) return Garbage("description of a volume", body);
   return LabelsOf(At(document, "Labels"));
 }
@@ -460,7 +457,7 @@ std::string EncodeFilters(const Owner& owner, bool events) {
 }
 
 Result<ContainerEvent> DecodeEvent(std::string_view line) {
-  const json document = Parse(line);
+  const json document = ParseJsonText(line);
   const json& actor = At(document, "Actor");
   ContainerEvent event;
   event.action = Text(At(document, "Action"));
@@ -472,7 +469,7 @@ Result<ContainerEvent> DecodeEvent(std::string_view line) {
 }
 
 Result<PullStep> DecodePullStep(std::string_view line) {
-  const json document = Parse(line);
+  const json document = ParseJsonText(line);
   if (!document.is_object()) return Garbage("progress of a pull", line);
   PullStep step;
   step.layer = Quoted(Text(At(document, "id")));

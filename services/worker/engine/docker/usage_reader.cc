@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "services/worker/engine/usage_files.h"
+#include "shared/base/json.h"
 #include "shared/runtime/files.h"
 
 namespace cube::engine::docker {
@@ -33,7 +34,7 @@ std::optional<std::uint64_t> NumberAt(const json& document, const char* path) {
 }  // namespace
 
 std::optional<LaunchUsage> DecodeStats(std::string_view body) {
-  const json document = json::parse(body, nullptr, /*allow_exceptions=*/false);
+  const json document = ParseJsonText(body);
   if (!document.is_object()) return std::nullopt;
   const auto cpu = NumberAt(document, "/cpu_stats/cpu_usage/total_usage");
   const auto memory = NumberAt(document, "/memory_stats/usage");

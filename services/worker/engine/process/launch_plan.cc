@@ -7,6 +7,9 @@
 #include <cstring>
 #include <map>
 
+#include "shared/domain/rules.h"
+#include "shared/domain/text.h"
+
 namespace cube::engine::process {
 namespace {
 
@@ -118,7 +121,8 @@ Result<int> SignalNumber(std::string_view text) {
     const char* known = sigabbrev_np(candidate);
     if (known != nullptr && name == known) return candidate;
   }
-  return Fail(Code::kInvalid, "no such signal: '" + std::string(text) + "' (as in \"SIGTERM\")",
+  return Fail(Code::kInvalid,
+              "no such signal: '" + CleanText(text, kQuotedLengthMax) + "' (as in \"SIGTERM\")",
               "stop_signal");
 }
 

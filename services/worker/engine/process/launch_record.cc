@@ -3,6 +3,8 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "shared/base/json.h"
+
 namespace cube::engine::process {
 namespace {
 
@@ -82,7 +84,7 @@ std::string EncodeRecord(const LaunchRecord& record) {
 }
 
 Result<LaunchRecord> DecodeRecord(std::string_view bytes) {
-  const Json json = Json::parse(bytes, nullptr, /*allow_exceptions=*/false);
+  const Json json = ParseJsonText(bytes);
   if (!json.is_object()) return Fail(Code::kDataLoss, "not a JSON object");
   CUBE_TRY(const auto version, Number<std::uint32_t>(json, "version"));
   if (version != kVersion) return Fail(Code::kDataLoss, "unknown version", "version");
