@@ -45,7 +45,7 @@ v1::JobRecord JobRecordOf(const Job& job) {
 
 Result<Job> JobFrom(const v1::JobRecord& record) {
   Job job;
-  job.name = TaskName::Trusted(record.name());
+  CUBE_TRY(job.name, TaskName::Parse(record.name(), "name"));
   CUBE_TRY(job.type, FromProto(record.type()));
   job.replicas = record.replicas();
   job.update = FromProto(record.update());

@@ -110,7 +110,7 @@ Result<void> ReadJob(const v1::TaskRecord& record, const std::map<TaskName, Job>
 
 Result<Task> TaskFrom(const v1::TaskRecord& record, const std::map<TaskName, Job>& jobs) {
   Task task;
-  task.id = TaskId::Trusted(record.id());
+  CUBE_TRY(task.id, TaskId::Parse(record.id(), "id"));
   task.number = {record.number().intent(), record.number().index()};
   CUBE_TRY_VOID(ReadJob(record, jobs, task));
   task.submitted_at = WallFromNanos(record.submitted_at_ns());
@@ -187,7 +187,7 @@ Result<Node> NodeFrom(std::string_view bytes) {
     return Damaged("a node");
   }
   Node node;
-  node.name = NodeName::Trusted(record.name());
+  CUBE_TRY(node.name, NodeName::Parse(record.name(), "name"));
   node.instance = record.instance();
   node.incarnation = record.incarnation();
   CUBE_TRY(node.description, FromProto(record.description()));
@@ -413,6 +413,12 @@ Result<void> ViewRecords::LoadJobs(const store::Store& store, View& view) const 
 }
 
 Result<View> ViewRecords::Load(const store::Store& store) {
+  Result<View> view = Read(store);
+  // A value that no message could bring is damage.
+  return view || view.error().code != Code::kInvalid ? view : Damaged(view.error().Text());
+}
+
+Result<View> ViewRecords::Read(const store::Store& store) {
   View view;
   CUBE_TRY_VOID(LoadSpecs(store));
   CUBE_TRY(const std::optional<std::string> meta, store.Get(kMeta, kMetaKey));

@@ -47,6 +47,7 @@ class ViewRecords {
   // Stores it if it is new; makes it the one that is kept.
   std::uint64_t NumberOf(TaskSpecPtr& spec, store::WriteBatch& batch);
   void Sweep(store::WriteBatch& batch);
+  [[nodiscard]] Result<View> Read(const store::Store& store);
   [[nodiscard]] Result<void> LoadSpecs(const store::Store& store);
   [[nodiscard]] Result<void> LoadUntold(const store::Store& store, View& view);
   void SaveUntold(const View& view, store::WriteBatch& batch);

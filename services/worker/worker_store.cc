@@ -49,17 +49,25 @@ Result<Meta> DecodeMeta(std::string_view value) {
   return meta;
 }
 
+// A value that no message could bring is damage, too.
+std::unexpected<Error> DamagedAttempt(const std::string& why) {
+  return Fail(Code::kDataLoss, "the worker's store: an assignment record is wrong: " + why);
+}
+
 Result<Attempt> DecodeAttempt(std::string_view value) {
   v1::AssignmentRecord r;
   if (!r.ParseFromArray(value.data(), static_cast<int>(value.size()))) {
     return Fail(Code::kDataLoss, "the worker's store: an assignment record is damaged");
   }
   Attempt a;
-  a.key = {TaskId::Trusted(r.task()), r.attempt()};
+  auto task = TaskId::Parse(r.task(), "task");
+  if (!task) return DamagedAttempt(task.error().Text());
+  a.key = {*std::move(task), r.attempt()};
   a.placement = wire::FromProto(r.placement());
   if (r.has_spec()) {
-    CUBE_TRY(TaskSpec spec, wire::FromProto(r.spec()));
-    a.spec = std::make_shared<const TaskSpec>(std::move(spec));
+    auto spec = wire::FromProto(r.spec());
+    if (!spec) return DamagedAttempt(spec.error().Text());
+    a.spec = std::make_shared<const TaskSpec>(*std::move(spec));
   }
   a.stop = r.stop();
   a.grace = Duration(r.grace_ns());
@@ -70,10 +78,14 @@ Result<Attempt> DecodeAttempt(std::string_view value) {
   a.restart_at = WallFromNanos(r.restart_at_ns());
   a.restarts_in_row = r.restarts_in_row();
   if (r.has_last_fact()) {
-    CUBE_TRY(a.last_fact, wire::FromProto(r.last_fact()));
+    auto fact = wire::FromProto(r.last_fact());
+    if (!fact) return DamagedAttempt(fact.error().Text());
+    a.last_fact = *std::move(fact);
   }
   if (r.has_health()) {
-    CUBE_TRY(a.health, wire::FromProto(r.health()));
+    auto health = wire::FromProto(r.health());
+    if (!health) return DamagedAttempt(health.error().Text());
+    a.health = *std::move(health);
   }
   a.final_fact = r.final_fact();
   if (!a.done && a.spec == nullptr) {

@@ -11,8 +11,10 @@ namespace cube::manager {
 namespace {
 
 constexpr store::TableId kTasks = 1;
+constexpr store::TableId kNodes = 2;
 constexpr store::TableId kSpecs = 3;
 constexpr store::TableId kUntold = 4;
+constexpr store::TableId kJobs = 5;
 
 class ViewStoreTest : public testing::Test {
  protected:
@@ -181,6 +183,35 @@ TEST_F(ViewStoreTest, ClearedItIsEmptyAndBeginsAgain) {
   log_.view().dirty_tasks.insert({1, 0});
   Save();
   EXPECT_EQ(ViewBytes(Loaded()), ViewBytes(log_.view()));
+}
+
+// Values that decode, and that no message could have brought: a later save would fail on them, or
+// the manager would not start.
+TEST_F(ViewStoreTest, ARecordWithAValueThatIsNoneIsALossOfData) {
+  log_.Join("n1", {4000, 1 << 30, 0});
+  log_.Submit("a-1", SpecOf(1));
+  log_.SubmitJob(test::JobOf("job", JobType::kService, 1, "image"));
+  log_.Decide({});
+  Save();
+  // The only text of that length in its table.
+  const std::vector<std::pair<store::TableId, std::string>> names = {
+      {kTasks, "a-1"}, {kNodes, "n1"}, {kJobs, "job"}};
+  for (const auto& [table, name] : names) {
+    store::WriteBatch batch;
+    ASSERT_TRUE(store_.Scan(
+        table, "", [&, of = table, text = name](std::string_view key, std::string_view value) {
+          std::string changed(value);
+          changed.replace(changed.find(text), text.size(), std::string(text.size(), '.'));
+          batch.Put(of, std::string(key), changed);
+          return false;
+        }));
+    store::MemoryStore damaged{ViewSchema()};
+    damaged.Restore(store_.contents());
+    ASSERT_TRUE(damaged.Commit(batch).has_value());
+    const auto view = ViewRecords().Load(damaged);
+    ASSERT_FALSE(view) << name;
+    EXPECT_EQ(view.error().code, Code::kDataLoss) << view.error().Text();
+  }
 }
 
 TEST_F(ViewStoreTest, ARecordThatCannotBeReadIsALossOfData) {
