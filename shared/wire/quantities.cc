@@ -289,6 +289,9 @@ std::string FormatConstraint(const Constraint& constraint) {
       text += " in ";
       break;
   }
+  // Of two equals signs one belongs to the operator.
+  const bool equals = constraint.op != Constraint::Op::kIn && !constraint.values.empty();
+  if (equals && constraint.values[0].starts_with('=')) text += '=';
   for (std::size_t i = 0; i < constraint.values.size(); ++i) {
     if (i > 0) text += ',';
     text += constraint.values[i];

@@ -135,6 +135,13 @@ TEST(Constraint, ParsesAndFormats) {
     EXPECT_EQ(ParseConstraint(text), constraint) << text;
     EXPECT_EQ(FormatConstraint(constraint), text);
   }
+  // A value may begin with an equals sign; of two the first is the operator's.
+  for (const char* text : {"disk===ssd", "disk!===ssd"}) {
+    const auto constraint = ParseConstraint(text);
+    ASSERT_TRUE(constraint) << text;
+    EXPECT_EQ(constraint->values, std::vector<std::string>{"=ssd"});
+    EXPECT_EQ(FormatConstraint(*constraint), text);
+  }
   EXPECT_EQ(ParseConstraint(" disk == ssd "), (Constraint{"disk", Op::kEquals, {"ssd"}}));
   EXPECT_EQ(ParseConstraint("zone in a, b"), (Constraint{"zone", Op::kIn, {"a", "b"}}));
   for (const char* bad : {"", " ", "=ssd", "!=a", "disk=", "zone in ", "zone in a,", "in a", "a b",
