@@ -28,4 +28,13 @@ if(CUBE_SANITIZE)
   add_link_options(-fsanitize=${CUBE_SANITIZE})
 endif()
 
+option(CUBE_FUZZ "build the fuzz targets with libFuzzer (clang only)" OFF)
+if(CUBE_FUZZ)
+  if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    message(FATAL_ERROR "CUBE_FUZZ needs clang; set CMAKE_CXX_COMPILER=clang++-19")
+  endif()
+  # Coverage of our own code steers the fuzzer.
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
 set(CUBE_WARNINGS -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror)

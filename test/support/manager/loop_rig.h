@@ -97,6 +97,9 @@ class LoopRig {
     return bus::Message{
         heartbeats_, wire::Subjects().Heartbeat(beat.node), "", {}, wire::EncodeHeartbeat(beat)};
   }
+  [[nodiscard]] bus::Event RawBeat(const std::string& node, std::string payload) const {
+    return bus::Message{heartbeats_, wire::Subjects().Heartbeat(node), "", {}, std::move(payload)};
+  }
   // The loop's own newest heartbeat.
   [[nodiscard]] bus::Event Echo() const {
     const std::string subject = wire::Subjects().Heartbeat(kLeaderHeartbeat);
