@@ -136,7 +136,11 @@ void WorkerCore::StopContainer(const LaunchKey& key, Container& c, const std::st
 
 void WorkerCore::RemoveContainer(const LaunchKey& key, Container& c, Now now) {
   if (c.remove_asked || !Ready(c.engine)) return;
-  if (c.exit_fact > acked_ && ExitedOf({key.task, key.attempt}) <= kExitedUnackedMax) {
+  // The newest one shows which numbers are taken, should the store be lost with its outbox.
+  const auto next = containers_.upper_bound(key);
+  const bool newest = next == containers_.end() || next->first.task != key.task ||
+                      next->first.attempt != key.attempt;
+  if (c.exit_fact > acked_ && (newest || ExitedOf({key.task, key.attempt}) <= kExitedUnackedMax)) {
     unacked_.emplace(c.exit_fact, key.task);  // its acknowledgement makes us look again
     return;
   }
