@@ -26,7 +26,7 @@ class Cluster {
     DecisionBatch batch = Next();
     batch.term = {1, 1};
     batch.cycle = 1;
-    batch.term_start = TermStart{"bench", "bench", 1, {}};
+    batch.term_start = TermStart{"bench", "bench", 1, {}, {}};
     NodeDescription description;
     description.capacity = {16'000, 64 * kGi, 500 * kGi};
     description.tasks_max = 500;

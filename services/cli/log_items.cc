@@ -248,6 +248,31 @@ void Describe(LogItem& item, const WelcomeNode& welcome) {
   item.details["incarnation"] = welcome.incarnation;
 }
 
+void Describe(LogItem& item, const ReadoptAttempt& readopt) {
+  item.kind = "readopt";
+  item.task = readopt.task.str();
+  item.node = readopt.node.str();
+  item.details["attempt"] = readopt.attempt;
+  item.text =
+      fmt::format("attempt {} on {} counts again: the log had lost {}", readopt.attempt,
+                  readopt.node.str(), readopt.spec == nullptr ? "its placement" : "its task");
+}
+
+void Describe(LogItem& item, const DropAttempt& drop) {
+  item.kind = "drop";
+  item.task = drop.task.str();
+  item.node = drop.node.str();
+  item.details["attempt"] = drop.attempt;
+  item.details["reason"] = drop.reason;
+  item.text = fmt::format("attempt {} on {} ends: {}", drop.attempt, drop.node.str(), drop.reason);
+}
+
+void Describe(LogItem& item, const SettleNode& settle) {
+  item.kind = "settle";
+  item.node = settle.node.str();
+  item.text = "what the node has was decided on";
+}
+
 void Describe(LogItem& item, const RefuseNode& refuse) {
   item.kind = "refuse_node";
   item.node = refuse.node.str();
@@ -305,6 +330,19 @@ void Describe(LogItem& item, const NodeLeaving& leaving) {
                   : fmt::format("worker ends: its tasks move elsewhere within {}",
                                 FormatDuration(leaving.deadline));
   item.details["deadline"] = FormatDuration(leaving.deadline);
+}
+
+void Describe(LogItem& item, const AttemptHeld& held) {
+  item.kind = "held";
+  item.task = held.task.str();
+  item.details["attempt"] = held.attempt;
+  item.text = fmt::format("the worker {} attempt {}", held.spec != nullptr ? "has" : "has had",
+                          held.attempt);
+}
+
+void Describe(LogItem& item, const AllHeld&) {
+  item.kind = "all_held";
+  item.text = "worker has told all that it has";
 }
 
 void Describe(LogItem& item, const LaunchFact& fact) {
@@ -398,6 +436,10 @@ std::vector<LogItem> DecisionItems(const bus::StreamMessage& message, DecisionOr
     item.text = fmt::format("{} leads from now on (epoch {})", batch->term_start->manager,
                             batch->term.epoch);
     item.details["manager"] = batch->term_start->manager;
+    if (!batch->term_start->reset.empty()) {
+      item.text += ", since the log has lost messages: " + batch->term_start->reset;
+      item.details["reset"] = batch->term_start->reset;
+    }
     item.details["epoch"] = batch->term.epoch;
     items.push_back(std::move(item));
   }

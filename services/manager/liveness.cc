@@ -75,7 +75,9 @@ void Liveness::JudgeJoins(const View& view, Verdicts& verdicts) {
     const Node& node = view.nodes.at(name);
     // A down node whose worker beats again is that worker's.
     const bool gone = (node.down && !returned_.contains(name)) || silent_.contains(name);
-    if (node.incarnation == 0 || gone) {
+    // After a reset nobody has the name; and the worker that has it may be asked to join again.
+    const bool free = node.instance == 0 || node.instance == node.joining_instance;
+    if (free || gone) {
       verdicts.join_ok.insert(name);
       continue;
     }

@@ -1,5 +1,7 @@
 #include "services/manager/log_reader.h"
 
+#include <algorithm>
+
 #include "shared/wire/codec.h"
 
 namespace cube::manager {
@@ -10,6 +12,9 @@ namespace {
 constexpr std::size_t kIntentMessagesPerCycle = 64;
 constexpr std::size_t kFactMessagesPerCycle = 256;
 constexpr std::size_t kIntentBytesPerCycle = 1u << 20;
+// All that one decision names lies here before it is folded.
+static_assert(std::max(kIntentMessagesPerCycle, kFactMessagesPerCycle) + kCreditMessages <=
+              kReadAheadMessages);
 // What a server keeps of a message beside its subject and payload: record and header, roughly.
 constexpr std::int64_t kStoredOverhead = 64;
 
@@ -27,7 +32,9 @@ void LogReader::OpenLane(Lane& lane, const std::string& stream, std::uint64_t fr
   out.Bus(bus::Pull{lane.id, kReadAheadMessages});
 }
 
-void LogReader::Open(const View& view, Operations& out) {
+void LogReader::Open(const View& view, const LogEnds& ends, Operations& out) {
+  ends_ = ends;
+  lost_.clear();  // what is read again will say so again
   OpenLane(intents_, subjects_.IntentsStream(), view.intents.seq + 1, out);
   OpenLane(facts_, subjects_.FactsStream(), view.facts.seq + 1, out);
   OpenLane(decisions_, subjects_.DecisionsStream(), view.decision_seq + 1, out);
@@ -84,37 +91,66 @@ void LogReader::FoldFact(View& view, Operations& out) {
   Taken(facts_, out);
 }
 
-bool LogReader::FoldUpTo(View& view, const DecisionBatch& batch, std::vector<FoldedIntents>& folded,
+LogReader::Basis LogReader::BasisIn(const Lane& lane, const Position& at, const Position& as_of,
+                                    bool ended) {
+  if (as_of == at) return Basis::kHere;
+  const auto found = std::lower_bound(
+      lane.messages.begin(), lane.messages.end(), as_of.seq,
+      [](const bus::StreamMessage& message, std::uint64_t seq) { return message.seq < seq; });
+  if (found != lane.messages.end()) {
+    return PositionOf(*found) == as_of ? Basis::kHere : Basis::kLost;
+  }
+  return ended || as_of.seq <= at.seq ? Basis::kLost : Basis::kAwaited;
+}
+
+LogReader::Basis LogReader::BasisOf(const View& view, std::uint64_t seq,
+                                    const DecisionBatch& batch) const {
+  const bool old = seq <= ends_.decisions;
+  const Basis intents =
+      BasisIn(intents_, view.intents, batch.intents, old && batch.intents.seq > ends_.intents);
+  const Basis facts =
+      BasisIn(facts_, view.facts, batch.facts, old && batch.facts.seq > ends_.facts);
+  return std::max(intents, facts);
+}
+
+void LogReader::FoldUpTo(View& view, const DecisionBatch& batch, std::vector<FoldedIntents>& folded,
                          Operations& out) {
+  // The leader has folded the cycle's intents first, and the order is to be seen in the view.
   while (HasIntents() && intents_.messages.front().seq <= batch.intents.seq) {
     FoldIntent(view, folded, out);
   }
-  // The leader has folded the cycle's intents first, and the order is to be seen in the view.
-  const bool intents_here = view.intents.seq >= batch.intents.seq || HasIntents();
-  if (!intents_here) return false;
   while (HasFacts() && facts_.messages.front().seq <= batch.facts.seq) FoldFact(view, out);
-  return view.facts.seq >= batch.facts.seq || HasFacts();
 }
 
 std::size_t LogReader::Follow(View& view, std::size_t decisions_max,
                               std::vector<FoldedIntents>& folded, Operations& out) {
   std::size_t count = 0;
-  while (count < decisions_max && HasDecisions()) {
+  for (; count < decisions_max && HasDecisions(); ++count, Taken(decisions_, out)) {
     const bus::StreamMessage& message = decisions_.messages.front();
     const Result<DecisionBatch> batch = wire::DecodeDecisions(message.payload);
     // Only a message that continues what was taken last says up to where to fold.
-    const bool continues = batch && MayFollow(view, *batch);
-    if (continues && !FoldUpTo(view, *batch, folded, out)) return count;
-    if (continues && IsNext(view, *batch)) {
-      FoldDecisions(view, message.seq, *batch);
-    } else {
-      out.Warn("skipped decision message " + std::to_string(message.seq) +
-               ", which does not continue the log" +
-               (batch ? std::string() : ": " + batch.error().Text()));
-      SkipDecisions(view, message.seq);
+    std::string why = "it does not continue the log";
+    if (batch && batch->term_start) cluster_ = batch->term_start->cluster;
+    if (!batch) {
+      why += ": " + batch.error().Text();
+    } else if (MayFollow(view, *batch)) {
+      const Basis basis = BasisOf(view, message.seq, *batch);
+      if (basis == Basis::kAwaited) return count;
+      if (basis == Basis::kHere) {
+        FoldUpTo(view, *batch, folded, out);
+        FoldDecisions(view, message.seq, *batch);
+        if (batch->term_start && !batch->term_start->reset.empty()) lost_.clear();
+        continue;
+      }
+      why = lost_ = "decision " + std::to_string(message.seq) + " names intent " +
+                    std::to_string(batch->intents.seq) + " and fact " +
+                    std::to_string(batch->facts.seq) + ", which the log does not have (any more)";
     }
-    ++count;
-    Taken(decisions_, out);
+    // What follows one that does not count mostly does not either: they are counted.
+    if (view.decision_seq == view.valid_seq) {
+      out.Warn("skipped decision message " + std::to_string(message.seq) + ": " + why);
+    }
+    SkipDecisions(view, message.seq);
   }
   return count;
 }

@@ -18,10 +18,18 @@ namespace cube::manager {
 
 // Messages of one stream that may lie here or be under way: enough to hide a round trip; at the
 // usual sizes (some KB) a few MB of memory.
-inline constexpr std::uint32_t kReadAheadMessages = 256;
+inline constexpr std::uint32_t kReadAheadMessages = 512;
 // Credit is given back in pieces of this size: one request to the server each.
 inline constexpr std::uint32_t kCreditMessages = 64;
 static_assert(kCreditMessages * 2 <= kReadAheadMessages);
+
+// Where the three streams ended when they were looked at, the decisions first: what a decision up
+// to there names was in the log by then.
+struct LogEnds {
+  std::uint64_t intents = 0;
+  std::uint64_t facts = 0;
+  std::uint64_t decisions = 0;
+};
 
 // An intent message as folded, with what came of each item.
 struct FoldedIntents {
@@ -35,7 +43,7 @@ class LogReader {
   explicit LogReader(wire::Subjects subjects) : subjects_(std::move(subjects)) {}
 
   // Opens the readers behind the view's positions; what was buffered is dropped.
-  void Open(const View& view, Operations& out);
+  void Open(const View& view, const LogEnds& ends, Operations& out);
   // Takes a message in; false if the event is not of a reader of this one.
   bool OnRead(const bus::Read& read);
 
@@ -49,6 +57,14 @@ class LogReader {
   // `decisions_max`. -> how many. `folded` gets the intents.
   std::size_t Follow(View& view, std::size_t decisions_max, std::vector<FoldedIntents>& folded,
                      Operations& out);
+
+  // That Follow has skipped a decision which continued the log but names messages that the log has
+  // lost, and no reset has followed it so far: one sentence. Empty = it has not.
+  [[nodiscard]] const std::string& lost() const { return lost_; }
+  // The cluster's name in the newest first message of a term, whether that counts or not.
+  [[nodiscard]] const std::string& cluster() const { return cluster_; }
+  // The leader's reset is in the log.
+  void OnReset() { lost_.clear(); }
 
   // As the leader: folds intents, then facts, that have arrived; each bounded.
   void TakeIntents(View& view, std::vector<FoldedIntents>& folded, Operations& out);
@@ -83,8 +99,18 @@ class LogReader {
   static void Taken(Lane& lane, Operations& out);
   void FoldIntent(View& view, std::vector<FoldedIntents>& folded, Operations& out);
   void FoldFact(View& view, Operations& out);
-  // Folds intents and facts up to a decision's as_of. -> whether all of them have arrived.
-  bool FoldUpTo(View& view, const DecisionBatch& batch, std::vector<FoldedIntents>& folded,
+  enum class Basis : std::uint8_t {
+    kHere,     // it has arrived
+    kAwaited,  // it is still to come
+    kLost,     // the log does not have it
+  };
+  [[nodiscard]] static Basis BasisIn(const Lane& lane, const Position& at, const Position& as_of,
+                                     bool ended);
+  // Whether what a decision names is in the log.
+  [[nodiscard]] Basis BasisOf(const View& view, std::uint64_t seq,
+                              const DecisionBatch& batch) const;
+  // Folds intents and facts up to a decision's as_of, which have arrived.
+  void FoldUpTo(View& view, const DecisionBatch& batch, std::vector<FoldedIntents>& folded,
                 Operations& out);
 
   wire::Subjects subjects_;
@@ -92,6 +118,9 @@ class LogReader {
   Lane intents_;
   Lane facts_;
   Lane decisions_;
+  LogEnds ends_;
+  std::string lost_;
+  std::string cluster_;
 };
 
 }  // namespace cube::manager

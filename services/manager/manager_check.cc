@@ -18,20 +18,29 @@ void ManagerLoop::BeginCheck() {
   caught_up_ = false;
   // Messages behind the last valid one are read again: their sequences may have come back.
   view_.decision_seq = view_.valid_seq;
+  // First of all: what a decision names was in the log before it.
+  check_.decisions_state = next_op_++;
+  check_.pending.insert(check_.decisions_state);
+  out_.Bus(bus::GetState{check_.decisions_state, options_.subjects.DecisionsStream()});
+}
+
+void ManagerLoop::AskPositions() {
   const wire::Subjects& names = options_.subjects;
-  auto ask = [this](const std::string& stream, std::uint64_t seq, bus::OpId& state,
+  auto ask = [this](const std::string& stream, std::uint64_t seq, bus::OpId* state,
                     bus::OpId& message) {
-    state = next_op_++;
-    check_.pending.insert(state);
-    out_.Bus(bus::GetState{state, stream});
+    if (state != nullptr) {
+      *state = next_op_++;
+      check_.pending.insert(*state);
+      out_.Bus(bus::GetState{*state, stream});
+    }
     if (seq == 0) return;
     message = next_op_++;
     check_.pending.insert(message);
     out_.Bus(bus::Get{message, stream, seq});
   };
-  ask(names.IntentsStream(), view_.intents.seq, check_.intents_state, check_.intents);
-  ask(names.FactsStream(), view_.facts.seq, check_.facts_state, check_.facts);
-  ask(names.DecisionsStream(), view_.valid_seq, check_.decisions_state, check_.decisions);
+  ask(names.IntentsStream(), view_.intents.seq, &check_.intents_state, check_.intents);
+  ask(names.FactsStream(), view_.facts.seq, &check_.facts_state, check_.facts);
+  ask(names.DecisionsStream(), view_.valid_seq, nullptr, check_.decisions);
   // In case that it is needed.
   if (manifest_wanted_ == 0) return;
   check_.manifest = next_op_++;
@@ -50,7 +59,12 @@ void ManagerLoop::OnState(const bus::GotState& state) {
     return;
   }
   if (check_.pending.erase(state.op) == 0) return;
-  if (state.op == check_.decisions_state) log_end_ = state.state.last_seq;
+  if (state.op == check_.decisions_state) {
+    log_end_ = check_.ends.decisions = state.state.last_seq;
+    AskPositions();
+  }
+  if (state.op == check_.intents_state) check_.ends.intents = state.state.last_seq;
+  if (state.op == check_.facts_state) check_.ends.facts = state.state.last_seq;
   auto compare = [&](bus::OpId op, std::uint64_t position, std::uint64_t& gone,
                      const char* stream) {
     if (state.op != op) return;
@@ -80,9 +94,11 @@ void ManagerLoop::OnGot(const bus::Got& got) {
       differs("intents", view_.intents.seq);
     } else if (got.op == check_.facts && got.message->time != view_.facts.time) {
       differs("facts", view_.facts.seq);
-    } else if (got.op == check_.manifest) {
+    } else if (got.op == check_.manifest &&
+               got.message->subject == options_.subjects.SnapshotManifest()) {
       Result<SnapshotManifest> manifest = wire::DecodeSnapshotManifest(got.message->payload);
       if (manifest) {
+        if (cluster_.empty()) cluster_ = manifest->cluster;
         check_.snapshot = StoredManifest{std::move(*manifest), got.message->seq};
       } else {
         out_.Warn("the manifest of a snapshot cannot be read: " + manifest.error().Text());
@@ -107,16 +123,21 @@ void ManagerLoop::EndCheck() {
     out_.Error("the log is not the one this view was built from (" + check_.mismatch +
                "); the view is rebuilt from the log as it stands");
     if (loaded_) {
+      foreign_snapshot_ = std::max(foreign_snapshot_, loaded_->manifest.taken_at);
       GiveUpSnapshot(*std::exchange(loaded_, std::nullopt), "it is of another log");
       return;
     }
+    NoteLoss(check_.mismatch);
     ForgetView();
   }
   if (view_.valid_seq == 0 || IsTrimmedAhead()) {
     if (BeginLoad()) return;
     manifest_wanted_.reset();
     if (IsTrimmedAhead()) {
-      Unready("the log was trimmed behind what this manager knows, and no snapshot of it is there");
+      Unready(
+          "the log was trimmed behind what this manager knows, and no snapshot of it is there; "
+          "restore all of its streams from one backup, or remove them, and the workers will tell "
+          "what they run");
       retry_at_ = now_.mono + kRetryAfterMax;
       return;
     }
@@ -126,7 +147,16 @@ void ManagerLoop::EndCheck() {
   manifest_wanted_.reset();
   unready_reason_.clear();
   phase_ = Phase::kFollowing;
-  reader_.Open(view_, out_);
+  reader_.Open(view_, check_.ends, out_);
+}
+
+// The log is not what it was: the next term says so, if it begins soon and no other one has.
+void ManagerLoop::NoteLoss(const std::string& how) {
+  if (loss_.empty()) {
+    loss_since_ = now_.mono;
+    loss_epoch_ = epoch_floor_;
+  }
+  loss_ = how;
 }
 
 // The store too.
@@ -138,6 +168,8 @@ void ManagerLoop::ForgetAll() {
 // The store keeps it: it may be the last copy of what a log that was trimmed does not have.
 void ManagerLoop::ForgetView() {
   const std::uint64_t foreign = view_.foreign_messages;
+  // A log that was made anew is of the same cluster: containers bear its name.
+  if (view_.term_start) cluster_ = view_.term_start->cluster;
   view_ = View{};
   view_.foreign_messages = foreign;
   complete_ = false;

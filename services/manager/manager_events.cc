@@ -16,6 +16,8 @@ constexpr bus::SubId kVerifySub = 1'000'004;
 constexpr std::string_view kQueryGroup = "managers";
 // Heartbeats in a row that show an old position before the set is told again.
 constexpr std::uint32_t kLaggingBeats = 2;
+// Heartbeats in a row that show that facts are gone.
+constexpr std::uint32_t kMissingBeats = 3;
 
 template <class... F>
 struct Overloaded : F... {
@@ -199,7 +201,14 @@ void ManagerLoop::OnHeartbeat(const bus::Message& message) {
     if (beat->instance == instance_) liveness_.OnEcho(view_);
     return;
   }
-  if (!liveness_.OnHeartbeat(view_, *beat)) {
+  const bool counts = liveness_.OnHeartbeat(view_, *beat);
+  if (const std::string ahead = WhyAhead(*beat); !ahead.empty()) {
+    AskToJoin(*beat);
+    const bool lately = IsSet(view_.reset_at) && ClusterNow() - view_.reset_at < kResetInterval;
+    if (!lately) NoteLoss(ahead);
+    return;
+  }
+  if (!counts) {
     AnswerDisplaced(*beat);
     return;
   }
@@ -228,9 +237,56 @@ void ManagerLoop::OnHeartbeat(const bus::Message& message) {
   lag.behind = 0;
 }
 
+// What the worker has been told and the log does not have. Empty = nothing.
+std::string ManagerLoop::WhyAhead(const Heartbeat& beat) {
+  const auto it = view_.nodes.find(NodeName::Trusted(beat.node));
+  if (beat.incarnation == 0 || it == view_.nodes.end()) return {};
+  const Node& node = it->second;
+  const std::string who = "node " + beat.node;
+  if (beat.incarnation > node.incarnation) {
+    return who + " was welcomed as incarnation " + std::to_string(beat.incarnation);
+  }
+  if (beat.instance != node.instance || beat.incarnation != node.incarnation) return {};
+  if (beat.position > view_.valid_seq) {
+    return who + " was told decision " + std::to_string(beat.position);
+  }
+  if (beat.term.epoch > view_.term.epoch) {
+    return who + " was told of epoch " + std::to_string(beat.term.epoch);
+  }
+  if (node.facts_missing) return who + " has told facts that are gone";
+  // What was stored a heartbeat ago has been read since, or is not there.
+  Lag& lag = lags_[node.name];
+  const bool missing =
+      lag.incarnation == beat.incarnation && lag.acked_fact > node.last_fact && !reader_.HasFacts();
+  lag.facts_missing = missing ? lag.facts_missing + 1 : 0;
+  const std::uint64_t acked = std::exchange(lag.acked_fact, beat.acked_fact);
+  lag.incarnation = beat.incarnation;
+  if (lag.facts_missing >= kMissingBeats) {
+    return who + " has told fact " + std::to_string(acked) + ", and the log has only " +
+           std::to_string(node.last_fact);
+  }
+  return {};
+}
+
+void ManagerLoop::AskToJoin(const Heartbeat& beat) {
+  const NodeName name = NodeName::Trusted(beat.node);
+  const auto it = view_.nodes.find(name);
+  if (it != view_.nodes.end() && it->second.joining_instance == beat.instance) return;
+  if (join_asked_.size() >= kJoinAskedMax) join_asked_.clear();  // asked a little more often
+  MonoTime& next = join_asked_[name];
+  if (now_.mono < next) return;
+  next = now_.mono + kJoinAgainInterval;
+  teller_.AskToJoin(view_, name, beat.instance, out_);
+}
+
 // Nothing that is told to the node concerns it any more, and it would beat on and run on for ever.
 void ManagerLoop::AnswerDisplaced(const Heartbeat& beat) {
   const auto it = view_.nodes.find(NodeName::Trusted(beat.node));
+  // One that was a node, and the log has lost it or asks all anew.
+  if (beat.incarnation > 0 && (it == view_.nodes.end() || it->second.instance == 0)) {
+    AskToJoin(beat);
+    return;
+  }
   if (it == view_.nodes.end()) return;
   const Node& node = it->second;
   // An incarnation that was never given comes from a log that lost its end: not for us to judge.

@@ -96,6 +96,9 @@ MonoTime ManagerLoop::NextDeadline() const {
     if (KeepsLog()) next = std::min(next, retention_.NextDeadline());
   }
   if (phase_ == Phase::kFollowing && follow_left_) return now_.mono;
+  if (phase_ == Phase::kFollowing && stuck_since_ != MonoTime{}) {
+    next = std::min(next, stuck_since_ + kBasisWaitMax);
+  }
   if (phase_ == Phase::kLeading) {
     next = std::min(next, next_beat_);
     if (!in_flight_) next = std::min(next, loads_.NextDeadline());
@@ -119,6 +122,8 @@ void ManagerLoop::Advance() {
   if (phase_ == Phase::kFollowing) {
     Follow();
     if (view_.decision_seq >= log_end_) complete_ = true;
+  }
+  if (phase_ == Phase::kFollowing) {
     MaybeTakeOver();
   }
   // Before the next cycle, which under load follows at once: between folding and the log's
@@ -143,9 +148,22 @@ void ManagerLoop::Follow() {
   std::vector<FoldedIntents> folded;
   const std::size_t count = reader_.Follow(view_, kFollowPerStep, folded, out_);
   follow_left_ = count == kFollowPerStep;
-  if (count == 0) return;
+  if (count == 0) {
+    if (!reader_.HasDecisions()) {
+      stuck_since_ = {};
+    } else if (stuck_since_ == MonoTime{}) {
+      stuck_since_ = now_.mono;
+    } else if (now_.mono - stuck_since_ >= kBasisWaitMax) {
+      out_.Warn("a decision waits for intents or facts that do not come; looking at the log anew");
+      stuck_since_ = {};
+      BeginCheck();
+    }
+    return;
+  }
+  stuck_since_ = {};
   epoch_floor_ = std::max(epoch_floor_, view_.term.epoch);
   SetClusterTime(view_.decided_at);
+  if (view_.reset_epoch > loss_epoch_) loss_.clear();  // one of before the loss says nothing of it
   Save();
 }
 
@@ -167,9 +185,20 @@ void ManagerLoop::MaybeTakeOver() {
   const std::uint64_t epoch = std::max({epoch_floor_, view_.term.epoch, lease_.epoch_seen()}) + 1;
   epoch_floor_ = epoch;
   term_ = {epoch, std::max<std::uint64_t>(random_.Next(), 1)};
-  const std::string cluster =
-      view_.term_start ? view_.term_start->cluster : Base32(random_.Next(), kClusterNameDigits);
-  term_start_ = TermStart{cluster, options_.name, kValidationVersion, options_.settings};
+  // The name is in labels of containers; a log that begins anew keeps it.
+  if (view_.term_start) {
+    cluster_ = view_.term_start->cluster;
+  } else if (!reader_.cluster().empty()) {
+    cluster_ = reader_.cluster();
+  }
+  if (cluster_.empty()) cluster_ = Base32(random_.Next(), kClusterNameDigits);
+  if (now_.mono - loss_since_ > kLossRemembered) loss_.clear();
+  // And no reset has followed.
+  if (!reader_.lost().empty()) NoteLoss(reader_.lost());
+  if (std::exchange(foreign_snapshot_, {}) > view_.reset_at) {
+    NoteLoss("there is a snapshot of what it does not have");
+  }
+  term_start_ = TermStart{cluster_, options_.name, kValidationVersion, options_.settings, {}};
   told_ = view_.told;
   planner_.ForgetView();
   teller_.ForgetFeed();
@@ -178,6 +207,7 @@ void ManagerLoop::MaybeTakeOver() {
   hellos_.clear();
   lags_.clear();
   displaced_.clear();
+  join_asked_.clear();
   next_beat_ = now_.mono;
   // Cluster time stood still while nobody led; it never goes back.
   const WallTime known = ClusterNow();
@@ -193,6 +223,10 @@ void ManagerLoop::MaybeTakeOver() {
 void ManagerLoop::Lead() {
   Beat();
   if (in_flight_) return;
+  if (!loss_.empty() && !term_start_) {  // only the first message of a term can say it
+    StandDown("the log has lost messages: " + loss_);
+    return;
+  }
   if (!lease_.Held(now_.mono)) {
     StandDown("the lease was not renewed in time");
     return;
@@ -228,7 +262,10 @@ bool ManagerLoop::RunCycle() {
   const bool folded = intents_folded || view_.facts != facts_before;
   Verdicts verdicts = liveness_.Judge(view_);
   verdicts.loads = loads_.Due(view_, now_.mono);
-  std::vector<DecisionItem> items = planner_.Decide(view_, verdicts, ClusterNow());
+  // A reset changes what is known of every node: only then can anything be decided.
+  std::vector<DecisionItem> items;
+  const bool resets = term_start_ && !loss_.empty();
+  if (!resets) items = planner_.Decide(view_, verdicts, ClusterNow());
   if (!folded && items.empty() && !term_start_) return false;
   SendCycle(std::move(intents), std::move(items));
   return true;
@@ -243,6 +280,11 @@ void ManagerLoop::SendCycle(std::vector<FoldedIntents> intents, std::vector<Deci
   batch.facts = view_.facts;
   batch.decided_at = ClusterNow();
   batch.told = told_;
+  if (term_start_ && !loss_.empty()) {
+    term_start_->reset = loss_;
+    out_.Error("the log has lost messages (" + loss_ +
+               "): every worker tells anew what it has, and nothing is placed until then");
+  }
   batch.term_start = std::exchange(term_start_, std::nullopt);
   batch.items = std::move(items);
 
@@ -267,6 +309,10 @@ void ManagerLoop::OnAppended(const bus::Appended& done) {
   decisions_ += sent.batch.items.size();
   const Teller::Before before = Teller::Remember(view_, sent.batch);
   FoldDecisions(view_, done.seq, sent.batch);
+  if (sent.batch.term_start && !sent.batch.term_start->reset.empty()) {
+    loss_.clear();
+    reader_.OnReset();
+  }
   teller_.TellNodes(view_, done.seq, sent.batch, before, next_op_, out_);
   teller_.TellOutcomes(sent.intents, out_);
   teller_.TellFeed(view_, now_.mono, out_);
@@ -307,7 +353,7 @@ void ManagerLoop::Reload(const std::string& why) {
   retry_after_ = std::min(retry_after_ * 2, kRetryAfterMax);
   if (phase_ != Phase::kFollowing && phase_ != Phase::kLeading) return;
   phase_ = Phase::kFollowing;
-  reader_.Open(view_, out_);
+  reader_.Open(view_, check_.ends, out_);
 }
 
 void ManagerLoop::Save() {
@@ -392,7 +438,8 @@ void ManagerLoop::Beat() {
 }
 
 void ManagerLoop::LogForeign() {
-  if (view_.foreign_messages == foreign_logged_) return;
+  // Not while more of them may follow at once.
+  if (view_.foreign_messages == foreign_logged_ || follow_left_) return;
   foreign_logged_ = view_.foreign_messages;
   out_.Warn("decision messages that do not belong to the log, skipped so far: " +
             std::to_string(foreign_logged_));

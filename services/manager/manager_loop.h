@@ -60,6 +60,17 @@ inline constexpr std::size_t kSetAssignmentsPerStep = 16'384;
 // Decisions a follower folds in one step before it looks at other inputs.
 inline constexpr std::size_t kFollowPerStep = 64;
 
+// That the log has lost messages is told by the next term of this manager, if it begins by then;
+// later another one's term has passed over it.
+inline constexpr Duration kLossRemembered = std::chrono::seconds(60);
+// After a reset the heartbeats of workers are no reason for another one for so long.
+inline constexpr Duration kResetInterval = std::chrono::minutes(10);
+// A worker that the log does not know is asked to join again not more often than this.
+inline constexpr Duration kJoinAgainInterval = std::chrono::seconds(2);
+inline constexpr std::size_t kJoinAskedMax = 65'536;  // names of such workers that are kept
+// A follower waits so long for messages that a decision names; then it looks at the log anew.
+inline constexpr Duration kBasisWaitMax = std::chrono::seconds(10);
+
 struct ManagerOptions {
   wire::Subjects subjects;
   wire::StreamLimits limits;
@@ -137,6 +148,10 @@ class ManagerLoop {
     std::uint32_t behind = 0;             // heartbeats in a row with less, and no step forward
     Duration set_wait = kSetIntervalMin;  // until the set after the next one
     MonoTime set_at{};                    // no set for an old position before
+    std::uint32_t incarnation = 0;        // in the last heartbeat
+    std::uint64_t acked_fact = 0;         // the same
+    std::uint32_t facts_missing = 0;      // heartbeats in a row before which facts were stored
+                                          // that the log does not have
   };
   // Comparing positions: what is still to come, and what was found.
   struct Check {
@@ -144,6 +159,7 @@ class ManagerLoop {
     bus::OpId intents_state = 0, facts_state = 0, decisions_state = 0;
     bus::OpId intents = 0, facts = 0, decisions = 0;
     bus::OpId manifest = 0;
+    LogEnds ends;
     SnapshotCover gone;  // messages up to these are not there any more
     std::optional<StoredManifest> snapshot;
     bool failed = false;
@@ -160,6 +176,8 @@ class ManagerLoop {
   void OnMessage(const bus::Message& message);
   void OnHeartbeat(const bus::Message& message);
   void AnswerDisplaced(const Heartbeat& beat);
+  void AskToJoin(const Heartbeat& beat);
+  [[nodiscard]] std::string WhyAhead(const Heartbeat& beat);
   void OnAppendFailed(const bus::AppendFailed& failed);
   void Subscribe();
   void Ensure();
@@ -168,6 +186,8 @@ class ManagerLoop {
 
   // Checking that the log is the one we know (manager_check.cc).
   void BeginCheck();
+  void AskPositions();
+  void NoteLoss(const std::string& how);
   void OnGot(const bus::Got& got);
   void OnState(const bus::GotState& state);
   void EndCheck();
@@ -220,6 +240,11 @@ class ManagerLoop {
   bus::OpId ensure_op_ = 0;
   std::string unready_reason_;  // of the streams, that the log has; empty = they were ready
   Check check_;
+  std::string loss_;  // how it was found that the log has lost messages; empty = it has not
+  MonoTime loss_since_{};
+  std::uint64_t loss_epoch_ = 0;  // the highest that was known then
+  WallTime foreign_snapshot_{};   // when the newest snapshot was taken that is of a lost log
+  std::string cluster_;           // its name, as far as it is known
 
   // The snapshot that the view begins with, until the log has been found to be the one behind it.
   StoredManifest snapshot_wanted_;
@@ -239,6 +264,7 @@ class ManagerLoop {
   LoadMeter loads_;
   Teller teller_;
 
+  MonoTime stuck_since_{};                 // a decision waits for what it names; 0 = none does
   bool follow_left_ = false;               // decisions lie here that the last step did not reach
   bus::OpId tail_op_ = 0;                  // asking for the log's end before taking over
   std::optional<std::uint64_t> tail_seq_;  // the answer
@@ -261,7 +287,8 @@ class ManagerLoop {
   std::map<NodeName, std::uint64_t> hellos_;  // node -> its position
   NodeName hello_after_;                      // the node that was answered last, if some were not
   std::map<NodeName, Lag> lags_;
-  std::map<NodeName, MonoTime> displaced_;  // when one of that name is told (again)
+  std::map<NodeName, MonoTime> displaced_;   // when one of that name is told (again)
+  std::map<NodeName, MonoTime> join_asked_;  // when one of that name is asked (again)
   MonoTime next_beat_{};
   std::uint64_t beats_ = 0;
   std::uint64_t instance_ = 0;  // of this process, for its own heartbeats

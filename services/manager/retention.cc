@@ -127,8 +127,7 @@ bool Retention::Judge(const Saved& saved, Now now, bus::OpId& next_op, Operation
   if (!newest_) return true;
   switch (StandingOf(newest_->manifest, saved)) {
     case Standing::kForeign:
-      newest_.reset();
-      return true;
+      return !LookAtOlder(next_op, out);
     case Standing::kAhead:  // of another one that has led meanwhile: first we read on
       Stop(out);
       retry_at_ = now.mono + kRetentionRetry;
@@ -143,7 +142,19 @@ bool Retention::Judge(const Saved& saved, Now now, bus::OpId& next_op, Operation
   }
   out.Warn("the snapshot as of decision " + std::to_string(newest_->manifest.cover.decision) +
            " is of a log that has lost its end: it counts no more");
+  return !LookAtOlder(next_op, out);
+}
+
+// -> whether there may be one that was written before the newest.
+bool Retention::LookAtOlder(bus::OpId& next_op, Operations& out) {
+  const std::optional<SnapshotReference> previous = newest_->manifest.previous;
   newest_.reset();
+  if (!previous) return false;
+  compared_ = false;
+  manifest_op_ = next_op++;
+  older_ = true;
+  asked_.insert(manifest_op_);
+  out.Bus(bus::Get{manifest_op_, subjects_.SnapshotsStream(), previous->manifest});
   return true;
 }
 
@@ -209,6 +220,7 @@ void Retention::Look(bus::OpId& next_op, Operations& out) {
     out.Bus(bus::GetState{state_ops_[stream], NameOf(stream)});
   }
   manifest_op_ = next_op++;
+  older_ = false;
   asked_.insert(manifest_op_);
   out.Bus(bus::GetLast{manifest_op_, subjects_.SnapshotsStream(), subjects_.SnapshotManifest()});
 }
@@ -235,8 +247,10 @@ bool Retention::OnGot(const bus::Got& got) {
   asked_.erase(got.op);
   manifest_op_ = 0;
   newest_.reset();
-  newest_seq_ = got.message ? got.message->seq : 0;
-  if (!got.message) return true;
+  // The next one is appended behind the newest, whatever that is worth.
+  referenced_ = std::exchange(older_, false);
+  if (!referenced_) newest_seq_ = got.message ? got.message->seq : 0;
+  if (!got.message || got.message->subject != subjects_.SnapshotManifest()) return true;
   Result<SnapshotManifest> manifest = wire::DecodeSnapshotManifest(got.message->payload);
   // One that cannot be read is as good as none, and the next one takes its place.
   if (manifest) newest_ = StoredManifest{std::move(*manifest), got.message->seq};
@@ -263,11 +277,16 @@ std::uint64_t Retention::TrimTo(std::size_t stream, std::uint64_t bound) const {
   return to < size.first_seq ? 0 : to;
 }
 
+// The one before the newest. Of one that a later one names, that may have been removed since.
+std::optional<SnapshotReference> Retention::Second() const {
+  if (!newest_ || referenced_) return std::nullopt;
+  return newest_->manifest.previous;
+}
+
 bool Retention::SnapshotIsDue(const SnapshotCover& at) const {
   const SnapshotCover none;
   const SnapshotCover& newest = newest_ ? newest_->manifest.cover : none;
-  const std::optional<SnapshotReference> previous =
-      newest_ ? newest_->manifest.previous : std::nullopt;
+  const std::optional<SnapshotReference> previous = Second();
   const SnapshotCover& trimmable = previous ? previous->cover : none;
   for (std::size_t stream = 0; stream < kStreams; ++stream) {
     const Size& size = sizes_[stream];
@@ -317,7 +336,7 @@ void Retention::Begin(const Saved& saved, Now now, Random& random, Operations& o
   writing_.cluster = saved.cluster;
   writing_.manager = manager_;
   writing_.taken_at = now.wall;
-  if (newest_ && newest_->manifest.snapshot == verified_) {
+  if (newest_ && (referenced_ || newest_->manifest.snapshot == verified_)) {
     writing_.previous =
         SnapshotReference{newest_->seq, newest_->manifest.first_chunk, newest_->manifest.cover};
   } else if (newest_) {
@@ -389,6 +408,7 @@ bool Retention::OnAppended(const bus::Appended& done, bus::OpId& next_op, Operat
     seal_op_ = 0;
     phase_ = Phase::kReadingBack;
     newest_ = StoredManifest{writing_, done.seq};
+    referenced_ = false;
     proven_ = writing_.snapshot;
     reader_.Open(*newest_, out);
     return true;
@@ -457,10 +477,10 @@ bool Retention::Trim(bus::OpId& next_op, Operations& out) {
     purge_ops_.insert(next_op);
     out.Bus(bus::Purge{next_op++, stream, to});
   };
-  if (manifest.previous) {
+  if (const std::optional<SnapshotReference> second = Second()) {
     for (std::size_t stream = 0; stream < kStreams; ++stream) {
       // The message at the position itself stays: a manager compares it with what it has folded.
-      const std::uint64_t covered = PositionIn(stream, manifest.previous->cover);
+      const std::uint64_t covered = PositionIn(stream, second->cover);
       const std::uint64_t to = covered < 2 ? 0 : TrimTo(stream, covered - 1);
       if (to == 0) continue;
       ++figures_.trims;

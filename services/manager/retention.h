@@ -124,11 +124,13 @@ class Retention {
   [[nodiscard]] Standing StandingOf(const SnapshotManifest& manifest, const Saved& saved) const;
   void Compare(bus::OpId& next_op, Operations& out);
   void OnCompared(const bus::Got& got);
+  bool LookAtOlder(bus::OpId& next_op, Operations& out);
   [[nodiscard]] bool Judge(const Saved& saved, Now now, bus::OpId& next_op, Operations& out);
   [[nodiscard]] std::int64_t GrowthMax(const Size& size) const;
   [[nodiscard]] bool LookIsDue(const LogReader::Bytes& read) const;
   void Look(bus::OpId& next_op, Operations& out);
   void Act(const Saved& saved, Now now, Random& random, bus::OpId& next_op, Operations& out);
+  [[nodiscard]] std::optional<SnapshotReference> Second() const;
   [[nodiscard]] bool SnapshotIsDue(const SnapshotCover& at) const;
   // Up to where a stream is to be trimmed; 0 = not at all. `bound` = up to where it may be.
   [[nodiscard]] std::uint64_t TrimTo(std::size_t stream, std::uint64_t bound) const;
@@ -157,6 +159,8 @@ class Retention {
   std::uint64_t newest_seq_ = 0;          // of the manifest that lies there, of whatever log
   std::uint64_t proven_ = 0;              // name of the one that the log was compared with
   bool compared_ = false;                 // in this look
+  bool older_ = false;                    // one before the newest was asked for
+  bool referenced_ = false;               // newest_ is such a one: a later one names it as whole
   std::uint64_t verified_ = 0;  // name of the snapshot that this process has read back last
   std::uint64_t tidied_ = 0;    // the one for which older snapshots were removed
 

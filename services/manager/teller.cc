@@ -110,10 +110,13 @@ void Teller::TellNodes(const View& view, std::uint64_t seq, const DecisionBatch&
       copy_for(evict->node)
           .items.emplace_back(StopAssignment{evict->task, evict->attempt, evict->grace});
     } else if (const auto* welcome = std::get_if<WelcomeNode>(&item)) {
-      copy_for(welcome->node).items.emplace_back(Welcomed{welcome->instance, welcome->incarnation});
-      sets.push_back(welcome->node);
+      copy_for(welcome->node)
+          .items.emplace_back(Welcomed{welcome->instance, welcome->incarnation, welcome->hold});
+      if (!welcome->hold) sets.push_back(welcome->node);
     } else if (const auto* up = std::get_if<NodeUp>(&item)) {
-      sets.push_back(up->node);
+      if (!view.nodes.at(up->node).holding) sets.push_back(up->node);
+    } else if (const auto* settle = std::get_if<SettleNode>(&item)) {
+      sets.push_back(settle->node);
     } else if (const auto* refuse = std::get_if<RefuseNode>(&item)) {
       Refuse(view, refuse->node, refuse->instance, refuse->reason, out);
     }
@@ -131,6 +134,17 @@ void Teller::Refuse(const View& view, const NodeName& node, std::uint64_t instan
   answer.seq = view.valid_seq;
   answer.items.emplace_back(JoinRefused{instance, std::move(reason)});
   Send(answer, out);
+}
+
+void Teller::AskToJoin(const View& view, const NodeName& node, std::uint64_t instance,
+                       Operations& out) {
+  AssignBatch request;
+  request.term = view.term;
+  request.node = node;
+  request.instance = instance;
+  request.seq = view.valid_seq;
+  request.items.emplace_back(JoinAgain{instance});
+  Send(request, out);
 }
 
 void Teller::TellSet(const View& view, const Node& node, bus::OpId& next_op, Operations& out) {
@@ -173,6 +187,12 @@ void Teller::TellSet(const View& view, const Node& node, bus::OpId& next_op, Ope
 
 bool Teller::AnswerHello(const View& view, const Node& node, std::uint64_t position,
                          bus::OpId& next_op, Operations& out) {
+  if (node.holding) {  // it tells what it has before it is told what it should have
+    AssignBatch answer = Copy(view, node, view.valid_seq);
+    answer.items.emplace_back(Welcomed{node.instance, node.incarnation, true});
+    Send(answer, out);
+    return false;
+  }
   const bool knows_all = position != 0 && position >= node.last_decision && node.reported;
   if (!knows_all) {
     TellSet(view, node, next_op, out);

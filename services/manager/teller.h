@@ -39,6 +39,8 @@ class Teller {
   // Ends the worker `instance` of that name, which says `reason`.
   void Refuse(const View& view, const NodeName& node, std::uint64_t instance, std::string reason,
               Operations& out);
+  // The log does not know the worker `instance` of that name as it is.
+  void AskToJoin(const View& view, const NodeName& node, std::uint64_t instance, Operations& out);
   // The answer to a worker that says where it stands. -> whether it was a complete set.
   bool AnswerHello(const View& view, const Node& node, std::uint64_t position, bus::OpId& next_op,
                    Operations& out);

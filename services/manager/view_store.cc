@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "services/manager/job_records.h"
+#include "services/manager/node_records.h"
 #include "shared/wire/convert.h"
 
 namespace cube::manager {
@@ -17,7 +18,7 @@ namespace {
 using wire::FromProto;
 using wire::ToProto;
 
-constexpr std::uint32_t kSchemaVersion = 4;
+constexpr std::uint32_t kSchemaVersion = 5;
 enum Table : store::TableId { kMeta = kViewMetaTable, kTasks, kNodes, kSpecs, kUntold, kJobs };
 constexpr std::string_view kMetaKey = "view";
 
@@ -149,67 +150,6 @@ Result<Task> TaskFrom(const v1::TaskRecord& record, const std::map<TaskName, Job
   return task;
 }
 
-void DrainTo(const Drain& from, v1::DrainRecord& to) {
-  to.set_deadline_ns(from.deadline.count());
-  to.set_since_ns(ToNanos(from.since));
-}
-
-Drain DrainFrom(const v1::DrainRecord& from) {
-  return {Duration(from.deadline_ns()), WallFromNanos(from.since_ns())};
-}
-
-v1::NodeRecord RecordOf(const Node& node) {
-  v1::NodeRecord record;
-  record.set_name(node.name.str());
-  record.set_instance(node.instance);
-  record.set_incarnation(node.incarnation);
-  ToProto(node.description, *record.mutable_description());
-  record.set_down(node.down);
-  record.set_down_reason(node.down_reason);
-  ToProto(node.up, *record.mutable_up());
-  record.set_reported(node.reported);
-  record.set_last_fact(node.last_fact);
-  record.set_last_decision(node.last_decision);
-  record.set_joined_at_ns(ToNanos(node.joined_at));
-  record.set_joining_instance(node.joining_instance);
-  if (node.joining_instance != 0) ToProto(node.joining, *record.mutable_joining());
-  if (node.load != NodeLoad{}) ToProto(node.load, *record.mutable_load());
-  record.set_cordoned(node.cordoned);
-  if (node.drain) DrainTo(*node.drain, *record.mutable_drain());
-  if (node.leaving) DrainTo(*node.leaving, *record.mutable_leaving());
-  record.set_left(node.left);
-  return record;
-}
-
-Result<Node> NodeFrom(std::string_view bytes) {
-  v1::NodeRecord record;
-  if (!record.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
-    return Damaged("a node");
-  }
-  Node node;
-  CUBE_TRY(node.name, NodeName::Parse(record.name(), "name"));
-  node.instance = record.instance();
-  node.incarnation = record.incarnation();
-  CUBE_TRY(node.description, FromProto(record.description()));
-  node.down = record.down();
-  node.down_reason = record.down_reason();
-  node.up = FromProto(record.up());
-  node.reported = record.reported();
-  node.last_fact = record.last_fact();
-  node.last_decision = record.last_decision();
-  node.joined_at = WallFromNanos(record.joined_at_ns());
-  node.joining_instance = record.joining_instance();
-  if (record.has_joining()) {
-    CUBE_TRY(node.joining, FromProto(record.joining()));
-  }
-  CUBE_TRY(node.load, FromProto(record.load()));
-  node.cordoned = record.cordoned();
-  if (record.has_drain()) node.drain = DrainFrom(record.drain());
-  if (record.has_leaving()) node.leaving = DrainFrom(record.leaving());
-  node.left = record.left();
-  return node;
-}
-
 v1::TransitionRecord RecordOf(const Transition& from) {
   v1::TransitionRecord to;
   ToProto(from.stamp, *to.mutable_stamp());
@@ -275,6 +215,8 @@ v1::ViewMeta MetaOf(const View& view) {
     ToProto(due.error, *record.mutable_failure());
   }
   meta.set_untold_first(view.untold_first);
+  meta.set_reset_at_ns(ToNanos(view.reset_at));
+  meta.set_reset_epoch(view.reset_epoch);
   return meta;
 }
 
@@ -300,6 +242,8 @@ Result<void> ReadMeta(std::string_view bytes, View& view) {
         {record.intent(), record.index(), record.task(), FromProto(record.failure())});
   }
   view.untold_first = meta.untold_first();
+  view.reset_at = WallFromNanos(meta.reset_at_ns());
+  view.reset_epoch = meta.reset_epoch();
   return {};
 }
 
@@ -527,7 +471,7 @@ store::WriteBatch ViewRecords::Save(View& view) {
     }
   }
   for (const NodeName& name : view.dirty_nodes) {
-    batch.Put(kNodes, name.str(), Bytes(RecordOf(view.nodes.at(name))));
+    batch.Put(kNodes, name.str(), Bytes(NodeRecordOf(view.nodes.at(name))));
   }
   SaveJobs(view, batch);
   SaveUntold(view, batch);
@@ -548,7 +492,7 @@ store::WriteBatch ViewRecords::Clear() {
 
 std::string RecordBytes(const View& view) { return Bytes(MetaOf(view)); }
 std::string RecordBytes(const Transition& step) { return Bytes(RecordOf(step)); }
-std::string RecordBytes(const Node& node) { return Bytes(RecordOf(node)); }
+std::string RecordBytes(const Node& node) { return Bytes(NodeRecordOf(node)); }
 std::string RecordBytes(const Task& task) { return Bytes(WholeRecordOf(task)); }
 std::string RecordBytes(const Job& job) { return Bytes(WholeRecordOf(job)); }
 

@@ -34,6 +34,8 @@ Part PartOf(const DecisionBatch& decisions, const NodeName& node) {
       part.own = part.own || up->node == node;
     } else if (const auto* welcome = std::get_if<WelcomeNode>(&item)) {
       part.own = part.own || welcome->node == node;
+    } else if (const auto* settle = std::get_if<SettleNode>(&item)) {
+      part.own = part.own || settle->node == node;
     }
   }
   return part;

@@ -13,6 +13,13 @@ std::size_t SizeMax(const Fact& fact) {
     return kFixed + l->key.task.str().size() + l->detail.size() + l->container_id.size() +
            l->ports.size() * 16;
   }
+  if (const auto* h = std::get_if<AttemptHeld>(&fact.what)) {
+    std::size_t size = kFixed + h->task.str().size();
+    if (h->spec) size += EncodedBytesMax(*h->spec);
+    if (h->observed) size += SizeMax({fact.at, *h->observed});
+    if (h->health) size += kFixed + h->task.str().size() + h->health->reason.size();
+    return size;
+  }
   const NodeDescription* d = nullptr;
   if (const auto* j = std::get_if<NodeJoined>(&fact.what)) d = &j->description;
   if (const auto* j = std::get_if<NodeDescribed>(&fact.what)) d = &j->description;

@@ -231,6 +231,14 @@ void WorkerLoop::OnApplied(Applied applied, Now now) {
           0, "the cluster was made anew: begins with an empty store; older launches run on", true});
       break;
     }
+    case Applied::kJoinAgain:
+      if (!std::exchange(join_again_, true)) {
+        Log(LogLine::Level::kWarning,
+            "the log does not know this worker as it is: it joins again, and tells what it has");
+      }
+      joined_retry_ = kJoinRetryMin;
+      joined_at_ = std::min(joined_at_, now.mono);
+      break;
     case Applied::kWelcomed:  // see NoteWelcome
     case Applied::kPartial:
     case Applied::kDuplicate:
@@ -252,6 +260,7 @@ void WorkerLoop::NoteWelcome(Now now) {
   Log(LogLine::Level::kInfo, "joined as node " + options_.node.str() + ", incarnation " +
                                  std::to_string(core_.meta().incarnation));
   joined_at_ = now.mono + kJoinAfterSilence;
+  join_again_ = false;
   hello_ = true;
   hello_retry_ = kHelloRetryMin;
   hello_at_ = now.mono + kHelloRetryMin;  // the set is on its way
@@ -388,7 +397,7 @@ void WorkerLoop::SendJoined(Now now) {
   batch.node = options_.node;
   batch.instance = core_.meta().instance;
   batch.first_number = 1;
-  batch.facts.push_back({now.wall, NodeJoined{Describe()}});
+  batch.facts.push_back({now.wall, NodeJoined{Describe(), core_.meta().incarnation, join_again_}});
   joined_op_ = next_op_++;
   joined_at_ = now.mono + joined_retry_;
   joined_retry_ = std::min(joined_retry_ * 2, kJoinRetryMax);
@@ -411,6 +420,7 @@ void WorkerLoop::SendBeat(Now now) {
   beat.number = ++beats_;
   beat.position = meta.position;
   beat.term = meta.term;
+  beat.acked_fact = core_.acked();
   beat.hello = hello;
   beat.sent_at = now.wall;
   beat_at_ = now.mono + HeartbeatInterval(cluster_size_.nodes());
@@ -484,7 +494,7 @@ MonoTime WorkerLoop::NextDeadline() const {
   if (!connected_) return next;
   next = std::min({next, beat_at_, cluster_size_.NextDeadline()});
   if (hello_) next = std::min({next, hello_at_, catch_up_at_});
-  if (!joined_op_) next = std::min(next, joined_at_);
+  if (!joined_op_ && !ending_) next = std::min(next, joined_at_);
   if (!facts_ && !outbox_.empty()) next = std::min(next, facts_at_);
   return next;
 }

@@ -161,6 +161,7 @@ class WorkerLoop {
   std::optional<bus::OpId> joined_op_;
   MonoTime joined_at_ = MonoTime::max();
   Duration joined_retry_ = kJoinRetryMin;
+  bool join_again_ = false;  // the leader has asked for it
   std::optional<bus::OpId> term_op_;
   MonoTime term_at_{};
 

@@ -45,6 +45,7 @@ Result<Meta> DecodeMeta(std::string_view value) {
   meta.cluster = r.cluster();
   meta.report = wire::FromProto(r.report());
   meta.forgotten_fact = r.forgotten_fact();
+  meta.held_told = r.held_told();
   meta.welcome_epoch = r.welcome_epoch() != 0 ? r.welcome_epoch() : meta.term.epoch;
   return meta;
 }
@@ -162,6 +163,7 @@ void PutMeta(store::WriteBatch& batch, const Meta& meta) {
   r.set_cluster(meta.cluster);
   if (meta.report != Stamp{}) wire::ToProto(meta.report, *r.mutable_report());
   r.set_forgotten_fact(meta.forgotten_fact);
+  r.set_held_told(meta.held_told);
   r.set_welcome_epoch(meta.welcome_epoch);
   batch.Put(kMetaTable, std::string(kMetaKey), r.SerializeAsString());
 }

@@ -98,11 +98,13 @@ class Folder {
     EndJoining(node);
     node.instance = welcome.instance;
     node.incarnation = welcome.incarnation;
+    SetHolding(node, welcome.hold);
     node.down = false;
     node.down_reason.clear();
     node.up = batch_.stamp();
     node.reported = false;
     node.last_fact = 0;
+    node.facts_missing = false;
     node.load = {};
     node.left = false;
     node.leaving.reset();
@@ -153,6 +155,81 @@ class Folder {
     ++view_.room_version;
     view_.dirty_nodes.insert(node->name);
   }
+  void operator()(const ReadoptAttempt& readopt) {
+    Node* node = FindNode(readopt.node);
+    if (node == nullptr) return;
+    const auto found = node->held.find({readopt.task, readopt.attempt});
+    if (found == node->held.end() || found->second.placement != readopt.placement) return;
+    const AttemptHeld held = std::move(found->second);
+    node->held.erase(found);
+    Concern(*node);
+    Task* task = view_.Find(readopt.task);
+    if (task == nullptr && readopt.spec != nullptr) task = AddReadopted(readopt);
+    if (task == nullptr || !IsPending(*task)) return;
+    Explanation why;
+    why.scheduler = "readopted";
+    fold::ChangeTask(view_, *task, [&](Task& t) {
+      t.attempt = readopt.attempt;
+      t.placed = Placed::kThere;
+      t.node = readopt.node;
+      t.placement = readopt.placement;
+      t.placed_at = batch_.decided_at;
+      t.stop_told = false;
+      t.lost_reason.clear();
+      t.explanation = std::make_shared<const Explanation>(std::move(why));
+      t.eviction.reset();
+      t.observed = held.observed;
+      t.health = held.health;
+      fold::LoseIfUnasked(t);
+    });
+  }
+
+  void operator()(const DropAttempt& drop) {
+    Node* node = FindNode(drop.node);
+    if (node == nullptr) return;
+    const auto found = node->held.find({drop.task, drop.attempt});
+    if (found == node->held.end()) return;
+    const Task* task = view_.Find(drop.task);
+    Transition told;
+    told.task = drop.task.str();
+    told.name = task != nullptr                 ? task->spec->name.str()
+                : found->second.spec != nullptr ? found->second.spec->name.str()
+                                                : drop.task.str();
+    told.status = StatusName(Status::kLost);
+    told.node = drop.node;
+    told.attempt = drop.attempt;
+    told.reason = drop.reason;
+    view_.untold.push_back(std::move(told));
+    node->held.erase(found);
+    Concern(*node);
+  }
+
+  void operator()(const SettleNode& settle) {
+    Node* node = FindNode(settle.node);
+    if (node == nullptr || !node->holding) return;
+    SetHolding(*node, false);
+    Concern(*node);
+  }
+
+  // The log has lost messages: what was known of the workers may not hold any more.
+  void Reset(const std::string& reason) {
+    view_.reset_at = batch_.decided_at;
+    view_.reset_epoch = batch_.term.epoch;
+    for (auto& [name, node] : view_.nodes) {
+      node.instance = 0;
+      node.reported = false;
+      SetHolding(node, false);
+      index::NodeChanged(view_, node);
+      view_.dirty_nodes.insert(name);
+    }
+    Transition told;
+    told.task = std::to_string(batch_.term.epoch);
+    told.name = "-reset";
+    told.status = "reset";
+    told.reason = reason;
+    view_.untold.push_back(std::move(told));
+  }
+
   void operator()(const FillSlots& fill) { fold::Fill(view_, batch_.decided_at, fill); }
   void operator()(const EmptySlots& empty) { fold::Empty(view_, batch_.decided_at, empty); }
   void operator()(const EndUpdate& end) { fold::End(view_, end); }
@@ -164,8 +241,39 @@ class Folder {
     return it == view_.nodes.end() ? nullptr : &it->second;
   }
 
+  void SetHolding(Node& node, bool holding) {
+    node.holding = holding;
+    node.all_held = false;
+    node.held.clear();
+    if (holding) {
+      view_.holding.insert(node.name);
+    } else {
+      view_.holding.erase(node.name);
+    }
+  }
+
+  // A task that the log has lost. Its number is one that no intent gives.
+  Task* AddReadopted(const ReadoptAttempt& readopt) {
+    if (view_.tasks.size() >= kTasksMax) return nullptr;
+    constexpr std::uint32_t kFirst = 1u << 31;
+    TaskNumber number{view_.intents.seq, kFirst};
+    while (view_.tasks.contains(number)) ++number.index;
+    Task task;
+    task.id = readopt.task;
+    task.number = number;
+    task.spec = readopt.spec;
+    task.submitted_at = batch_.decided_at;
+    Task& added = view_.tasks.emplace(number, std::move(task)).first->second;
+    view_.numbers.emplace(added.id, number);
+    index::Enter(view_, added);
+    view_.dirty_tasks.insert(number);
+    if (const auto slot = ParseJobTaskId(added.id)) fold::NoteLostVersion(view_, *slot);
+    return &added;
+  }
+
   void EndJoining(Node& node) {
     node.joining_instance = 0;
+    node.joining_incarnation = 0;
     node.joining = {};
     view_.joining.erase(node.name);
   }
@@ -286,6 +394,7 @@ void FoldDecisions(View& view, std::uint64_t seq, const DecisionBatch& batch) {
   std::size_t known_before = view.untold.size();
   while (known_before > 0 && view.untold[known_before - 1].stamp == Stamp{}) --known_before;
   Folder folder(view, seq, batch);
+  if (batch.term_start && !batch.term_start->reset.empty()) folder.Reset(batch.term_start->reset);
   for (const DecisionItem& item : batch.items) std::visit(folder, item);
   SetEnds(view, batch.decided_at);
   BeginDrains(view, batch.decided_at);

@@ -13,15 +13,33 @@ void FoldJoined(View& view, const FactBatch& batch, const NodeJoined& joined) {
     node.name = batch.node;
     index::AddNode(view, node);
   }
-  if (node.incarnation > 0 && node.instance == batch.instance) return;  // said again
-  if (node.joining_instance == batch.instance && node.joining == joined.description) return;
+  // Said again, unless the leader has asked for it, and no welcome has followed since.
+  const bool again = joined.again && joined.incarnation >= node.incarnation;
+  if (node.incarnation > 0 && node.instance == batch.instance && !again) return;
+  if (node.joining_instance == batch.instance && node.joining == joined.description &&
+      node.joining_incarnation == joined.incarnation) {
+    return;
+  }
   node.joining_instance = batch.instance;
   node.joining = joined.description;
+  node.joining_incarnation = joined.incarnation;
   view.joining.insert(batch.node);
   view.dirty_nodes.insert(batch.node);
 }
 
-void FoldLaunch(View& view, const Node& node, const LaunchFact& fact) {
+// What the node holds goes on until it is decided on. -> nullptr if it is none of that.
+template <class AnyFact>
+AttemptHeld* FindHeld(Node& node, const AnyFact& fact) {
+  const auto held = node.held.find({fact.key.task, fact.key.attempt});
+  const bool same = held != node.held.end() && held->second.placement == fact.placement;
+  return same ? &held->second : nullptr;
+}
+
+void FoldLaunch(View& view, Node& node, const LaunchFact& fact) {
+  if (AttemptHeld* held = FindHeld(node, fact)) {
+    if (!held->observed || MovesForward(*held->observed, fact)) held->observed = fact;
+    return;
+  }
   Task* task = view.Find(fact.key.task);
   const bool counts = task != nullptr && IsLive(*task) && task->node == node.name &&
                       task->attempt == fact.key.attempt && task->placement == fact.placement &&
@@ -30,10 +48,17 @@ void FoldLaunch(View& view, const Node& node, const LaunchFact& fact) {
     ++view.stale_facts;
     return;
   }
-  fold::ChangeTask(view, *task, [&fact](Task& t) { t.observed = fact; });
+  fold::ChangeTask(view, *task, [&fact](Task& t) {
+    t.observed = fact;
+    fold::LoseIfUnasked(t);
+  });
 }
 
-void FoldHealth(View& view, const Node& node, const HealthFact& fact) {
+void FoldHealth(View& view, Node& node, const HealthFact& fact) {
+  if (AttemptHeld* held = FindHeld(node, fact)) {
+    held->health = fact;
+    return;
+  }
   Task* task = view.Find(fact.key.task);
   const bool counts = task != nullptr && IsLive(*task) && task->node == node.name &&
                       task->attempt == fact.key.attempt && task->placement == fact.placement &&
@@ -45,6 +70,19 @@ void FoldHealth(View& view, const Node& node, const HealthFact& fact) {
   }
   if (task->health == fact) return;  // said again, by a new incarnation
   fold::ChangeTask(view, *task, [&fact](Task& t) { t.health = fact; });
+}
+
+// What the log knows as well needs no decision: the facts on it say how far it is.
+void FoldHeld(View& view, Node& node, const AttemptHeld& held) {
+  const Task* task = view.Find(held.task);
+  const bool known = task != nullptr && IsLive(*task) && task->node == node.name &&
+                     task->attempt == held.attempt && task->placement == held.placement;
+  if (known) return;
+  if (!node.holding || node.all_held || node.held.size() >= kHeldMax) {
+    ++view.stale_facts;
+    return;
+  }
+  node.held.insert_or_assign({held.task, held.attempt}, held);
 }
 
 void FoldOne(View& view, Node& node, const Fact& fact) {
@@ -73,10 +111,25 @@ void FoldOne(View& view, Node& node, const Fact& fact) {
     node.leaving = Drain{leaving->deadline, {}};
     NoteDrain(view, node);
     index::NodeChanged(view, node);
+  } else if (const auto* held = std::get_if<AttemptHeld>(&fact.what)) {
+    FoldHeld(view, node, *held);
+  } else if (std::holds_alternative<AllHeld>(fact.what)) {
+    node.all_held = node.holding;
   }
 }
 
 }  // namespace
+
+namespace fold {
+
+void LoseIfUnasked(Task& task) {
+  const bool stopped = task.observed && task.observed->final && task.observed->stop_asked;
+  if (!stopped || task.stop_wanted || IsEvicted(task)) return;
+  task.placed = Placed::kLost;
+  task.lost_reason = "it was stopped, and the log has lost the decision that asked for it";
+}
+
+}  // namespace fold
 
 void FoldFacts(View& view, const Position& at, const FactBatch& batch) {
   if (at.generation == view.facts.generation && at.seq <= view.facts.seq) return;
@@ -95,6 +148,7 @@ void FoldFacts(View& view, const Position& at, const FactBatch& batch) {
       ++view.stale_facts;  // another instance's, or repeated
       continue;
     }
+    if (this_number != it->second.last_fact + 1) it->second.facts_missing = true;
     it->second.last_fact = this_number;
     view.dirty_nodes.insert(batch.node);
     FoldOne(view, it->second, fact);

@@ -46,12 +46,17 @@ IntentResult FoldSubmit(View& view, const Position& at, std::uint32_t index,
 
 IntentResult FoldStop(View& view, const Position& at, std::uint32_t index, const StopTask& stop) {
   Task* task = view.Find(stop.id);
+  // The task of a job that the log has lost is nobody's but its user's.
+  if (task == nullptr ? IsJobTaskId(stop.id.str()) : task->job != nullptr) {
+    return Refused(view, at, index, stop.id.str(),
+                   {Code::kInvalid,
+                    "'" + stop.id.str() +
+                        "' is a task of a job, which keeps it running; scale or stop the job "
+                        "('cube job scale', 'cube job stop')",
+                    "id"});
+  }
   if (task == nullptr) {
     return Refused(view, at, index, stop.id.str(), {Code::kNotFound, "no task has this id", "id"});
-  }
-  if (task->job != nullptr) {  // decoding refuses such ids already
-    return Refused(view, at, index, stop.id.str(),
-                   {Code::kConflict, "its job keeps it running; scale or stop the job", "id"});
   }
   const Duration grace = stop.grace.value_or(task->spec->stop_grace);
   // Asked again, a stop can only become more urgent.

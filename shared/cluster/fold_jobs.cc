@@ -48,9 +48,23 @@ JobVerdict NoRoom() {
                 "replicas");
 }
 
+// The log had lost the job, whose tasks have run on as plain ones: the new life takes their place.
+void EndReadopted(View& view, const TaskName& name) {
+  for (auto& [number, task] : view.tasks) {
+    if (task.job != nullptr || task.stop_wanted || IsFinished(task)) continue;
+    const auto slot = ParseJobTaskId(task.id);
+    if (!slot || slot->job != name) continue;
+    ChangeTask(view, task, [](Task& t) {
+      t.stop_wanted = true;
+      t.stop_grace = t.spec->stop_grace;
+    });
+  }
+}
+
 // A name begins a new life: what an earlier one left behind is history.
 void Begin(View& view, const Position& at, const JobSpec& spec) {
   Job& job = view.jobs[spec.name];
+  if (job.version > 0 && !IsSet(job.submitted_at)) EndReadopted(view, spec.name);
   job.name = spec.name;
   job.type = spec.type;
   job.replicas = spec.replicas;
@@ -259,6 +273,14 @@ void NoteForgotten(View& view, const Task& task) {
     ++(completed ? version.forgotten_completed : version.forgotten_bad);
   }
   view.dirty_jobs.insert(job.name);
+}
+
+void NoteLostVersion(View& view, const JobSlot& slot) {
+  Job& job = view.jobs[slot.job];
+  job.name = slot.job;
+  job.version = std::max(job.version, slot.version);
+  if (!IsSet(job.submitted_at)) job.end = JobEnd::kStopped;
+  Changed(view, job);
 }
 
 void DropVersions(View& view, const TaskName& name) {

@@ -26,4 +26,8 @@ void NoteForgotten(View& view, const Task& task);
 // Drops what nothing needs once a task is forgotten.
 void DropVersions(View& view, const TaskName& name);
 
+// A task of that version runs, and the log has lost its job: a new life of the name counts on from
+// there.
+void NoteLostVersion(View& view, const JobSlot& slot);
+
 }  // namespace cube::fold

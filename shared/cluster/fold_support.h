@@ -11,6 +11,10 @@ namespace cube::fold {
 // decision message that makes it valid is folded.
 void NoteTransition(View& view, const Task& task);
 
+// An attempt that was stopped though the log knows of no reason is as good as lost: its task goes
+// on elsewhere.
+void LoseIfUnasked(Task& task);
+
 // Keeps view.draining true after a change of a node's drains.
 void NoteDrain(View& view, const Node& node);
 

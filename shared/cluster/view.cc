@@ -171,6 +171,7 @@ void RebuildIndexes(View& view) {
   view.node_journal.changes.clear();
   view.slots_used = 0;
   view.draining.clear();
+  view.holding.clear();
   view.moving.clear();
   for (auto& [name, node] : view.nodes) {
     node.allocated = {};
@@ -181,6 +182,7 @@ void RebuildIndexes(View& view) {
     view.machines[MachineOf(node)].slots.insert(node.slot);
     if (node.joining_instance != 0) view.joining.insert(name);
     if (IsDraining(node)) view.draining.insert(name);
+    if (node.holding) view.holding.insert(name);
   }
   for (auto& [name, job] : view.jobs) {
     for (auto& [number, version] : job.versions) version.counts = {};

@@ -16,6 +16,7 @@
 #include "shared/base/time.h"
 #include "shared/cluster/job.h"
 #include "shared/domain/decision.h"
+#include "shared/domain/fact.h"
 #include "shared/domain/ids.h"
 #include "shared/domain/launch.h"
 #include "shared/domain/node.h"
@@ -116,6 +117,11 @@ struct Drain {
 
 using HostPort = std::pair<std::uint16_t, Protocol>;
 
+// Task and attempt.
+using HeldKey = std::pair<TaskId, std::uint32_t>;
+// Attempts that one node may hold: far more than one has.
+inline constexpr std::size_t kHeldMax = 4096;
+
 struct Node {
   NodeName name;
 
@@ -124,7 +130,7 @@ struct Node {
   std::optional<Drain> drain;
 
   // Written by decisions.
-  std::uint64_t instance = 0;     // the worker that is welcome
+  std::uint64_t instance = 0;     // the worker that is welcome; 0 = it has to join again
   std::uint32_t incarnation = 0;  // 0 = never welcomed
   bool down = false;
   std::string down_reason;
@@ -141,6 +147,14 @@ struct Node {
   NodeDescription joining;
   std::optional<Drain> leaving;  // the worker ends, and hands its tasks over before it does
   bool left = false;             // the worker has ended
+  bool facts_missing = false;    // its numbers have a gap: the log has lost some
+  std::uint32_t joining_incarnation = 0;  // that the worker which asks had; 0 = it is new
+
+  // Between a welcome with `hold`, which a decision writes, and the decisions on what the worker
+  // has. What the log knows of is not kept.
+  bool holding = false;
+  bool all_held = false;  // it has told all; written by facts
+  std::map<HeldKey, AttemptHeld> held;
 
   // Sums over its live attempts; follow from the tasks.
   Resources allocated;
@@ -225,6 +239,8 @@ struct View {
   WallTime decided_at;
   std::optional<TermStart> term_start;  // of the current term
   WallTime term_began;                  // cluster time of its first message
+  WallTime reset_at;                    // cluster time of the last term with `reset`
+  std::uint64_t reset_epoch = 0;        // of that term
   Stamp told;
 
   std::map<TaskNumber, Task> tasks;
@@ -246,6 +262,7 @@ struct View {
   std::vector<TaskNumber> ended_now;  // ended by what was folded since the last decision
   std::set<NodeName> joining;         // nodes that a worker asks to be
   std::set<NodeName> draining;        // IsDraining
+  std::set<NodeName> holding;         // Node::holding
   std::map<NodeName, std::set<TaskNumber>> moving;  // IsMoving, by the node they had to leave
   std::uint64_t system_version = 0;                 // grows whenever a system job may lack a task
   std::uint64_t room_version = 0;  // grows whenever a waiting task might fit better

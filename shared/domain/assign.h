@@ -31,13 +31,19 @@ struct StopAssignment {
 struct Welcomed {
   std::uint64_t instance = 0;
   std::uint32_t incarnation = 0;
+  bool hold = false;  // tell first what you have
 };
 struct JoinRefused {
   std::uint64_t instance = 0;
   std::string reason;
 };
 struct UpToDate {};
-using AssignItem = std::variant<Assignment, StopAssignment, Welcomed, JoinRefused, UpToDate>;
+// The log does not know this instance as it is: ask to join again.
+struct JoinAgain {
+  std::uint64_t instance = 0;
+};
+using AssignItem =
+    std::variant<Assignment, StopAssignment, Welcomed, JoinRefused, UpToDate, JoinAgain>;
 
 // The part of one decision message that concerns one node.
 struct AssignBatch {
@@ -77,7 +83,8 @@ struct Heartbeat {
   Term term;
   bool hello = false;
   WallTime sent_at;
-  std::uint32_t nodes = 0;  // the leader's only: of the cluster
+  std::uint32_t nodes = 0;       // the leader's only: of the cluster
+  std::uint64_t acked_fact = 0;  // number of the last one, of this incarnation, that was stored
 };
 // No node can have this name: tokens do not begin with '-'.
 inline constexpr std::string_view kLeaderHeartbeat = "-leader";

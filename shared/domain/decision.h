@@ -78,6 +78,7 @@ struct WelcomeNode {
   NodeName node;
   std::uint64_t instance = 0;
   std::uint32_t incarnation = 0;
+  bool hold = false;  // it tells first what it has, and is told after that what it should have
 };
 struct RefuseNode {
   NodeName node;
@@ -131,9 +132,29 @@ struct EndJob {
   JobEnd end = JobEnd::kStopped;
   std::string reason;
 };
+// An attempt that a node holds, and whose placement the log has lost, counts again.
+struct ReadoptAttempt {
+  NodeName node;
+  TaskId task;
+  std::uint32_t attempt = 0;
+  Stamp placement;
+  TaskSpecPtr spec;  // of a task that the log has lost too; null otherwise
+};
+// An attempt that a node holds, and whose placement the log has lost, ends: the reason says why.
+struct DropAttempt {
+  NodeName node;
+  TaskId task;
+  std::uint32_t attempt = 0;
+  std::string reason;
+};
+// All that the node holds has been decided on: its complete set follows.
+struct SettleNode {
+  NodeName node;
+};
 using DecisionItem =
     std::variant<StartAttempt, StopAttempt, RefuseIntent, NodeDown, NodeUp, WelcomeNode, RefuseNode,
-                 ForgetTask, SetLoad, EvictAttempt, FillSlots, EmptySlots, EndUpdate, EndJob>;
+                 ForgetTask, SetLoad, EvictAttempt, FillSlots, EmptySlots, EndUpdate, EndJob,
+                 ReadoptAttempt, DropAttempt, SettleNode>;
 
 // All that deciding depends on besides the view; a term fixes it in the log.
 struct Settings {
@@ -148,6 +169,9 @@ struct TermStart {
   std::string manager;  // for people
   std::uint32_t validation_version = 0;
   Settings settings;
+  // The log has lost messages: how that was found, for people. Every worker says anew what it has.
+  // Empty = it has not.
+  std::string reset;
   friend bool operator==(const TermStart&, const TermStart&) = default;
 };
 

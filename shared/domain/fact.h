@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <variant>
 #include <vector>
 
@@ -9,11 +10,14 @@
 #include "shared/domain/ids.h"
 #include "shared/domain/launch.h"
 #include "shared/domain/node.h"
+#include "shared/domain/task_spec.h"
 
 namespace cube {
 
 struct NodeJoined {
   NodeDescription description;
+  std::uint32_t incarnation = 0;  // that the worker had; 0 = it is new
+  bool again = false;             // the leader has asked it to
   friend bool operator==(const NodeJoined&, const NodeJoined&) = default;
 };
 struct NodeDescribed {
@@ -32,10 +36,29 @@ struct NodeLeaving {
   friend bool operator==(const NodeLeaving&, const NodeLeaving&) = default;
 };
 
+// An attempt that a worker has, told to a log that may have lost it.
+struct AttemptHeld {
+  TaskId task;
+  std::uint32_t attempt = 0;
+  Stamp placement;
+  TaskSpecPtr spec;  // null once the attempt is done
+  std::optional<LaunchFact> observed;
+  std::optional<HealthFact> health;
+  friend bool operator==(const AttemptHeld& a, const AttemptHeld& b) {
+    const bool same_spec = a.spec == b.spec || (a.spec && b.spec && *a.spec == *b.spec);
+    return same_spec && a.task == b.task && a.attempt == b.attempt && a.placement == b.placement &&
+           a.observed == b.observed && a.health == b.health;
+  }
+};
+// Every attempt that the worker has was told.
+struct AllHeld {
+  friend bool operator==(const AllHeld&, const AllHeld&) = default;
+};
+
 struct Fact {
   WallTime at;  // the worker's clock; for people only
   std::variant<NodeJoined, NodeDescribed, NodeReported, LaunchFact, NodeLeft, HealthFact,
-               NodeLeaving>
+               NodeLeaving, AttemptHeld, AllHeld>
       what;
   friend bool operator==(const Fact&, const Fact&) = default;
 };

@@ -1,5 +1,8 @@
 #include "shared/domain/job.h"
 
+#include <charconv>
+
+#include "shared/domain/rules.h"
 #include "shared/domain/text.h"
 #include "shared/domain/validate.h"
 
@@ -40,6 +43,22 @@ ReschedulePolicy DefaultReschedule(JobType type) {
 
 TaskId JobTaskId(const TaskName& job, std::uint32_t version, std::uint32_t slot) {
   return TaskId::Trusted(job.str() + "-v" + std::to_string(version) + "-" + std::to_string(slot));
+}
+
+std::optional<JobSlot> ParseJobTaskId(const TaskId& id) {
+  const std::string_view text = id.str();
+  if (!IsJobTaskId(text)) return std::nullopt;
+  const std::size_t slot = text.rfind('-') + 1;
+  const std::size_t version = text.rfind("-v", slot - 2) + 2;
+  JobSlot parsed{TaskName::Trusted(std::string(text.substr(0, version - 2)))};
+  auto read = [](std::string_view digits, std::uint32_t& number) {
+    const auto end = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+    return end.ec == std::errc{};
+  };
+  const bool good = read(text.substr(version, slot - 1 - version), parsed.version) &&
+                    read(text.substr(slot), parsed.slot);
+  if (!good || parsed.job.str().size() > kTaskNameLengthMax) return std::nullopt;
+  return parsed;
 }
 
 Result<void> CheckReplicas(JobType type, std::int64_t replicas, const std::string& field) {

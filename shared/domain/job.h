@@ -60,6 +60,13 @@ using JobRefPtr = std::shared_ptr<const JobRef>;
 
 // <job>-v<version>-<slot>.
 [[nodiscard]] TaskId JobTaskId(const TaskName& job, std::uint32_t version, std::uint32_t slot);
+// The other way round; none if the id is not of that form.
+struct JobSlot {
+  TaskName job;
+  std::uint32_t version = 0;
+  std::uint32_t slot = 0;
+};
+[[nodiscard]] std::optional<JobSlot> ParseJobTaskId(const TaskId& id);
 // "-v", ten digits, "-", and the digits of the last slot.
 static_assert(kTaskNameLengthMax + 2 + 10 + 1 + 6 <= kTokenLengthMax);
 static_assert(kReplicasMax <= 1'000'000);

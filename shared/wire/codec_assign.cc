@@ -70,6 +70,7 @@ class AssignEncoder {
     v1::Welcomed* welcomed = to.mutable_welcomed();
     welcomed->set_instance(from.instance);
     welcomed->set_incarnation(from.incarnation);
+    welcomed->set_hold(from.hold);
   }
   static void Write(const JoinRefused& from, v1::AssignItem& to) {
     v1::JoinRefused* refused = to.mutable_refused();
@@ -77,6 +78,9 @@ class AssignEncoder {
     refused->set_reason(CleanText(from.reason, kSentenceBytesMax));
   }
   static void Write(const UpToDate&, v1::AssignItem& to) { to.mutable_up_to_date(); }
+  static void Write(const JoinAgain& from, v1::AssignItem& to) {
+    to.mutable_join_again()->set_instance(from.instance);
+  }
 
   Stamp stamp_;
   v1::Assign& message_;
@@ -96,13 +100,18 @@ Result<AssignItem> ReadStop(const v1::StopAssignment& from) {
 Result<AssignItem> ReadWelcomed(const v1::Welcomed& from) {
   if (from.instance() == 0) return Fail(Code::kInvalid, "is required", "instance");
   if (from.incarnation() == 0) return Fail(Code::kInvalid, "must be at least 1", "incarnation");
-  return Welcomed{from.instance(), from.incarnation()};
+  return Welcomed{from.instance(), from.incarnation(), from.hold()};
 }
 
 Result<AssignItem> ReadRefused(const v1::JoinRefused& from) {
   if (from.instance() == 0) return Fail(Code::kInvalid, "is required", "instance");
   CUBE_TRY_VOID(internal::CheckLength(from.reason(), kSentenceBytesMax, "reason"));
   return JoinRefused{from.instance(), from.reason()};
+}
+
+Result<AssignItem> ReadJoinAgain(const v1::JoinAgain& from) {
+  if (from.instance() == 0) return Fail(Code::kInvalid, "is required", "instance");
+  return JoinAgain{from.instance()};
 }
 
 Result<AssignItem> ReadItem(const v1::AssignItem& from, const Stamp& stamp,
@@ -118,6 +127,8 @@ Result<AssignItem> ReadItem(const v1::AssignItem& from, const Stamp& stamp,
       return ReadRefused(from.refused());
     case v1::AssignItem::kUpToDate:
       return UpToDate{};
+    case v1::AssignItem::kJoinAgain:
+      return ReadJoinAgain(from.join_again());
     case v1::AssignItem::ITEM_NOT_SET:
       break;
   }
@@ -249,6 +260,7 @@ std::string EncodeHeartbeat(const Heartbeat& beat) {
   message.set_hello(beat.hello);
   message.set_sent_at_ns(ToNanos(beat.sent_at));
   message.set_nodes(beat.nodes);
+  message.set_acked_fact(beat.acked_fact);
   return internal::Serialize(message);
 }
 
@@ -269,6 +281,7 @@ Result<Heartbeat> DecodeHeartbeat(std::string_view payload) {
   beat.hello = message.hello();
   beat.sent_at = WallFromNanos(message.sent_at_ns());
   beat.nodes = message.nodes();
+  beat.acked_fact = message.acked_fact();
   return beat;
 }
 

@@ -62,6 +62,7 @@ class Encoder {
     to->set_node(Node(from.node));
     to->set_instance(from.instance);
     to->set_incarnation(from.incarnation);
+    to->set_hold(from.hold);
   }
   void Write(const RefuseNode& from, v1::DecisionItem& item) {
     v1::RefuseNode* to = item.mutable_refuse_node();
@@ -116,6 +117,24 @@ class Encoder {
     to->set_job(from.job.str());
     to->set_end(ToProto(from.end));
     to->set_reason(CleanText(from.reason, kSentenceBytesMax));
+  }
+  void Write(const ReadoptAttempt& from, v1::DecisionItem& item) {
+    v1::ReadoptAttempt* to = item.mutable_readopt();
+    to->set_node(Node(from.node));
+    to->set_task(from.task.str());
+    to->set_attempt(from.attempt);
+    ToProto(from.placement, *to->mutable_placement());
+    if (from.spec != nullptr) to->set_spec(specs_.Index(from.spec) + 1);
+  }
+  void Write(const DropAttempt& from, v1::DecisionItem& item) {
+    v1::DropAttempt* to = item.mutable_drop();
+    to->set_node(Node(from.node));
+    to->set_task(from.task.str());
+    to->set_attempt(from.attempt);
+    to->set_reason(CleanText(from.reason, kSentenceBytesMax));
+  }
+  void Write(const SettleNode& from, v1::DecisionItem& item) {
+    item.mutable_settle()->set_node(Node(from.node));
   }
 
   std::uint32_t Node(const NodeName& node) {
@@ -264,6 +283,7 @@ Result<DecisionItem> Read(const v1::WelcomeNode& from, const Tables& tables) {
   if (from.incarnation() == 0) return Fail(Code::kInvalid, "must be at least 1", "incarnation");
   welcome.instance = from.instance();
   welcome.incarnation = from.incarnation();
+  welcome.hold = from.hold();
   return welcome;
 }
 
@@ -365,6 +385,38 @@ Result<DecisionItem> Read(const v1::EndJob& from, const Tables&) {
   return end;
 }
 
+Result<DecisionItem> Read(const v1::ReadoptAttempt& from, const Tables& tables) {
+  ReadoptAttempt readopt;
+  CUBE_TRY(readopt.node, NodeAt(tables, from.node(), "node"));
+  CUBE_TRY(readopt.task, TaskId::Parse(from.task(), "task"));
+  if (from.attempt() == 0) return Fail(Code::kInvalid, "must be at least 1", "attempt");
+  readopt.attempt = from.attempt();
+  readopt.placement = FromProto(from.placement());
+  CUBE_TRY_VOID(internal::CheckStamp(readopt.placement, "placement"));
+  if (from.spec() > tables.specs.size()) {
+    return internal::OutOfTable("spec", from.spec() - 1, tables.specs.size());
+  }
+  if (from.spec() != 0) readopt.spec = tables.specs[from.spec() - 1];
+  return readopt;
+}
+
+Result<DecisionItem> Read(const v1::DropAttempt& from, const Tables& tables) {
+  DropAttempt drop;
+  CUBE_TRY(drop.node, NodeAt(tables, from.node(), "node"));
+  CUBE_TRY(drop.task, TaskId::Parse(from.task(), "task"));
+  if (from.attempt() == 0) return Fail(Code::kInvalid, "must be at least 1", "attempt");
+  drop.attempt = from.attempt();
+  CUBE_TRY_VOID(CheckLength(from.reason(), kSentenceBytesMax, "reason"));
+  drop.reason = from.reason();
+  return drop;
+}
+
+Result<DecisionItem> Read(const v1::SettleNode& from, const Tables& tables) {
+  SettleNode settle;
+  CUBE_TRY(settle.node, NodeAt(tables, from.node(), "node"));
+  return settle;
+}
+
 Result<DecisionItem> ReadItem(const v1::DecisionItem& from, const Tables& tables) {
   switch (from.item_case()) {
     case v1::DecisionItem::kStart:
@@ -395,6 +447,12 @@ Result<DecisionItem> ReadItem(const v1::DecisionItem& from, const Tables& tables
       return Read(from.end_update(), tables);
     case v1::DecisionItem::kEndJob:
       return Read(from.end_job(), tables);
+    case v1::DecisionItem::kReadopt:
+      return Read(from.readopt(), tables);
+    case v1::DecisionItem::kDrop:
+      return Read(from.drop(), tables);
+    case v1::DecisionItem::kSettle:
+      return Read(from.settle(), tables);
     case v1::DecisionItem::ITEM_NOT_SET:
       break;
   }
@@ -412,6 +470,7 @@ Result<Position> ReadPosition(const v1::StreamPosition& from, std::string_view f
 Result<TermStart> ReadTermStart(const v1::TermStart& from) {
   CUBE_TRY_VOID(CheckToken(from.cluster(), "cluster"));
   CUBE_TRY_VOID(CheckLength(from.manager(), kWordBytesMax, "manager"));
+  CUBE_TRY_VOID(CheckLength(from.reset(), kSentenceBytesMax, "reset"));
   CUBE_TRY_VOID(CheckToken(from.settings().scheduler(), "settings.scheduler"));
   if (from.settings().finished_age_max_ns() < 0) {
     return Fail(Code::kInvalid, "may not be negative", "settings.finished_age_max");

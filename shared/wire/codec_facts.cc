@@ -13,7 +13,10 @@ namespace {
 using internal::At;
 
 void Write(const NodeJoined& from, v1::Fact& to) {
-  ToProto(from.description, *to.mutable_joined()->mutable_description());
+  v1::NodeJoined& joined = *to.mutable_joined();
+  ToProto(from.description, *joined.mutable_description());
+  joined.set_incarnation(from.incarnation);
+  joined.set_again(from.again);
 }
 void Write(const NodeDescribed& from, v1::Fact& to) {
   ToProto(from.description, *to.mutable_described());
@@ -27,6 +30,8 @@ void Write(const NodeLeft&, v1::Fact& to) { to.mutable_left(); }
 void Write(const NodeLeaving& from, v1::Fact& to) {
   to.mutable_leaving()->set_deadline_ns(from.deadline.count());
 }
+void Write(const AttemptHeld& from, v1::Fact& to) { ToProto(from, *to.mutable_held()); }
+void Write(const AllHeld&, v1::Fact& to) { to.mutable_all_held(); }
 
 Result<Fact> ReadFact(const v1::Fact& from) {
   Fact fact;
@@ -35,7 +40,8 @@ Result<Fact> ReadFact(const v1::Fact& from) {
     case v1::Fact::kJoined: {
       auto description = FromProto(from.joined().description());
       if (!description) return At(std::move(description).error(), "joined.description");
-      fact.what = NodeJoined{*std::move(description)};
+      fact.what =
+          NodeJoined{*std::move(description), from.joined().incarnation(), from.joined().again()};
       return fact;
     }
     case v1::Fact::kDescribed: {
@@ -71,6 +77,15 @@ Result<Fact> ReadFact(const v1::Fact& from) {
       fact.what = leaving;
       return fact;
     }
+    case v1::Fact::kHeld: {
+      auto held = FromProto(from.held());
+      if (!held) return At(std::move(held).error(), "held");
+      fact.what = *std::move(held);
+      return fact;
+    }
+    case v1::Fact::kAllHeld:
+      fact.what = AllHeld{};
+      return fact;
     case v1::Fact::FACT_NOT_SET:
       break;
   }

@@ -83,15 +83,7 @@ Result<std::vector<IntentItem>> ReadSubmits(std::string_view payload) {
 // ---- stop -------------------------------------------------------------------------------------
 
 IntentItem CheckedStop(std::string_view id, std::optional<Duration> grace) {
-  if (IsJobTaskId(id)) {
-    return Invalid({Code::kInvalid,
-                    "'" + std::string(id) +
-                        "' is a task of a job, which keeps it running; scale or stop the job "
-                        "('cube job scale', 'cube job stop')",
-                    "id"},
-                   id);
-  }
-  if (auto good = CheckPlainTaskId(id, "id"); !good) return Invalid(std::move(good).error(), id);
+  if (auto good = CheckToken(id, "id"); !good) return Invalid(std::move(good).error(), id);
   if (grace) {
     if (auto good = CheckGrace(*grace, "grace"); !good) {
       return Invalid(std::move(good).error(), id);

@@ -87,6 +87,7 @@ void ToProto(const TermStart& from, v1::TermStart& to) {
   to.set_manager(CleanText(from.manager, kWordBytesMax));
   to.set_validation_version(from.validation_version);
   ToProto(from.settings, *to.mutable_settings());
+  to.set_reset(CleanText(from.reset, kSentenceBytesMax));
 }
 TermStart FromProto(const v1::TermStart& from) {
   TermStart start;
@@ -94,6 +95,7 @@ TermStart FromProto(const v1::TermStart& from) {
   start.manager = from.manager();
   start.validation_version = from.validation_version();
   start.settings = FromProto(from.settings());
+  start.reset = from.reset();
   return start;
 }
 

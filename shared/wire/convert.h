@@ -33,6 +33,8 @@ void ToProto(const LaunchFact& from, v1::LaunchFact& to);
 [[nodiscard]] Result<LaunchFact> FromProto(const v1::LaunchFact& from);
 void ToProto(const HealthFact& from, v1::HealthFact& to);
 [[nodiscard]] Result<HealthFact> FromProto(const v1::HealthFact& from);
+void ToProto(const AttemptHeld& from, v1::AttemptHeld& to);
+[[nodiscard]] Result<AttemptHeld> FromProto(const v1::AttemptHeld& from);
 void ToProto(const NodeDescription& from, v1::NodeDescription& to);
 [[nodiscard]] Result<NodeDescription> FromProto(const v1::NodeDescription& from);
 void ToProto(const NodeLoad& from, v1::NodeLoad& to);

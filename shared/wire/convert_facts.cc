@@ -165,6 +165,40 @@ Result<HealthFact> FromProto(const v1::HealthFact& from) {
   return fact;
 }
 
+void ToProto(const AttemptHeld& from, v1::AttemptHeld& to) {
+  to.set_task(from.task.str());
+  to.set_attempt(from.attempt);
+  ToProto(from.placement, *to.mutable_placement());
+  if (from.spec != nullptr) ToProto(*from.spec, *to.mutable_spec());
+  if (from.observed) ToProto(*from.observed, *to.mutable_observed());
+  if (from.health) ToProto(*from.health, *to.mutable_health());
+}
+
+Result<AttemptHeld> FromProto(const v1::AttemptHeld& from) {
+  AttemptHeld held;
+  CUBE_TRY(held.task, TaskId::Parse(from.task(), "task"));
+  if (from.attempt() == 0) return Fail(Code::kInvalid, "must be at least 1", "attempt");
+  held.attempt = from.attempt();
+  held.placement = FromProto(from.placement());
+  CUBE_TRY_VOID(internal::CheckStamp(held.placement, "placement"));
+  if (from.has_spec()) {
+    auto spec = FromProto(from.spec());
+    if (!spec) return At(std::move(spec).error(), "spec");
+    held.spec = std::make_shared<const TaskSpec>(*std::move(spec));
+  }
+  if (from.has_observed()) {
+    auto observed = FromProto(from.observed());
+    if (!observed) return At(std::move(observed).error(), "observed");
+    held.observed = *std::move(observed);
+  }
+  if (from.has_health()) {
+    auto health = FromProto(from.health());
+    if (!health) return At(std::move(health).error(), "health");
+    held.health = *std::move(health);
+  }
+  return held;
+}
+
 void ToProto(const NodeDescription& from, v1::NodeDescription& to) {
   ToProto(from.capacity, *to.mutable_capacity());
   to.set_tasks_max(from.tasks_max);

@@ -41,7 +41,7 @@ std::size_t Of(const NodeDown& item) {
   return Text(item.node.str()) + kScalarMax + Sentence(item.reason);
 }
 std::size_t Of(const NodeUp& item) { return Text(item.node.str()) + kScalarMax; }
-std::size_t Of(const WelcomeNode& item) { return Text(item.node.str()) + 3 * kScalarMax; }
+std::size_t Of(const WelcomeNode& item) { return Text(item.node.str()) + 4 * kScalarMax; }
 std::size_t Of(const RefuseNode& item) {
   return Text(item.node.str()) + 2 * kScalarMax + Sentence(item.reason);
 }
@@ -63,6 +63,14 @@ std::size_t Of(const EndUpdate& item) {
 std::size_t Of(const EndJob& item) {
   return Text(item.job.str()) + kScalarMax + Sentence(item.reason);
 }
+std::size_t Of(const ReadoptAttempt& item) {
+  return Text(item.node.str()) + Text(item.task.str()) + kFramingMax + 5 * kScalarMax +
+         (item.spec == nullptr ? 0 : EncodedBytesMax(*item.spec) + kFramingMax);
+}
+std::size_t Of(const DropAttempt& item) {
+  return Text(item.node.str()) + Text(item.task.str()) + 2 * kScalarMax + Sentence(item.reason);
+}
+std::size_t Of(const SettleNode& item) { return Text(item.node.str()) + kScalarMax; }
 
 }  // namespace
 

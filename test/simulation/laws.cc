@@ -11,11 +11,6 @@
 namespace cube::sim {
 namespace {
 
-const bus::StreamMessage* At(bus::SimServer& server, const std::string& stream, std::uint64_t seq) {
-  const bus::SimStream* found = server.FindStream(stream);
-  return found == nullptr ? nullptr : found->Find(seq);
-}
-
 std::string FirstDifference(const View& view, const View& expected) {
   std::vector<std::string> has = manager::ViewLines(view);
   std::vector<std::string> wants = manager::ViewLines(expected);
@@ -35,36 +30,78 @@ std::string SlotOf(const std::string& id) {
 
 }  // namespace
 
+const bus::StreamMessage* Laws::Archive::Find(std::uint64_t seq) const {
+  const auto found = messages.find(seq);
+  return found == messages.end() ? nullptr : &found->second;
+}
+
+bool Laws::Archive::Has(const Position& position) const {
+  if (position.seq == 0) return true;
+  const bus::StreamMessage* message = Find(position.seq);
+  return message != nullptr && message->time == position.time;
+}
+
+void Laws::Store(Archive& archive, const std::string& stream) {
+  const bus::SimStream* found = server_.FindStream(stream);
+  if (found == nullptr) return;
+  const auto& messages = found->messages();
+  for (auto it = messages.upper_bound(archive.last); it != messages.end(); ++it) {
+    archive.messages.insert(*it);
+    archive.last = it->first;
+  }
+}
+
+void Laws::OnTailsLost() {
+  const wire::Subjects names;
+  lost_until_ = 0;
+  for (const auto& [archive, stream] :
+       {std::pair(&intents_, names.IntentsStream()), std::pair(&facts_, names.FactsStream()),
+        std::pair(&decisions_, names.DecisionsStream())}) {
+    const bus::SimStream* found = server_.FindStream(stream);
+    archive->last = found == nullptr ? 0 : found->State().last_seq;
+    archive->messages.erase(archive->messages.upper_bound(archive->last), archive->messages.end());
+  }
+  lost_until_ = decisions_.last;
+  lossy_ = true;
+  model_ = {};
+}
+
 std::string Laws::Check() {
   const wire::Subjects names;
-  while (const bus::StreamMessage* message = At(server_, names.DecisionsStream(), seq_ + 1)) {
-    ++seq_;
+  // What a decision names was stored before it.
+  Store(decisions_, names.DecisionsStream());
+  Store(intents_, names.IntentsStream());
+  Store(facts_, names.FactsStream());
+  while (const bus::StreamMessage* message = decisions_.Find(model_.seq + 1)) {
+    const std::uint64_t seq = ++model_.seq;
     const Result<DecisionBatch> batch = wire::DecodeDecisions(message->payload);
     if (!batch)
-      return "decision " + std::to_string(seq_) + " cannot be read: " + batch.error().Text();
-    const bool valid =
-        batch->prev == view_.stamp &&
-        (batch->term_start ? batch->term.epoch > view_.term.epoch : batch->term == view_.term);
-    if (!valid) {
-      return "law 5: a decision that does not continue the log got in at " + std::to_string(seq_);
+      return "decision " + std::to_string(seq) + " cannot be read: " + batch.error().Text();
+    if (std::string broken = CheckNext(seq, *batch); !broken.empty()) {
+      return broken + " (decision " + std::to_string(seq) + ")";
     }
-    if (batch->decided_at < view_.decided_at) {
-      return "cluster time goes back at decision " + std::to_string(seq_);
-    }
-    if (std::string broken = CheckBatch(*batch); !broken.empty()) {
-      return broken + " (decision " + std::to_string(seq_) + ")";
-    }
-    if (std::string broken = FoldAll(seq_, *batch); !broken.empty()) {
-      return broken + " (decision " + std::to_string(seq_) + ")";
-    }
-    if (view_.valid_seq != seq_) {
-      return "law 1: the fold did not take decision " + std::to_string(seq_);
-    }
-    for (const auto& [name, node] : view_.nodes) {
-      if (node.last_fact == fact_numbers_[name.str()]) continue;
-      return "law 2: " + name.str() + " has said " + std::to_string(fact_numbers_[name.str()]) +
-             " facts, and the view took a repeated one for the newest";
-    }
+  }
+  return {};
+}
+
+std::string Laws::CheckNext(std::uint64_t seq, const DecisionBatch& batch) {
+  const View& view = model_.view;
+  const bool valid =
+      batch.prev == view.stamp && intents_.Has(batch.intents) && facts_.Has(batch.facts) &&
+      (batch.term_start ? batch.term.epoch > view.term.epoch : batch.term == view.term);
+  if (!valid && seq <= lost_until_) {  // what it continues, or names, was lost
+    SkipDecisions(model_.view, seq);
+    return {};
+  }
+  if (!valid) return "law 5: a decision that does not continue the log got in";
+  if (batch.decided_at < view.decided_at) return "cluster time goes back";
+  if (std::string broken = CheckBatch(batch); !broken.empty()) return broken;
+  if (std::string broken = FoldAll(seq, batch); !broken.empty()) return broken;
+  if (view.valid_seq != seq) return "law 1: the fold did not take it";
+  for (const auto& [name, node] : view.nodes) {
+    if (node.last_fact == model_.fact_numbers[name.str()]) continue;
+    return "law 2: " + name.str() + " has said " + std::to_string(model_.fact_numbers[name.str()]) +
+           " facts, and the view took a repeated one for the newest";
   }
   return {};
 }
@@ -72,55 +109,70 @@ std::string Laws::Check() {
 void Laws::End(Life& life) {
   if (!life.alive) return;
   life.alive = false;
-  promised_[life.node] -= life.resources;
-  for (const HostPort& port : life.ports) ports_[life.node].erase(port);
+  model_.promised[life.node] -= life.resources;
+  for (const HostPort& port : life.ports) model_.ports[life.node].erase(port);
 }
 
 // The node's full report is awaited, which names the decision that let it in.
 void Laws::Awaited(const std::string& node, Stamp up) {
-  up_[node] = up;
-  reported_.erase(node);
+  model_.up[node] = up;
+  model_.reported.erase(node);
 }
 
 std::string Laws::ModelFacts(std::uint64_t until) {
   const wire::Subjects names;
-  while (facts_ < until) {
-    const bus::StreamMessage* message = At(server_, names.FactsStream(), ++facts_);
+  while (model_.facts < until) {
+    const bus::StreamMessage* message = facts_.Find(++model_.facts);
     if (message == nullptr) continue;
     const Result<FactBatch> batch =
         wire::DecodeFacts(wire::Subjects::LastToken(message->subject), message->payload);
     if (!batch) continue;
     const std::string node = batch->node.str();
+    std::map<std::uint64_t, Fact>& said = model_.said[node];
     std::uint64_t number = batch->first_number;
     for (const Fact& fact : batch->facts) {
       const std::uint64_t this_number = number++;
       if (const auto* joined = std::get_if<NodeJoined>(&fact.what)) {
-        asked_to_join_[node + "/" + std::to_string(batch->instance)] = joined->description.capacity;
+        model_.asked_to_join[node + "/" + std::to_string(batch->instance)] =
+            joined->description.capacity;
         continue;
       }
-      if (speaks_[node] != std::pair(batch->instance, batch->incarnation)) continue;
+      if (model_.speaks[node] != std::pair(batch->instance, batch->incarnation)) continue;
       const std::string name = "fact " + std::to_string(this_number) + " of " + node;
-      if (this_number <= fact_numbers_[node]) {
-        if (said_[node].at(this_number - 1) != fact)
+      if (this_number <= model_.fact_numbers[node]) {
+        const auto before = said.find(this_number);
+        if (before != said.end() && before->second != fact) {
           return "law 4: " + name + " comes in two forms";
+        }
         continue;
       }
-      said_[node].push_back(fact);
-      if (said_[node].size() != this_number) return "law 4: " + name + " comes before an older one";
-      fact_numbers_[node] = this_number;
+      said[this_number] = fact;
+      if (said.size() != this_number && !lossy_) {
+        return "law 4: " + name + " comes before an older one";
+      }
+      model_.fact_numbers[node] = this_number;
       if (const auto* reported = std::get_if<NodeReported>(&fact.what)) {
-        if (up_[node] == reported->up) reported_.insert(node);
+        if (model_.up[node] == reported->up) model_.reported.insert(node);
+        continue;
+      }
+      if (const auto* held = std::get_if<AttemptHeld>(&fact.what)) {
+        model_.held[node].insert_or_assign({held->task, held->attempt}, *held);
+        const bool ended = held->observed && held->observed->final;
+        if (ended) accounted_.insert(held->task.str());
         continue;
       }
       const auto* launch = std::get_if<LaunchFact>(&fact.what);
       if (launch == nullptr || !launch->final) continue;
-      const auto life = lives_.find(launch->key.task.str());
-      if (life != lives_.end() && life->second.alive &&
-          life->second.attempt == launch->key.attempt && life->second.node == node) {
-        End(life->second);
-        const bool clean = launch->cause == ExitCause::kExited && launch->exit_code == 0;
-        life->second.failed = !clean && !launch->stop_asked;
-        life->second.over = launch->stop_asked ? !life->second.evicted : clean;
+      const auto held = model_.held[node].find({launch->key.task, launch->key.attempt});
+      if (held != model_.held[node].end()) {
+        held->second.observed = *launch;
+        accounted_.insert(launch->key.task.str());
+      }
+      const auto life = model_.lives.find(launch->key.task.str());
+      if (life != model_.lives.end() && life->second.alive &&
+          life->second.attempt == launch->key.attempt && life->second.node == node &&
+          life->second.placement == launch->placement) {
+        Ended(life->second, *launch);
       }
     }
   }
@@ -141,7 +193,7 @@ std::string Laws::CheckMove(Life& life, const StartAttempt& start, WallTime now)
 }
 
 std::string Laws::CheckStart(const StartAttempt& start, WallTime now) {
-  Life& life = lives_[start.task.str()];
+  Life& life = model_.lives[start.task.str()];
   if (life.alive) return "law 5: two attempts of " + start.task.str() + " are alive";
   if (start.attempt != life.attempt + 1) {
     return "law 7: attempt " + std::to_string(start.attempt) + " of " + start.task.str() +
@@ -154,68 +206,129 @@ std::string Laws::CheckStart(const StartAttempt& start, WallTime now) {
     return broken;
   }
   if (const std::string slot = SlotOf(start.task.str()); !slot.empty()) {
-    std::string& holder = slots_[slot];
-    if (holder != start.task.str() && lives_[holder].alive) {
+    std::string& holder = model_.slots[slot];
+    if (holder != start.task.str() && model_.lives[holder].alive) {
       return start.task.str() + " begins while " + holder + " is alive in its slot";
     }
     holder = start.task.str();
   }
   const std::string node = start.node.str();
-  if (!reported_.contains(node)) {
+  if (!model_.reported.contains(node)) {
     return "law 6: " + start.task.str() + " is placed on " + node +
            ", which is down or has not reported";
   }
-  life = {start.attempt, true, node, start.spec->resources, {}, false, false, life.moves};
-  promised_[node] += life.resources;
+  life = {start.attempt, true,  node, start.spec->resources, {}, false, false,
+          life.moves,    false, {}};
+  model_.promised[node] += life.resources;
   for (const PortSpec& port : start.spec->ports) {
     if (port.host_port == 0) continue;
     life.ports.emplace_back(port.host_port, port.protocol);
-    if (!ports_[node].insert(life.ports.back()).second) {
+    if (!model_.ports[node].insert(life.ports.back()).second) {
       return "law 6: port " + std::to_string(port.host_port) + " of " + node + " is promised twice";
     }
   }
-  if (promised_[node].cpu_millis > capacity_[node].cpu_millis ||
-      promised_[node].memory_bytes > capacity_[node].memory_bytes) {
+  // What is readopted was promised by decisions that are lost, and what has been since may come on
+  // top of it; but nothing more then.
+  const auto too_much = [&](std::int64_t Resources::* amount) {
+    return life.resources.*amount > 0 &&
+           model_.promised[node].*amount > model_.capacity[node].*amount;
+  };
+  if (too_much(&Resources::cpu_millis) || too_much(&Resources::memory_bytes)) {
     return "law 6: more is promised than " + node + " has";
+  }
+  return {};
+}
+
+void Laws::Ended(Life& life, const LaunchFact& launch) {
+  End(life);
+  const bool clean = launch.cause == ExitCause::kExited && launch.exit_code == 0;
+  life.failed = !clean && !launch.stop_asked;
+  // Who asked for a stop may be lost.
+  life.over = launch.stop_asked ? !life.evicted && !lossy_ : clean;
+}
+
+// An attempt that a lost decision had placed.
+std::string Laws::Readopt(const ReadoptAttempt& readopt) {
+  const std::string id = readopt.task.str();
+  const std::string node = readopt.node.str();
+  Life& life = model_.lives[id];
+  if (life.alive) return "law 5: " + id + " is readopted though an attempt is alive";
+  if (life.over) return "law 5: " + id + " has ended and is readopted";
+  const auto& told = model_.held[node];
+  const auto held = told.find({readopt.task, readopt.attempt});
+  if (held == told.end() || held->second.placement != readopt.placement) {
+    return id + " is readopted on " + node + ", which has not told of it";
+  }
+  if (!lossy_ && readopt.spec != nullptr) {
+    return "law 4: " + id + " is not in the log, which has lost nothing";
+  }
+  ++model_.readopted;
+  life = {readopt.attempt, true, node, {}, {}, false, false, life.moves, false, readopt.placement};
+  // One of a job that is lost too has no slot.
+  if (const std::string slot = SlotOf(id); !slot.empty() && readopt.spec == nullptr) {
+    model_.slots[slot] = id;
+  }
+  if (held->second.spec != nullptr) life.resources = held->second.spec->resources;
+  model_.promised[node] += life.resources;
+  if (held->second.observed && held->second.observed->final) {
+    Ended(life, *held->second.observed);
+    return {};
+  }
+  for (const PortSpec& port : held->second.spec->ports) {
+    if (port.host_port == 0) continue;
+    life.ports.emplace_back(port.host_port, port.protocol);
+    model_.ports[node].insert(life.ports.back());
   }
   return {};
 }
 
 std::string Laws::CheckBatch(const DecisionBatch& batch) {
   if (std::string broken = ModelFacts(batch.facts.seq); !broken.empty()) return broken;
+  if (batch.term_start && !batch.term_start->reset.empty()) {
+    ++model_.resets;
+    model_.speaks.clear();
+    model_.reported.clear();
+    model_.up.clear();
+  }
   for (const DecisionItem& item : batch.items) {
     if (const auto* start = std::get_if<StartAttempt>(&item)) {
       if (std::string broken = CheckStart(*start, batch.decided_at); !broken.empty()) {
         return broken;
       }
+      model_.lives[start->task.str()].placement = batch.stamp();
     } else if (const auto* fill = std::get_if<FillSlots>(&item)) {
       for (std::uint32_t i = 0; i < fill->count; ++i) {  // a slot's task begins anew
-        Life& life = lives_[JobTaskId(fill->job, fill->version, fill->first + i).str()];
+        Life& life = model_.lives[JobTaskId(fill->job, fill->version, fill->first + i).str()];
         life.over = life.failed = false;
         life.moves.clear();
       }
     } else if (const auto* evict = std::get_if<EvictAttempt>(&item)) {
-      Life& life = lives_[evict->task.str()];
+      Life& life = model_.lives[evict->task.str()];
       if (!life.alive || life.attempt != evict->attempt || life.node != evict->node.str()) {
         return "an attempt of " + evict->task.str() + " that is not alive has to leave";
       }
       life.evicted = !evict->ends;
+    } else if (const auto* readopt = std::get_if<ReadoptAttempt>(&item)) {
+      if (std::string broken = Readopt(*readopt); !broken.empty()) return broken;
+    } else if (const auto* drop = std::get_if<DropAttempt>(&item)) {
+      accounted_.insert(drop->task.str());
     } else if (const auto* refuse = std::get_if<RefuseIntent>(&item)) {
-      refused_.emplace(refuse->task, refuse->error.Text());
+      model_.refused.emplace(refuse->task, refuse->error.Text());
     } else if (const auto* down = std::get_if<NodeDown>(&item)) {
-      for (auto& [id, life] : lives_) {
+      for (auto& [id, life] : model_.lives) {
         if (life.alive && life.node == down->node.str()) End(life);
       }
-      reported_.erase(down->node.str());
+      model_.reported.erase(down->node.str());
     } else if (const auto* back = std::get_if<NodeUp>(&item)) {
       Awaited(back->node.str(), batch.stamp());
     } else if (const auto* welcome = std::get_if<WelcomeNode>(&item)) {
       const std::string node = welcome->node.str();
-      speaks_[node] = {welcome->instance, welcome->incarnation};
-      fact_numbers_[node] = 0;
-      said_[node].clear();
+      model_.speaks[node] = {welcome->instance, welcome->incarnation};
+      model_.fact_numbers[node] = 0;
+      model_.said[node].clear();
+      model_.held[node].clear();
       Awaited(node, batch.stamp());
-      capacity_[node] = asked_to_join_[node + "/" + std::to_string(welcome->instance)];
+      model_.capacity[node] = model_.asked_to_join[node + "/" + std::to_string(welcome->instance)];
     }
   }
   return {};
@@ -224,55 +337,55 @@ std::string Laws::CheckBatch(const DecisionBatch& batch) {
 std::string Laws::FoldAll(std::uint64_t seq, const DecisionBatch& batch) {
   const wire::Subjects names;
   // What is new, then the newest of it once more: folding twice must change nothing (law 2).
-  const std::uint64_t intents_from[] = {view_.intents.seq + 1, batch.intents.seq};
-  const std::uint64_t facts_from[] = {view_.facts.seq + 1, batch.facts.seq};
+  const std::uint64_t intents_from[] = {model_.view.intents.seq + 1, batch.intents.seq};
+  const std::uint64_t facts_from[] = {model_.view.facts.seq + 1, batch.facts.seq};
   for (int pass = 0; pass < 2; ++pass) {
     for (std::uint64_t i = std::max<std::uint64_t>(intents_from[pass], 1); i <= batch.intents.seq;
          ++i) {
-      const bus::StreamMessage* message = At(server_, names.IntentsStream(), i);
+      const bus::StreamMessage* message = intents_.Find(i);
       if (message == nullptr) continue;
-      FoldIntents(view_, {i, message->time, 0},
+      FoldIntents(model_.view, {i, message->time, 0},
                   wire::DecodeIntents(message->subject, message->headers, message->payload));
     }
     for (std::uint64_t i = std::max<std::uint64_t>(facts_from[pass], 1); i <= batch.facts.seq;
          ++i) {
-      const bus::StreamMessage* message = At(server_, names.FactsStream(), i);
+      const bus::StreamMessage* message = facts_.Find(i);
       if (message == nullptr) continue;
       const Result<FactBatch> facts =
           wire::DecodeFacts(wire::Subjects::LastToken(message->subject), message->payload);
       if (facts) {
-        FoldFacts(view_, {i, message->time, 0}, *facts);
+        FoldFacts(model_.view, {i, message->time, 0}, *facts);
       } else {
-        SkipFacts(view_, {i, message->time, 0});
+        SkipFacts(model_.view, {i, message->time, 0});
       }
     }
   }
   for (const DecisionItem& item : batch.items) {
     const auto* start = std::get_if<StartAttempt>(&item);
     if (start == nullptr) continue;
-    const auto node = view_.nodes.find(start->node);
-    if (node == view_.nodes.end() || !IsEligible(node->second)) {
+    const auto node = model_.view.nodes.find(start->node);
+    if (node == model_.view.nodes.end() || !IsEligible(node->second)) {
       return start->task.str() + " goes to " + start->node.str() + ", which takes no tasks";
     }
   }
-  if (std::string broken = job_laws_.Check(view_, batch); !broken.empty()) return broken;
-  if (IsNext(view_, batch)) FoldDecisions(view_, seq, batch);
+  if (std::string broken = model_.job_laws.Check(model_.view, batch); !broken.empty())
+    return broken;
+  if (IsNext(model_.view, batch)) FoldDecisions(model_.view, seq, batch);
   return {};
 }
 
-std::string Laws::CheckTrimmed() const {
+std::uint64_t Laws::Gone(const std::string& stream) const {
+  const bus::SimStream* found = server_.FindStream(stream);
+  return found == nullptr ? 0 : found->State().first_seq - 1;
+}
+
+// Of the log as it is, oldest first, with all that it needs.
+std::vector<SnapshotCover> Laws::WholeSnapshots() const {
   const wire::Subjects names;
-  const auto gone = [&](const std::string& stream) -> std::uint64_t {
-    const bus::SimStream* found = server_.FindStream(stream);
-    return found == nullptr ? 0 : found->State().first_seq - 1;
-  };
-  const std::uint64_t intents = gone(names.IntentsStream());
-  const std::uint64_t facts = gone(names.FactsStream());
-  const std::uint64_t decisions = gone(names.DecisionsStream());
+  std::vector<SnapshotCover> covers;
   const bus::SimStream* snapshots = server_.FindStream(names.SnapshotsStream());
-  if (intents + facts + decisions == 0 || snapshots == nullptr) return {};
+  if (snapshots == nullptr) return covers;
   std::map<std::uint64_t, std::uint32_t> chunks;  // by snapshot
-  int whole = 0;
   for (const auto& [seq, message] : snapshots->messages()) {
     if (message.subject == names.SnapshotChunks()) {
       ++chunks[wire::DecodeSnapshotChunk(message.payload)->snapshot];
@@ -280,10 +393,35 @@ std::string Laws::CheckTrimmed() const {
     }
     const SnapshotManifest manifest = *wire::DecodeSnapshotManifest(message.payload);
     const SnapshotCover& cover = manifest.cover;
-    const bool enough =
-        cover.intents.seq >= intents && cover.facts.seq >= facts && cover.decision >= decisions;
-    if (enough && chunks[manifest.snapshot] == manifest.chunks) ++whole;
+    const bus::StreamMessage* decision = decisions_.Find(cover.decision);
+    const bool ours = decision != nullptr && intents_.Has(cover.intents) &&
+                      facts_.Has(cover.facts) &&
+                      wire::DecodeDecisions(decision->payload)->stamp() == cover.stamp;
+    const bool enough = cover.intents.seq >= Gone(names.IntentsStream()) &&
+                        cover.facts.seq >= Gone(names.FactsStream()) &&
+                        cover.decision >= Gone(names.DecisionsStream());
+    if (ours && enough && chunks[manifest.snapshot] == manifest.chunks) covers.push_back(cover);
   }
+  return covers;
+}
+
+std::optional<SnapshotCover> Laws::MustStay() const {
+  const wire::Subjects names;
+  const bool trimmed =
+      Gone(names.IntentsStream()) + Gone(names.FactsStream()) + Gone(names.DecisionsStream()) > 0;
+  const std::vector<SnapshotCover> whole = WholeSnapshots();
+  if (!trimmed) return std::nullopt;
+  if (whole.empty()) return SnapshotCover{model_.view.intents, model_.view.facts, model_.seq, {}};
+  return whole[std::min<std::size_t>(1, whole.size() - 1)];
+}
+
+std::string Laws::CheckTrimmed() const {
+  const wire::Subjects names;
+  const std::uint64_t intents = Gone(names.IntentsStream());
+  const std::uint64_t facts = Gone(names.FactsStream());
+  const std::uint64_t decisions = Gone(names.DecisionsStream());
+  if (intents + facts + decisions == 0) return {};
+  const std::size_t whole = WholeSnapshots().size();
   if (whole >= 2) return {};
   return "law 4: the log was trimmed up to decision " + std::to_string(decisions) + ", intent " +
          std::to_string(intents) + ", fact " + std::to_string(facts) + ", which " +
@@ -291,13 +429,15 @@ std::string Laws::CheckTrimmed() const {
 }
 
 std::string Laws::CompareView(const std::string& who, const View& view) const {
-  if (view.valid_seq != view_.valid_seq || view.intents != view_.intents ||
-      view.facts != view_.facts) {
+  if (view.valid_seq != model_.view.valid_seq || view.intents != model_.view.intents ||
+      view.facts != model_.view.facts) {
     return {};  // in the middle of a cycle, or behind
   }
-  if (manager::ViewBytes(view) == manager::ViewBytes(view_)) return {};
+  // It has not looked at the log since a power cut.
+  if (lossy_ && view.stamp != model_.view.stamp) return {};
+  if (manager::ViewBytes(view) == manager::ViewBytes(model_.view)) return {};
   return "law 1: the view of " + who + " is not the one that the log gives at decision " +
-         std::to_string(view.valid_seq) + FirstDifference(view, view_);
+         std::to_string(view.valid_seq) + FirstDifference(view, model_.view);
 }
 
 }  // namespace cube::sim

@@ -8,9 +8,10 @@ namespace cube::sim {
 namespace {
 
 constexpr std::array<std::string_view, kFaults> kNames = {
-    "kills",         "deaths in a step", "views lost",       "pauses",           "clock jumps",
-    "server stops",  "engine outages",   "launches touched", "drains",           "leaves",
-    "messages lost", "messages doubled", "acks lost",        "connections lost", "hops delayed",
+    "kills",        "deaths in a step", "views lost",       "pauses",    "clock jumps",
+    "server stops", "engine outages",   "launches touched", "drains",    "leaves",
+    "tails lost",   "messages lost",    "messages doubled", "acks lost", "connections lost",
+    "hops delayed",
 };
 
 double Hours(Duration time) { return std::chrono::duration<double>(time).count() / 3600; }
@@ -59,6 +60,8 @@ void FaultCounts::Note(std::string_view line) {
     ++at(Fault::kDrain);
   } else if (rest == "is told to end") {
     ++at(Fault::kLeave);
+  } else if (line.starts_with("a power cut takes")) {
+    ++at(Fault::kTailLost);
   }
 }
 

@@ -24,13 +24,14 @@ enum class Fault : std::uint8_t {
   kLaunchTouched,  // removed or killed by somebody else
   kDrain,          // or cordon, of a node
   kLeave,          // a worker is told to end
+  kTailLost,       // of a stream, by a power cut
   kMessageLost,
   kMessageDoubled,
   kAckLost,
   kConnectionLost,
   kHopDelayed,
 };
-inline constexpr std::size_t kFaults = 15;
+inline constexpr std::size_t kFaults = 16;
 // "kills", "deaths in a step": as a table's column.
 [[nodiscard]] std::string_view FaultName(Fault fault);
 

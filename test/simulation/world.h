@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,7 @@ struct Plan {
   std::uint32_t drains = 0;       // of nodes, or cordons; most are lifted
   std::uint32_t leaves = 0;       // workers that are told to end, and hand over or not
   std::uint32_t jobs = 0;         // submitted, scaled, replaced, stopped
+  std::uint32_t tails_lost = 0;   // power cuts: streams lose their ends
   std::int64_t stream_bytes = 0;  // of each stream of the log; 0 = they are large enough
 
   [[nodiscard]] static Plan FromSeed(std::uint64_t seed);
@@ -50,7 +52,9 @@ struct Outcome {
   Duration simulated{0};
   std::uint64_t deaths = 0;
   std::uint64_t decisions = 0;
-  std::uint64_t trimmed = 0;  // messages of the log
+  std::uint64_t trimmed = 0;    // messages of the log
+  std::uint64_t resets = 0;     // since the log had lost messages
+  std::uint64_t readopted = 0;  // attempts that it had lost
   bus::SimFaultsDone net;
 };
 
@@ -71,6 +75,9 @@ class World {
   void DrawTasks();
   void DrawFaults();
   void DrawDrains();
+  void DrawPowerCuts();
+  void LoseTails();
+  void Excuse(const bus::SimStream& intents, std::uint64_t from);
   void DrawJobs();
   void Kill(Actor& actor, bool lose_view);
   void ReviveLater(Actor& actor);
@@ -95,6 +102,8 @@ class World {
   std::vector<Planned> planned_;  // sorted by time
   Laws laws_;
   std::vector<std::string> ids_;
+  std::set<std::string> excused_;  // tasks whose submission or stop a power cut has taken
+  std::set<std::string> held_;     // tasks that ran on a worker then
   Outcome outcome_;
   MonoTime calm_from_{};
 };

@@ -131,7 +131,8 @@ Result<LogReplay> LogReplay::Begin(Client& client, const std::vector<StoredManif
                               gone.decisions + 1, why));
     }
   }
-  replay.reader_.Open(replay.view_, replay.out_);
+  const manager::LogEnds ends{replay.intents_end_, replay.facts_end_, replay.decisions_end_};
+  replay.reader_.Open(replay.view_, ends, replay.out_);
   replay.Execute();
   return replay;
 }

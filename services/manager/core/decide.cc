@@ -38,11 +38,15 @@ class Planner::Cycle {
     Refusals();
     Nodes();
     Loads();
+    DecideHeld(view_, now_,
+               [this](DecisionItem item, std::size_t size) { return Add(std::move(item), size); });
     FillJobs();
     Stops();
     EmptyNodes();
-    PinnedStarts();
-    Starts();
+    if (!HoldsStarts(view_, now_)) {
+      PinnedStarts();
+      Starts();
+    }
     Forgets();
     return std::move(items_);
   }
@@ -66,12 +70,18 @@ class Planner::Cycle {
 
   void Nodes() {
     for (const auto& [name, reason] : verdicts_.silent) {
+      // One that has to join again beats, but nobody counts it.
+      if (view_.nodes.at(name).instance == 0 && now_ < SettledAt(view_)) continue;
       Add(NodeDown{name, reason}, kItemBytes + reason.size());
     }
     for (const NodeName& name : verdicts_.heard) Add(NodeUp{name}, kItemBytes);
     for (const NodeName& name : verdicts_.join_ok) {
       const Node& node = view_.nodes.at(name);
-      Add(WelcomeNode{name, node.joining_instance, node.incarnation + 1}, kItemBytes);
+      const std::uint32_t known =
+          std::max({node.incarnation, node.joining_incarnation, IncarnationFloor(view_)});
+      // After a reset its request may be an old one, of before all that it has.
+      const bool hold = node.joining_incarnation > 0 || now_ < SettledAt(view_);
+      Add(WelcomeNode{name, node.joining_instance, known + 1, hold}, kItemBytes);
     }
     for (const NodeName& name : verdicts_.join_refused) {
       const Node& node = view_.nodes.at(name);

@@ -10,6 +10,7 @@
 #include "services/manager/core/drains.h"
 #include "services/manager/core/jobs.h"
 #include "services/manager/core/scheduler.h"
+#include "services/manager/core/settle.h"
 #include "shared/base/time.h"
 #include "shared/cluster/view.h"
 #include "shared/domain/decision.h"

@@ -79,6 +79,17 @@ void WorkerCore::TellAgain(Now now) {
   }
 }
 
+// The log may not know of it. Once in an incarnation, before anything else is told to us.
+void WorkerCore::TellHeld(Now now) {
+  if (meta_.held_told == meta_.incarnation || DesiredKnown()) return;
+  meta_.held_told = meta_.incarnation;
+  effects_.meta_changed = true;
+  for (const auto& [key, a] : attempts_) {
+    Put({now.wall, AttemptHeld{key.task, key.attempt, a.placement, a.spec, a.last_fact, a.health}});
+  }
+  Put({now.wall, AllHeld{}});
+}
+
 Applied WorkerCore::Apply(const AssignBatch& b, Now now) {
   if (b.node != options_.node) return Applied::kIgnored;
   for (const AssignItem& item : b.items) {
@@ -86,12 +97,20 @@ Applied WorkerCore::Apply(const AssignBatch& b, Now now) {
       effects_.notices.push_back({true, r->reason, {}});
       return Applied::kRefused;
     }
+    if (const auto* j = std::get_if<JoinAgain>(&item); j && j->instance == meta_.instance) {
+      return Applied::kJoinAgain;
+    }
     if (const auto* w = std::get_if<Welcomed>(&item); w && w->instance == meta_.instance) {
       if (OfOtherCluster(b.cluster)) return Applied::kOtherCluster;
-      if (!WelcomeCounts(b.term, w->incarnation)) continue;
-      if (!TermFits(b.term)) return Applied::kOtherTerm;
-      Welcome(w->incarnation, b.cluster, b.term, 0, now);
-      return Applied::kWelcomed;
+      // Who is to tell what it has is told so until it has, by one leader after the other.
+      const bool repeated = w->hold && w->incarnation == meta_.incarnation;
+      const bool counts = !repeated && WelcomeCounts(b.term, w->incarnation);
+      if (counts) {
+        if (!TermFits(b.term)) return Applied::kOtherTerm;
+        Welcome(w->incarnation, b.cluster, b.term, 0, now);
+      }
+      if (w->hold && w->incarnation == meta_.incarnation) TellHeld(now);
+      if (counts) return Applied::kWelcomed;
     }
   }
   if (b.instance != meta_.instance || meta_.incarnation == 0) return Applied::kIgnored;

@@ -112,6 +112,7 @@ enum class Applied : std::uint8_t {
   kOtherTerm,     // an older or a rival term: look at the newest decision
   kRefused,       // another worker is this node: end
   kOtherCluster,  // welcomed, but by another cluster: begin with a new store
+  kJoinAgain,     // the log does not know us as we are: ask to join
 };
 
 struct EngineState {
@@ -163,6 +164,8 @@ class WorkerCore {
   [[nodiscard]] Effects TakeEffects();
 
   [[nodiscard]] const Meta& meta() const { return meta_; }
+  // The last fact whose acknowledgement has come.
+  [[nodiscard]] std::uint64_t acked() const { return acked_; }
   // How often it was welcomed in this process's life: each time the numbers of facts begin anew.
   [[nodiscard]] std::uint32_t welcomes() const { return welcomes_; }
   [[nodiscard]] bool DesiredKnown() const { return meta_.position != 0; }
@@ -206,6 +209,7 @@ class WorkerCore {
   void Welcome(std::uint32_t incarnation, const std::string& cluster, Term term,
                std::uint64_t last_fact, Now now);
   void TellAgain(Now now);
+  void TellHeld(Now now);
   [[nodiscard]] bool TermFits(Term term) const;
   void ApplyItem(const AssignItem& item, Now now);
   void Assign(const Assignment& assignment, Now now);

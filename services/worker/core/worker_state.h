@@ -71,6 +71,7 @@ struct Meta {
   std::string cluster;
   Stamp report;                      // the full report that is due; {0,0} = none
   std::uint64_t forgotten_fact = 0;  // highest final_fact of the dropped records
+  std::uint32_t held_told = 0;       // the incarnation in which all that we have was told
   friend bool operator==(const Meta&, const Meta&) = default;
 };
 

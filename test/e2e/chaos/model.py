@@ -277,6 +277,18 @@ class Model:
         known.newest = None
         self.started[task, attempt] = (node, seq)
 
+    def _on_readopt(self, seq, _decision, node, task, attempt, placement):
+        known = self.tasks.get(task)
+        if known is None:
+            self._law(seq, f"takes {task} up again, which nobody has asked for")
+            return
+        if known.live:
+            self._law(seq, f"takes up attempt {attempt} of {task} while attempt {known.attempt} is "
+                           f"live on {known.node}")
+        known.attempt, known.node, known.placed, known.evicted = attempt, node, "there", ""
+        known.placement, known.newest = placement, None
+        self.started[task, attempt] = (node, seq)
+
     def _on_stop(self, _seq, _decision, task, attempt, **_):
         known = self.tasks.get(task)
         if known is not None and attempt == 0 and known.stop and not known.live:

@@ -23,7 +23,7 @@ CAUSES = {0: "none", 1: "exited", 2: "signaled", 3: "out of memory", 4: "vanishe
           5: "start failed", 6: "unhealthy"}
 ITEMS = {1: "start", 2: "stop", 3: "refuse", 4: "node_down", 5: "node_up", 6: "welcome",
          7: "refuse_node", 8: "forget", 9: "evict", 13: "load", 14: "fill", 15: "empty",
-         16: "end_update", 17: "end_job"}
+         16: "end_update", 17: "end_job", 18: "readopt", 19: "drop", 20: "settle"}
 
 
 def _varint(data, at):
@@ -131,6 +131,9 @@ def _item(message, nodes):
                            "why": f"{failure.text(1)}: {failure.text(3)} {failure.text(2)}"})
     if kind in ("node_down", "node_up"):
         return Item(kind, {"node": node(1), "why": body.text(2)})
+    if kind == "readopt":
+        return Item(kind, {"node": node(1), "task": body.text(2), "attempt": body.number(3),
+                           "placement": _stamp(body.one(4))})
     if kind in ("welcome", "refuse_node"):
         return Item(kind, {"node": node(1), "instance": body.number(2),
                            "incarnation": body.number(3) if kind == "welcome" else 0})

@@ -165,7 +165,7 @@ class World(Cluster):
         for name in self.servers:
             try:
                 with self._within():
-                    return Nats(self.address(name), self._port(), timeout or 3)
+                    return Nats(self.address(name), self._port(), timeout=timeout or 3)
             except (OSError, NatsError) as error:
                 why = error
         raise NatsError(f"no server answers: {why}")

@@ -37,7 +37,7 @@ class LogWriter {
     DecisionBatch first = Next({});
     first.term = {1, 11};
     first.cycle = 1;
-    first.term_start = TermStart{"cluster", "test", kValidationVersion, {}};
+    first.term_start = TermStart{"cluster", "test", kValidationVersion, {}, {}};
     Append(first);
   }
 

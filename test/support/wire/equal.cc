@@ -10,14 +10,17 @@ auto Parts(const StopAttempt& x) { return std::tie(x.task, x.attempt, x.node, x.
 auto Parts(const RefuseIntent& x) { return std::tie(x.intent, x.index, x.task, x.error); }
 auto Parts(const NodeDown& x) { return std::tie(x.node, x.reason); }
 auto Parts(const NodeUp& x) { return std::tie(x.node); }
-auto Parts(const WelcomeNode& x) { return std::tie(x.node, x.instance, x.incarnation); }
+auto Parts(const WelcomeNode& x) { return std::tie(x.node, x.instance, x.incarnation, x.hold); }
 auto Parts(const RefuseNode& x) { return std::tie(x.node, x.instance, x.reason); }
 auto Parts(const ForgetTask& x) { return std::tie(x.task); }
 auto Parts(const SetLoad& x) { return std::tie(x.node, x.load); }
 auto Parts(const StopAssignment& x) { return std::tie(x.task, x.attempt, x.grace); }
-auto Parts(const Welcomed& x) { return std::tie(x.instance, x.incarnation); }
+auto Parts(const Welcomed& x) { return std::tie(x.instance, x.incarnation, x.hold); }
 auto Parts(const JoinRefused& x) { return std::tie(x.instance, x.reason); }
 auto Parts(const UpToDate&) { return std::tuple<>(); }
+auto Parts(const JoinAgain& x) { return std::tie(x.instance); }
+auto Parts(const DropAttempt& x) { return std::tie(x.node, x.task, x.attempt, x.reason); }
+auto Parts(const SettleNode& x) { return std::tie(x.node); }
 auto Parts(const StopTask& x) { return std::tie(x.id, x.grace); }
 auto Parts(const CordonNode& x) { return std::tie(x.node, x.cordon); }
 auto Parts(const DrainNode& x) { return std::tie(x.node, x.deadline); }
@@ -44,6 +47,12 @@ bool Same(const StartAttempt& a, const StartAttempt& b) {
   return std::tie(a.task, a.attempt, a.node, a.explanation) ==
              std::tie(b.task, b.attempt, b.node, b.explanation) &&
          Equal(a.spec, b.spec);
+}
+bool Same(const ReadoptAttempt& a, const ReadoptAttempt& b) {
+  const bool same_spec =
+      a.spec == nullptr || b.spec == nullptr ? a.spec == b.spec : Equal(a.spec, b.spec);
+  return same_spec && std::tie(a.node, a.task, a.attempt, a.placement) ==
+                          std::tie(b.node, b.task, b.attempt, b.placement);
 }
 bool Same(const SubmitTask& a, const SubmitTask& b) {
   return a.id == b.id && Equal(a.spec, b.spec);

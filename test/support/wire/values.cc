@@ -12,9 +12,7 @@ namespace cube::testing {
 namespace {
 
 bool Coin(Random& random) { return random.Below(2) == 0; }
-
 std::uint64_t NonZero(Random& random) { return random.Next() | 1; }
-
 // Small, large and everything between: varints of all lengths.
 std::uint64_t Number(Random& random) { return random.Next() >> random.Below(64); }
 std::uint32_t Number32(Random& random) {
@@ -22,7 +20,6 @@ std::uint32_t Number32(Random& random) {
 }
 std::uint32_t Positive32(Random& random) { return std::max(Number32(random), 1U); }
 std::int64_t Signed(Random& random) { return static_cast<std::int64_t>(Number(random)); }
-
 Stamp RandomStamp(Random& random) { return {NonZero(random), Number(random) | 1}; }
 Term RandomTerm(Random& random) { return {Number(random) | 1, NonZero(random)}; }
 Position RandomPosition(Random& random) {
@@ -33,7 +30,6 @@ Duration RandomGrace(Random& random) {
   return Duration(
       static_cast<std::int64_t>(random.Next() % static_cast<std::uint64_t>(kStopGraceMax.count())));
 }
-
 NodeName RandomNode(Random& random) { return NodeName::Trusted("n" + RandomToken(random, 4)); }
 TaskId RandomTaskId(Random& random) { return TaskId::Trusted(RandomToken(random, 63)); }
 
@@ -148,35 +144,42 @@ std::uint32_t Slot(Random& random) {
   return static_cast<std::uint32_t>(random.Below(kReplicasMax));
 }
 
-Fact RandomFact(Random& random) {
-  Fact fact;
-  fact.at = WallFromNanos(Signed(random));
-  switch (random.Below(7)) {
-    case 0:
-      fact.what = NodeJoined{RandomDescription(random)};
-      break;
-    case 1:
-      fact.what = NodeDescribed{RandomDescription(random)};
-      break;
-    case 2:
-      fact.what = NodeReported{RandomStamp(random)};
-      break;
-    case 3:
-      fact.what = NodeLeft{};
-      break;
-    case 4:
-      fact.what = HealthFact{RandomLaunchFact(random).key, RandomStamp(random), Coin(random),
-                             RandomText(random)};
-      break;
-    case 5:
-      fact.what = NodeLeaving{RandomGrace(random)};
-      break;
-    default:
-      fact.what = RandomLaunchFact(random);
-      break;
-  }
-  return fact;
+HealthFact RandomHealthFact(Random& random) {
+  return {RandomLaunchFact(random).key, RandomStamp(random), Coin(random), RandomText(random)};
 }
+
+AttemptHeld RandomHeld(Random& random) {
+  AttemptHeld held{RandomTaskId(random), Positive32(random), RandomStamp(random), {}, {}, {}};
+  if (Coin(random)) held.spec = RandomSpecPtr(random);
+  if (Coin(random)) held.observed = RandomLaunchFact(random);
+  if (Coin(random)) held.health = RandomHealthFact(random);
+  return held;
+}
+
+decltype(Fact::what) RandomWhat(Random& random) {
+  switch (random.Below(9)) {
+    case 0:
+      return NodeJoined{RandomDescription(random), Number32(random), Coin(random)};
+    case 6:
+      return RandomHeld(random);
+    case 7:
+      return AllHeld{};
+    case 1:
+      return NodeDescribed{RandomDescription(random)};
+    case 2:
+      return NodeReported{RandomStamp(random)};
+    case 3:
+      return NodeLeft{};
+    case 4:
+      return RandomHealthFact(random);
+    case 5:
+      return NodeLeaving{RandomGrace(random)};
+    default:
+      return RandomLaunchFact(random);
+  }
+}
+
+Fact RandomFact(Random& random) { return {WallFromNanos(Signed(random)), RandomWhat(random)}; }
 
 ReschedulePolicy RandomReschedule(Random& random) {
   using Mode = ReschedulePolicy::Mode;
@@ -244,7 +247,7 @@ AssignItem RandomAssignItem(Random& random, const Stamp& stamp, std::vector<Task
     case 0:
       return StopAssignment{RandomTaskId(random), Positive32(random), RandomGrace(random)};
     case 1:
-      return Welcomed{NonZero(random), Positive32(random)};
+      return Welcomed{NonZero(random), Positive32(random), Coin(random)};
     case 2:
       return JoinRefused{NonZero(random), RandomText(random)};
     case 3:
@@ -415,7 +418,7 @@ Explanation RandomExplanation(Random& random) {
 }
 
 DecisionItem RandomDecision(Random& random) {
-  switch (random.Below(16)) {
+  switch (random.Below(19)) {
     case 14:
       return SetLoad{RandomNode(random),
                      {static_cast<std::uint8_t>(random.Below(kLoadFull + 1)),
@@ -434,7 +437,7 @@ DecisionItem RandomDecision(Random& random) {
     case 4:
       return NodeUp{RandomNode(random)};
     case 5:
-      return WelcomeNode{RandomNode(random), NonZero(random), Positive32(random)};
+      return WelcomeNode{RandomNode(random), NonZero(random), Positive32(random), Coin(random)};
     case 6:
       return RefuseNode{RandomNode(random), NonZero(random), RandomText(random)};
     case 7:
@@ -467,6 +470,14 @@ DecisionItem RandomDecision(Random& random) {
     case 13:
       return EndJob{RandomName(random), static_cast<JobEnd>(1 + random.Below(3)),
                     RandomText(random)};
+    case 15:
+      return ReadoptAttempt{RandomNode(random), RandomTaskId(random), Positive32(random),
+                            RandomStamp(random), Coin(random) ? RandomSpecPtr(random) : nullptr};
+    case 16:
+      return DropAttempt{RandomNode(random), RandomTaskId(random), Positive32(random),
+                         RandomText(random)};
+    case 17:
+      return SettleNode{RandomNode(random)};
     default:
       break;
   }
@@ -487,7 +498,8 @@ DecisionBatch RandomDecisions(Random& random) {
     batch.term_start = TermStart{RandomToken(random),
                                  RandomText(random),
                                  Number32(random),
-                                 {RandomToken(random), RandomGrace(random), Number32(random)}};
+                                 {RandomToken(random), RandomGrace(random), Number32(random)},
+                                 RandomText(random)};
   }
   std::vector<TaskSpecPtr> pool;
   for (std::uint64_t i = random.Below(8); i > 0; --i) {
@@ -581,6 +593,7 @@ Heartbeat RandomHeartbeat(Random& random) {
   beat.hello = Coin(random);
   beat.sent_at = WallFromNanos(Signed(random));
   beat.nodes = Number32(random);
+  beat.acked_fact = Number(random);
   return beat;
 }
 

@@ -45,6 +45,11 @@ std::string Text(const Fact& fact) {
   if (const auto* leaving = std::get_if<NodeLeaving>(&fact.what)) {
     return "leaving " + FormatDuration(leaving->deadline);
   }
+  if (const auto* held = std::get_if<AttemptHeld>(&fact.what)) {
+    return "held " + held->task.str() + "/" + std::to_string(held->attempt) +
+           (held->spec == nullptr ? " done" : "");
+  }
+  if (std::holds_alternative<AllHeld>(fact.what)) return "all held";
   return "left";
 }
 
@@ -85,6 +90,8 @@ std::string Text(Applied applied) {
       return "refused";
     case Applied::kOtherCluster:
       return "other-cluster";
+    case Applied::kJoinAgain:
+      return "join-again";
   }
   return "?";
 }

@@ -148,8 +148,9 @@ std::vector<Case> AllCases() {
   for (const PlacedWord& placed : kPlaced) {
     for (const FactWord& fact : Facts()) {
       if (placed.placed == Placed::kNever && fact.fact) continue;  // a fact is about an attempt
-      // A final fact frees the node, so its attempt is never lost.
-      if (placed.placed == Placed::kLost && fact.fact && fact.fact->final) continue;
+      // A final fact frees the node, so its attempt is lost only if nobody asked for its stop.
+      const bool ended = fact.fact && fact.fact->final && !fact.fact->stop_asked;
+      if (placed.placed == Placed::kLost && ended) continue;
       for (const int flags : {0, 1, 2, 3}) {
         TaskSpec spec;
         spec.reschedule = {placed.moves, placed.moves == Moves::kOnFailure ? 3U : 0U};

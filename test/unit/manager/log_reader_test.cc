@@ -23,7 +23,7 @@ class LogReaderTest : public testing::Test {
   LogReaderTest() { Open(); }
 
   void Open() {
-    reader_.Open(view_, out_);
+    reader_.Open(view_, ends_, out_);
     Look();
   }
   // Reads the operations: who reads what, and how much credit each reader was given.
@@ -67,7 +67,7 @@ class LogReaderTest : public testing::Test {
     batch.term = {1, kTerm};
     batch.cycle = prev == nullptr ? 1 : prev->cycle + 1;
     if (prev == nullptr) {
-      batch.term_start = TermStart{"c", "m", 1, {}};
+      batch.term_start = TermStart{"c", "m", 1, {}, {}};
     } else {
       batch.prev = prev->stamp();
     }
@@ -86,6 +86,7 @@ class LogReaderTest : public testing::Test {
   }
 
   Subjects names_;
+  LogEnds ends_;
   View view_;
   LogReader reader_{Subjects()};
   Operations out_;
@@ -151,7 +152,7 @@ TEST_F(LogReaderTest, FactsWaitUntilAllIntentsOfTheirDecisionAreHere) {
   Intent(1);
   Decision(1, Next(nullptr, 2, 1));
   EXPECT_EQ(Follow(), 0u);
-  EXPECT_EQ(view_.intents.seq, 1u);
+  EXPECT_EQ(view_.intents.seq, 0u) << "perhaps the log does not have the other one any more";
   EXPECT_EQ(view_.facts.seq, 0u) << "folded before intent 2, which the leader has folded first";
   Intent(2);
   EXPECT_EQ(Follow(), 1u);
@@ -241,6 +242,58 @@ TEST_F(LogReaderTest, ALeaderDropsItsOwnDecisionsAndSeesAnothers) {
   EXPECT_FALSE(reader_.DropDecisions(2, out_));
   Decision(3, first);
   EXPECT_TRUE(reader_.DropDecisions(2, out_));
+}
+
+// A power cut has taken the second intent, and the decision that names it is still there.
+TEST_F(LogReaderTest, ADecisionThatNamesWhatIsLostCountsNoMoreNorDoesWhatFollows) {
+  ends_ = {1, 0, 3};
+  Open();
+  const DecisionBatch first = Next(nullptr, 1, 0);
+  const DecisionBatch second = Next(&first, 2, 0);
+  Intent(1);
+  Decision(1, first);
+  Decision(2, second);
+  Decision(3, Next(&second, 2, 0));
+  EXPECT_EQ(Follow(), 3u);
+  EXPECT_EQ(view_.valid_seq, 1u);
+  EXPECT_EQ(view_.decision_seq, 3u);
+  EXPECT_EQ(view_.intents.seq, 1u) << "nothing beyond what counts is folded";
+  EXPECT_EQ(view_.foreign_messages, 2u);
+  EXPECT_NE(reader_.lost(), "");
+
+  // The sequence is given away again; the next term goes on from the last decision that counts.
+  Intent(2);
+  DecisionBatch reset = Next(&first, 1, 0);
+  reset.term = {2, kTerm + 1};
+  reset.cycle = 1;
+  reset.term_start = TermStart{"c", "m", 1, {}, "an intent is lost"};
+  Decision(4, reset);
+  EXPECT_EQ(Follow(), 1u);
+  EXPECT_EQ(view_.valid_seq, 4u);
+  EXPECT_EQ(view_.reset_epoch, 2u);
+  EXPECT_EQ(reader_.lost(), "") << "and is told";
+}
+
+TEST_F(LogReaderTest, AnotherMessageAtThePositionThatADecisionNamesIsNotTheOneThatItMeans) {
+  DecisionBatch first = Next(nullptr, 1, 0);
+  first.intents.time += std::chrono::nanoseconds(1);
+  Intent(1);
+  Decision(1, first);
+  EXPECT_EQ(Follow(), 1u);
+  EXPECT_EQ(view_.valid_seq, 0u);
+  EXPECT_EQ(view_.intents.seq, 0u);
+  EXPECT_NE(reader_.lost(), "");
+}
+
+// Beyond where the streams ended when they were looked at, what is missing is on its way.
+TEST_F(LogReaderTest, ADecisionThatCameSinceWaitsForWhatItNames) {
+  ends_ = {0, 0, 0};
+  Open();
+  Decision(1, Next(nullptr, 1, 0));
+  EXPECT_EQ(Follow(), 0u);
+  EXPECT_EQ(reader_.lost(), "");
+  Intent(1);
+  EXPECT_EQ(Follow(), 1u);
 }
 
 }  // namespace

@@ -22,7 +22,7 @@ View CommittedView() {
   view.term = {3, 33};
   view.stamp = {33, 5};
   view.decided_at = kDecidedAt;
-  view.term_start = TermStart{"testcluster", "other", 1, {}};
+  view.term_start = TermStart{"testcluster", "other", 1, {}, {}};
   return view;
 }
 

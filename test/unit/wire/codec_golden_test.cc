@@ -113,7 +113,7 @@ TEST(Golden, Decisions) {
   batch.facts = {97, kTime, 2};
   batch.decided_at = kTime;
   batch.told = {kStamp.term_id, 6};
-  batch.term_start = TermStart{"clu5ter", "manager-1", 1, {}};
+  batch.term_start = TermStart{"clu5ter", "manager-1", 1, {}, {}};
   const NodeName a = NodeName::Trusted("node-a");
   const NodeName b = NodeName::Trusted("node-b");
   const Explanation why{"spread", 3, {{"memory", 1}}, -5, 1LL << 32, b, 2};

@@ -97,7 +97,7 @@ TEST(Intents, StopInTheHumanForm) {
 TEST(Intents, BadStops) {
   const auto batch = DecodeIntents(
       kStop, {}, R"([{"grace":"5s"},{"id":"A"},{"id":"a","grace":5},{"id":"a","force":true},
-                     {"id":"a","grace":"48h"},"web-v1-0",["a"]])");
+                     {"id":"a","grace":"48h"},"web/1",["a"]])");
   ASSERT_EQ(batch.items.size(), 7U);
   EXPECT_EQ(Invalid(batch, 0).error.field, "id");
   EXPECT_EQ(Invalid(batch, 1).error.field, "id");

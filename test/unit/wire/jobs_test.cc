@@ -128,12 +128,6 @@ TEST(JobIntents, StopsAndScales) {
   EXPECT_EQ(Invalid(scale, 2).error.field, "replicas");
 }
 
-TEST(JobIntents, StoppingATaskOfAJobSaysWhatToDo) {
-  const auto batch = DecodeIntents("cube.tasks.stop", {}, R"("web-v1-0")");
-  EXPECT_EQ(Invalid(batch).error.field, "id");
-  EXPECT_NE(Invalid(batch).error.message.find("cube job scale"), std::string::npos);
-}
-
 TEST(JobIntents, SubjectsHaveTheirVerbs) {
   EXPECT_EQ(Subjects().Jobs("submit"), kSubmit);
   EXPECT_EQ(Subjects().EventsOfName("web"), "cube.events.web.*.*");

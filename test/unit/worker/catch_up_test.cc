@@ -21,7 +21,7 @@ class Log {
     batch.cycle = decisions_.size() + 1;
     if (batch.cycle > 1) batch.prev = {kTerm.id, batch.cycle - 1};
     batch.decided_at = WallFromNanos(1);
-    if (batch.cycle == 1) batch.term_start = TermStart{kCluster, "m", 1, {}};
+    if (batch.cycle == 1) batch.term_start = TermStart{kCluster, "m", 1, {}, {}};
     batch.items = std::move(items);
     decisions_.push_back(wire::EncodeDecisions(batch));
     return batch.stamp();

@@ -1,0 +1,147 @@
+#include "services/manager/core/settle.h"
+
+#include <algorithm>
+#include <limits>
+#include <map>
+#include <tuple>
+
+#include "shared/cluster/status.h"
+#include "shared/domain/assign.h"
+#include "shared/domain/job.h"
+
+namespace cube::manager {
+namespace {
+
+// A bound above an item's encoded size without its names, specification and reason.
+constexpr std::size_t kHeldBytes = 128;
+
+// Where a task is held.
+struct Holder {
+  std::uint32_t attempt = 0;
+  bool runs = false;
+  NodeName node;
+  friend bool operator==(const Holder&, const Holder&) = default;
+};
+
+bool HasEnded(const AttemptHeld& held) {
+  return held.spec == nullptr || (held.observed && held.observed->final);
+}
+
+bool IsToSettle(const Node& node) { return node.all_held && !node.down; }
+
+class Settler {
+ public:
+  Settler(const View& view, const std::function<bool(DecisionItem, std::size_t)>& add)
+      : view_(view), add_(add) {}
+
+  void Run() {
+    FindBest();
+    for (const NodeName& name : view_.holding) {
+      const Node& node = view_.nodes.at(name);
+      if (IsToSettle(node) && !Settle(node)) return;
+    }
+  }
+
+ private:
+  // Of several holders of a task that with the newest attempt counts.
+  void FindBest() {
+    for (const NodeName& name : view_.holding) {
+      const Node& node = view_.nodes.at(name);
+      if (!IsToSettle(node)) continue;
+      for (const auto& [key, held] : node.held) {
+        Holder holder{held.attempt, !HasEnded(held), name};
+        const auto [it, is_new] = best_.try_emplace(held.task, holder);
+        Holder& best = it->second;
+        if (std::tie(best.attempt, best.runs) < std::tie(holder.attempt, holder.runs)) {
+          best = std::move(holder);
+        }
+      }
+    }
+  }
+
+  // False: the message is full.
+  bool Settle(const Node& node) {
+    for (const auto& [key, held] : node.held) {
+      const std::size_t size = kHeldBytes + held.task.str().size() + node.name.str().size();
+      const std::string why = WhyNot(node, held);
+      if (why.empty()) {
+        const bool unknown = view_.Find(held.task) == nullptr;
+        ReadoptAttempt readopt{node.name, held.task, held.attempt, held.placement,
+                               unknown ? held.spec : nullptr};
+        const std::size_t spec = unknown ? EncodedBytesMax(*held.spec) : 0;
+        if (!add_(std::move(readopt), size + spec)) return false;
+      } else if (!HasEnded(held)) {
+        if (!add_(DropAttempt{node.name, held.task, held.attempt, why}, size + why.size())) {
+          return false;
+        }
+      }
+    }
+    return add_(SettleNode{node.name}, kHeldBytes + node.name.str().size());
+  }
+
+  // Why the attempt does not count; empty = it does.
+  [[nodiscard]] std::string WhyNot(const Node& node, const AttemptHeld& held) const {
+    const std::string lost = "the log had lost this attempt, and ";
+    const Holder& best = best_.at(held.task);
+    if (best != Holder{held.attempt, !HasEnded(held), node.name}) {
+      return lost + "node " + best.node.str() + " has attempt " + std::to_string(best.attempt);
+    }
+    const Task* task = view_.Find(held.task);
+    if (task == nullptr) return WhyNotAnew(held, lost);
+    if (IsLive(*task)) {
+      return lost + "attempt " + std::to_string(task->attempt) + " is on node " + task->node.str();
+    }
+    if (!IsPending(*task)) {
+      return lost + "its task is " + std::string(StatusName(StatusOf(*task)));
+    }
+    if (held.attempt <= task->attempt) {
+      return lost + "the log has ended attempt " + std::to_string(task->attempt);
+    }
+    return {};
+  }
+
+  // Of a task that the log has lost too.
+  [[nodiscard]] std::string WhyNotAnew(const AttemptHeld& held, const std::string& lost) const {
+    if (HasEnded(held)) return lost + "its task, which is over";
+    const auto slot = ParseJobTaskId(held.task);
+    if (!slot) return {};
+    const auto job = view_.jobs.find(slot->job);
+    // A job that is known starts what it needs. Of one that the log has lost the tasks run on.
+    const bool known = job != view_.jobs.end() && IsSet(job->second.submitted_at);
+    if (known) return lost + "job " + slot->job.str() + " fills the slot anew, if it needs it";
+    return {};
+  }
+
+  const View& view_;
+  const std::function<bool(DecisionItem, std::size_t)>& add_;
+  std::map<TaskId, Holder> best_;
+};
+
+}  // namespace
+
+WallTime SettledAt(const View& view) {
+  if (!IsSet(view.reset_at)) return {};
+  return view.reset_at + kSettleTime +
+         2 * HeartbeatInterval(static_cast<std::uint32_t>(view.nodes.size()));
+}
+
+std::uint32_t IncarnationFloor(const View& view) {
+  // More than a term that was lost has given to one node; with so many terms the numbers end.
+  constexpr std::uint64_t kPerTerm = 256;
+  constexpr std::uint64_t kEpochMax = std::numeric_limits<std::uint32_t>::max() / kPerTerm - 1;
+  return static_cast<std::uint32_t>(std::min(view.reset_epoch, kEpochMax) * kPerTerm);
+}
+
+bool HoldsStarts(const View& view, WallTime now) {
+  if (now < SettledAt(view)) return true;
+  return std::any_of(view.holding.begin(), view.holding.end(),
+                     [&view](const NodeName& name) { return IsToSettle(view.nodes.at(name)); });
+}
+
+void DecideHeld(const View& view, WallTime now,
+                const std::function<bool(DecisionItem, std::size_t size)>& add) {
+  if (view.holding.empty() || now < SettledAt(view)) return;
+  Settler(view, add).Run();
+}
+
+}  // namespace cube::manager

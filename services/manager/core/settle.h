@@ -1,0 +1,31 @@
+// After the log has lost messages: workers have told what they have, and each attempt that the log
+// does not know counts again or ends. Pure.
+#pragma once
+
+#include <functional>
+
+#include "shared/base/time.h"
+#include "shared/cluster/view.h"
+#include "shared/domain/decision.h"
+
+namespace cube::manager {
+
+// After a reset nothing is placed for so long, and two heartbeats of a node: a task whose placement
+// was lost may still run somewhere, and its worker is to join before another one starts it.
+inline constexpr Duration kSettleTime = std::chrono::seconds(10);
+
+// Until when the nodes may still join again, by cluster time; unset = there was no reset.
+[[nodiscard]] WallTime SettledAt(const View& view);
+
+// Incarnations given since a reset are higher than this: those that the log has lost are not given
+// again.
+[[nodiscard]] std::uint32_t IncarnationFloor(const View& view);
+
+// Whether starts wait: for nodes that may join again, or for the decisions on what nodes hold.
+[[nodiscard]] bool HoldsStarts(const View& view, WallTime now);
+
+// `add` = false: the message is full, the rest is decided in the next cycle.
+void DecideHeld(const View& view, WallTime now,
+                const std::function<bool(DecisionItem, std::size_t size)>& add);
+
+}  // namespace cube::manager

@@ -1,0 +1,159 @@
+#include "services/manager/core/settle.h"
+
+#include <gtest/gtest.h>
+
+#include "services/manager/core/decide.h"
+#include "shared/domain/assign.h"
+#include "test/support/cluster/log_writer.h"
+
+namespace cube::manager {
+namespace {
+
+using std::chrono::seconds;
+
+NodeName NameOf(const std::string& node) { return NodeName::Trusted(node); }
+
+// A cluster after a reset, whose workers have told what they have.
+class SettleTest : public testing::Test {
+ protected:
+  SettleTest() {
+    for (const char* node : {"a", "b"}) log.Join(node, {4000, 1 << 30, 0});
+  }
+  void Reset() {
+    DecisionBatch batch = log.Next({});
+    batch.term = {log.view().term.epoch + 1, 99};
+    batch.cycle = 1;
+    batch.term_start = TermStart{"cluster", "test", kValidationVersion, {}, "a power cut"};
+    log.Append(batch);
+  }
+  void Tells(const std::string& node, const std::vector<AttemptHeld>& all) {
+    const std::uint64_t instance = 300 + all.size();
+    log.SayJoined(node, instance, {4000, 1 << 30, 0});
+    log.Decide({WelcomeNode{NameOf(node), instance, 600, true}});
+    for (const AttemptHeld& held : all) log.Fact(node, held);
+    log.Fact(node, AllHeld{});
+  }
+  static AttemptHeld Held(const std::string& id, std::uint32_t attempt) {
+    AttemptHeld held{TaskId::Trusted(id), attempt, {77, attempt}, {}, {}, {}};
+    held.spec = std::make_shared<const TaskSpec>(test::Spec("t"));
+    return held;
+  }
+  static AttemptHeld Done(const std::string& id, std::uint32_t attempt) {
+    AttemptHeld held = Held(id, attempt);
+    held.spec = nullptr;
+    return held;
+  }
+  [[nodiscard]] WallTime Later() const { return SettledAt(log.view()) + seconds(1); }
+  // What is decided, one line each; taken.
+  std::string Decide(WallTime now) {
+    std::string text;
+    std::vector<DecisionItem> items = planner.Decide(log.view(), {}, now);
+    for (const DecisionItem& item : items) {
+      if (const auto* readopt = std::get_if<ReadoptAttempt>(&item)) {
+        text += "readopt " + readopt->task.str() + "/" + std::to_string(readopt->attempt) + " on " +
+                readopt->node.str() + (readopt->spec == nullptr ? "" : " with spec") + "\n";
+      } else if (const auto* drop = std::get_if<DropAttempt>(&item)) {
+        text += "drop " + drop->task.str() + "/" + std::to_string(drop->attempt) + " on " +
+                drop->node.str() + ": " + drop->reason + "\n";
+      } else if (const auto* settle = std::get_if<SettleNode>(&item)) {
+        text += "settle " + settle->node.str() + "\n";
+      } else if (const auto* start = std::get_if<StartAttempt>(&item)) {
+        text += "start " + start->task.str() + "\n";
+      } else {
+        text += "else\n";
+      }
+    }
+    log.Decide(std::move(items));
+    return text;
+  }
+
+  mutable test::LogWriter log;
+  Planner planner = std::move(*Planner::Make({}));
+};
+
+TEST_F(SettleTest, NothingIsPlacedNorDecidedUntilWorkersHadTheirTime) {
+  log.Submit("t-1", test::Spec("t"));
+  Reset();
+  Tells("a", {Held("t-1", 1)});
+  EXPECT_EQ(SettledAt(log.view()), log.view().reset_at + kSettleTime + 2 * HeartbeatInterval(2));
+  EXPECT_EQ(Decide(SettledAt(log.view()) - seconds(1)), "");
+  EXPECT_EQ(Decide(Later()), "readopt t-1/1 on a\nsettle a\n");
+  EXPECT_EQ(Decide(Later()), "");
+}
+
+TEST_F(SettleTest, WithoutAResetStartsWaitOnlyForWhatANodeHolds) {
+  log.Submit("t-1", test::Spec("t"));
+  EXPECT_FALSE(HoldsStarts(log.view(), WallFromNanos(1)));
+  Tells("a", {Held("t-1", 1)});
+  EXPECT_TRUE(HoldsStarts(log.view(), WallFromNanos(1)));
+  EXPECT_EQ(Decide(WallFromNanos(1)), "readopt t-1/1 on a\nsettle a\n");
+}
+
+TEST_F(SettleTest, TheNewestAttemptCountsAndTheOthersEnd) {
+  log.Submit("t-1", test::Spec("t"));
+  Reset();
+  Tells("a", {Held("t-1", 1)});
+  Tells("b", {Held("t-1", 2)});
+  EXPECT_EQ(Decide(Later()),
+            "drop t-1/1 on a: the log had lost this attempt, and node b has attempt 2\n"
+            "settle a\nreadopt t-1/2 on b\nsettle b\n");
+}
+
+TEST_F(SettleTest, WhatTheLogHasPlacedElsewhereEndsHere) {
+  log.Submit("t-1", test::Spec("t"));
+  log.Decide({log.Start("t-1", "b")});
+  Reset();
+  Tells("a", {Held("t-1", 2)});
+  EXPECT_EQ(Decide(Later()),
+            "drop t-1/2 on a: the log had lost this attempt, and attempt 1 is on node b\n"
+            "settle a\n");
+}
+
+TEST_F(SettleTest, TasksThatAreLostComeBackIfTheyRun) {
+  Reset();
+  Tells("a", {Held("gone-x", 3), Done("over-x", 1)});
+  EXPECT_EQ(Decide(Later()), "readopt gone-x/3 on a with spec\nsettle a\n");
+}
+
+TEST_F(SettleTest, OfALostJobTheTasksRunOnAndOfAKnownOneItDecides) {
+  log.SubmitJob(test::JobOf("api", JobType::kService, 0, "image"));
+  Reset();
+  Tells("a", {Held("api-v1-7", 1), Held("web-v1-0", 1)});
+  const std::string text = Decide(Later());
+  EXPECT_NE(text.find("drop api-v1-7/1 on a: "), std::string::npos) << text;
+  EXPECT_NE(text.find("readopt web-v1-0/1 on a with spec\n"), std::string::npos) << text;
+}
+
+TEST_F(SettleTest, WhatDoesNotFitOneMessageIsDecidedInTheNext) {
+  Reset();
+  std::vector<AttemptHeld> all;
+  for (int i = 0; i < 12; ++i) {
+    AttemptHeld held = Held("big-" + std::to_string(i), 1);
+    TaskSpec spec = test::Spec("t");
+    spec.env["BALLAST"] = std::string(30'000, static_cast<char>('a' + i));
+    held.spec = std::make_shared<const TaskSpec>(spec);
+    all.push_back(std::move(held));
+  }
+  Tells("a", all);
+  const std::string first = Decide(Later());
+  EXPECT_NE(first, "");
+  EXPECT_EQ(first.find("settle"), std::string::npos);
+  EXPECT_NE(Decide(Later()).find("settle a\n"), std::string::npos);
+  EXPECT_EQ(log.view().tasks.size(), all.size());
+}
+
+TEST_F(SettleTest, IncarnationsThatTheLogHasLostAreNotGivenAgain) {
+  const std::uint32_t before = log.view().nodes.at(NameOf("a")).incarnation;
+  Reset();
+  log.SayJoined("a", 300, {4000, 1 << 30, 0});
+  Verdicts verdicts;
+  verdicts.join_ok.insert(NameOf("a"));
+  const auto items = planner.Decide(log.view(), verdicts, WallFromNanos(1));
+  ASSERT_EQ(items.size(), 1u);
+  const auto& welcome = std::get<WelcomeNode>(items[0]);
+  EXPECT_GT(welcome.incarnation, before + 200);
+  EXPECT_TRUE(welcome.hold) << "its request may be of before all that it has";
+}
+
+}  // namespace
+}  // namespace cube::manager
