@@ -367,6 +367,7 @@ class RolesTest(suite.Case):
                         "process", "--", "sleep", "1000000")
         self.assertEqual(cluster.cube_as("viewer", "job", "ls", "-q").lines(), ["many"])
         cluster.cube_as("submitter", "job", "stop", "many")
+        cluster.cube_as("manager", "verify")
 
     def check_refusals(self, cluster):
         run = ("run", "-d", "--engine", "process", "--", "true")
@@ -388,7 +389,7 @@ class RolesTest(suite.Case):
                 self.assertNotIn(seed.read().strip(), text)
             self.assertEqual(os.stat(cluster.key(who)).st_mode & 0o077, 0)
         # Output of a quiet task is followed for longer than the server's two minutes.
-        self.assertEqual(text.count('response_threshold: "24h"'), 4)
+        self.assertEqual(text.count('response_threshold: "24h"'), 6)
 
     def test_keys_are_changed_and_taken_away(self):
         with accounts.AccountsCluster() as cluster:
