@@ -157,6 +157,7 @@ void ManagerLoop::NoteLoss(const std::string& how) {
     loss_epoch_ = epoch_floor_;
   }
   loss_ = how;
+  loss_beat_.reset();
 }
 
 // The store too.

@@ -202,10 +202,17 @@ void ManagerLoop::OnHeartbeat(const bus::Message& message) {
     return;
   }
   const bool counts = liveness_.OnHeartbeat(view_, *beat);
-  if (const std::string ahead = WhyAhead(*beat); !ahead.empty()) {
+  std::string ahead = WhyAhead(*beat);
+  if (ahead.empty()) ahead = WhyFactsAreMissing(*beat);
+  if (!ahead.empty()) {
     AskToJoin(*beat);
     const bool lately = IsSet(view_.reset_at) && ClusterNow() - view_.reset_at < kResetInterval;
-    if (!lately) NoteLoss(ahead);
+    // A welcome of before the last reset is one of what was lost then.
+    const bool told = view_.reset_epoch > 0 && beat->incarnation <= IncarnationFloor(view_);
+    if (!lately && !told) {
+      NoteLoss(ahead);
+      loss_beat_ = *beat;
+    }
     return;
   }
   if (!counts) {
@@ -238,7 +245,7 @@ void ManagerLoop::OnHeartbeat(const bus::Message& message) {
 }
 
 // What the worker has been told and the log does not have. Empty = nothing.
-std::string ManagerLoop::WhyAhead(const Heartbeat& beat) {
+std::string ManagerLoop::WhyAhead(const Heartbeat& beat) const {
   const auto it = view_.nodes.find(NodeName::Trusted(beat.node));
   if (beat.incarnation == 0 || it == view_.nodes.end()) return {};
   const Node& node = it->second;
@@ -247,13 +254,25 @@ std::string ManagerLoop::WhyAhead(const Heartbeat& beat) {
     return who + " was welcomed as incarnation " + std::to_string(beat.incarnation);
   }
   if (beat.instance != node.instance || beat.incarnation != node.incarnation) return {};
-  if (beat.position > view_.valid_seq) {
+  // A message of ours that was not acknowledged yet may have been read.
+  const std::uint64_t ours = in_flight_ ? 1 : 0;
+  if (beat.position > view_.valid_seq + ours) {
     return who + " was told decision " + std::to_string(beat.position);
   }
-  if (beat.term.epoch > view_.term.epoch) {
+  if (beat.term.epoch > std::max(view_.term.epoch, term_.epoch)) {
     return who + " was told of epoch " + std::to_string(beat.term.epoch);
   }
   if (node.facts_missing) return who + " has told facts that are gone";
+  return {};
+}
+
+std::string ManagerLoop::WhyFactsAreMissing(const Heartbeat& beat) {
+  const auto it = view_.nodes.find(NodeName::Trusted(beat.node));
+  if (it == view_.nodes.end() || beat.incarnation == 0 || beat.instance != it->second.instance ||
+      beat.incarnation != it->second.incarnation) {
+    return {};
+  }
+  const Node& node = it->second;
   // What was stored a heartbeat ago has been read since, or is not there.
   Lag& lag = lags_[node.name];
   const bool missing =
@@ -262,8 +281,8 @@ std::string ManagerLoop::WhyAhead(const Heartbeat& beat) {
   const std::uint64_t acked = std::exchange(lag.acked_fact, beat.acked_fact);
   lag.incarnation = beat.incarnation;
   if (lag.facts_missing >= kMissingBeats) {
-    return who + " has told fact " + std::to_string(acked) + ", and the log has only " +
-           std::to_string(node.last_fact);
+    return "node " + beat.node + " has told fact " + std::to_string(acked) +
+           ", and the log has only " + std::to_string(node.last_fact);
   }
   return {};
 }

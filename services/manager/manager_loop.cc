@@ -193,6 +193,14 @@ void ManagerLoop::MaybeTakeOver() {
   }
   if (cluster_.empty()) cluster_ = Base32(random_.Next(), kClusterNameDigits);
   if (now_.mono - loss_since_ > kLossRemembered) loss_.clear();
+  if (loss_beat_) {
+    // It may have come from what another manager had written, which has been read since.
+    const Heartbeat beat = *std::exchange(loss_beat_, std::nullopt);
+    const auto node = view_.nodes.find(NodeName::Trusted(beat.node));
+    const bool facts = node != view_.nodes.end() && beat.acked_fact > node->second.last_fact &&
+                       beat.incarnation == node->second.incarnation;
+    if (!facts && WhyAhead(beat).empty()) loss_.clear();
+  }
   // And no reset has followed.
   if (!reader_.lost().empty()) NoteLoss(reader_.lost());
   if (std::exchange(foreign_snapshot_, {}) > view_.reset_at) {

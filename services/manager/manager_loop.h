@@ -177,7 +177,8 @@ class ManagerLoop {
   void OnHeartbeat(const bus::Message& message);
   void AnswerDisplaced(const Heartbeat& beat);
   void AskToJoin(const Heartbeat& beat);
-  [[nodiscard]] std::string WhyAhead(const Heartbeat& beat);
+  [[nodiscard]] std::string WhyAhead(const Heartbeat& beat) const;
+  [[nodiscard]] std::string WhyFactsAreMissing(const Heartbeat& beat);
   void OnAppendFailed(const bus::AppendFailed& failed);
   void Subscribe();
   void Ensure();
@@ -241,6 +242,7 @@ class ManagerLoop {
   std::string unready_reason_;  // of the streams, that the log has; empty = they were ready
   Check check_;
   std::string loss_;  // how it was found that the log has lost messages; empty = it has not
+  std::optional<Heartbeat> loss_beat_;  // that showed it: looked at again behind the log's end
   MonoTime loss_since_{};
   std::uint64_t loss_epoch_ = 0;  // the highest that was known then
   WallTime foreign_snapshot_{};   // when the newest snapshot was taken that is of a lost log

@@ -19,7 +19,7 @@ bool ManagerLoop::BeginLoad() {
   const StoredManifest stored = *std::exchange(check_.snapshot, std::nullopt);
   const SnapshotManifest& manifest = stored.manifest;
   if (manifest.cover.decision <= view_.valid_seq) return false;
-  if (manifest.schema != ViewSchema().version) {
+  if (manifest.schema < kViewSchemaOldest || manifest.schema > ViewSchema().version) {
     GiveUpSnapshot(stored, "another version of Cube has written it (schema " +
                                std::to_string(manifest.schema) + ", not " +
                                std::to_string(ViewSchema().version) + ")");

@@ -16,6 +16,8 @@
 namespace cube::manager {
 
 [[nodiscard]] store::Schema ViewSchema();
+// Records since this version are read as they are: fields were only added.
+inline constexpr std::uint32_t kViewSchemaOldest = 4;
 // The table with the view's position: a store without it counts as empty.
 inline constexpr store::TableId kViewMetaTable = 0;
 

@@ -257,7 +257,10 @@ class Folder {
     if (view_.tasks.size() >= kTasksMax) return nullptr;
     constexpr std::uint32_t kFirst = 1u << 31;
     TaskNumber number{view_.intents.seq, kFirst};
-    while (view_.tasks.contains(number)) ++number.index;
+    const auto next = view_.tasks.lower_bound({view_.intents.seq + 1, 0});
+    if (next != view_.tasks.begin() && std::prev(next)->first >= number) {
+      number.index = std::prev(next)->first.index + 1;
+    }
     Task task;
     task.id = readopt.task;
     task.number = number;

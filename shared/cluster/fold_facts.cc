@@ -78,7 +78,14 @@ void FoldHeld(View& view, Node& node, const AttemptHeld& held) {
   const bool known = task != nullptr && IsLive(*task) && task->node == node.name &&
                      task->attempt == held.attempt && task->placement == held.placement;
   if (known) return;
-  if (!node.holding || node.all_held || node.held.size() >= kHeldMax) {
+  // The node's record is one value of a store.
+  constexpr std::size_t kBytesMax = 8u << 20;
+  std::size_t bytes = 0;
+  for (const auto& [key, other] : node.held) {
+    bytes += other.spec == nullptr ? 0 : EncodedBytesMax(*other.spec);
+  }
+  const bool full = node.held.size() >= kHeldMax || bytes > kBytesMax;
+  if (!node.holding || node.all_held || full) {
     ++view.stale_facts;
     return;
   }

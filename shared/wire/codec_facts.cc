@@ -40,6 +40,7 @@ Result<Fact> ReadFact(const v1::Fact& from) {
     case v1::Fact::kJoined: {
       auto description = FromProto(from.joined().description());
       if (!description) return At(std::move(description).error(), "joined.description");
+      CUBE_TRY_VOID(internal::CheckCounter(from.joined().incarnation(), "joined.incarnation"));
       fact.what =
           NodeJoined{*std::move(description), from.joined().incarnation(), from.joined().again()};
       return fact;

@@ -178,12 +178,18 @@ Result<AttemptHeld> FromProto(const v1::AttemptHeld& from) {
   AttemptHeld held;
   CUBE_TRY(held.task, TaskId::Parse(from.task(), "task"));
   if (from.attempt() == 0) return Fail(Code::kInvalid, "must be at least 1", "attempt");
+  CUBE_TRY_VOID(internal::CheckCounter(from.attempt(), "attempt"));
   held.attempt = from.attempt();
   held.placement = FromProto(from.placement());
   CUBE_TRY_VOID(internal::CheckStamp(held.placement, "placement"));
   if (from.has_spec()) {
     auto spec = FromProto(from.spec());
     if (!spec) return At(std::move(spec).error(), "spec");
+    // It may come into a decision, as that of an intent does.
+    if (EncodedBytesMax(*spec) > 2 * kIntentItemBytesMax) {  // a bound above its true size
+      return Fail(Code::kInvalid,
+                  "is larger than " + std::to_string(kIntentItemBytesMax) + " bytes", "spec");
+    }
     held.spec = std::make_shared<const TaskSpec>(*std::move(spec));
   }
   if (from.has_observed()) {

@@ -104,6 +104,11 @@ Result<void> CheckLength(std::string_view text, std::size_t length_max, std::str
               std::string(field));
 }
 
+Result<void> CheckCounter(std::uint32_t number, std::string_view field) {
+  if (number <= kCounterMax) return {};
+  return Fail(Code::kInvalid, "is larger than any that was given", std::string(field));
+}
+
 Result<void> CheckStamp(const Stamp& stamp, std::string_view field) {
   if (stamp.term_id != 0 && stamp.cycle != 0) return {};
   return Fail(Code::kInvalid, "needs a term id and a cycle", std::string(field));

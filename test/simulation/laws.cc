@@ -286,6 +286,7 @@ std::string Laws::CheckBatch(const DecisionBatch& batch) {
   if (std::string broken = ModelFacts(batch.facts.seq); !broken.empty()) return broken;
   if (batch.term_start && !batch.term_start->reset.empty()) {
     ++model_.resets;
+    if (!lossy_) return "a reset though the log has lost nothing: " + batch.term_start->reset;
     model_.speaks.clear();
     model_.reported.clear();
     model_.up.clear();

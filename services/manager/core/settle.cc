@@ -1,7 +1,6 @@
 #include "services/manager/core/settle.h"
 
 #include <algorithm>
-#include <limits>
 #include <map>
 #include <tuple>
 
@@ -14,6 +13,11 @@ namespace {
 
 // A bound above an item's encoded size without its names, specification and reason.
 constexpr std::size_t kHeldBytes = 128;
+
+// Of a job; far from where its counter would begin again.
+constexpr std::uint32_t kVersionMax = 1u << 31;
+// Starts wait so long for nodes that have joined again and not told all they have yet.
+constexpr Duration kTellMax = std::chrono::seconds(60);
 
 // Where a task is held.
 struct Holder {
@@ -94,6 +98,9 @@ class Settler {
     if (!IsPending(*task)) {
       return lost + "its task is " + std::string(StatusName(StatusOf(*task)));
     }
+    if (held.spec != nullptr && *held.spec != *task->spec) {
+      return lost + "its task is another one by now";
+    }
     if (held.attempt <= task->attempt) {
       return lost + "the log has ended attempt " + std::to_string(task->attempt);
     }
@@ -105,6 +112,7 @@ class Settler {
     if (HasEnded(held)) return lost + "its task, which is over";
     const auto slot = ParseJobTaskId(held.task);
     if (!slot) return {};
+    if (slot->version > kVersionMax) return lost + "no job has come to that version";
     const auto job = view_.jobs.find(slot->job);
     // A job that is known starts what it needs. Of one that the log has lost the tasks run on.
     const bool known = job != view_.jobs.end() && IsSet(job->second.submitted_at);
@@ -128,14 +136,17 @@ WallTime SettledAt(const View& view) {
 std::uint32_t IncarnationFloor(const View& view) {
   // More than a term that was lost has given to one node; with so many terms the numbers end.
   constexpr std::uint64_t kPerTerm = 256;
-  constexpr std::uint64_t kEpochMax = std::numeric_limits<std::uint32_t>::max() / kPerTerm - 1;
+  constexpr std::uint64_t kEpochMax = 1u << 22;
   return static_cast<std::uint32_t>(std::min(view.reset_epoch, kEpochMax) * kPerTerm);
 }
 
 bool HoldsStarts(const View& view, WallTime now) {
   if (now < SettledAt(view)) return true;
-  return std::any_of(view.holding.begin(), view.holding.end(),
-                     [&view](const NodeName& name) { return IsToSettle(view.nodes.at(name)); });
+  const bool telling = IsSet(view.reset_at) && now < SettledAt(view) + kTellMax;
+  return std::any_of(view.holding.begin(), view.holding.end(), [&](const NodeName& name) {
+    const Node& node = view.nodes.at(name);
+    return !node.down && (node.all_held || telling);
+  });
 }
 
 void DecideHeld(const View& view, WallTime now,

@@ -32,7 +32,6 @@ Duration RandomGrace(Random& random) {
 }
 NodeName RandomNode(Random& random) { return NodeName::Trusted("n" + RandomToken(random, 4)); }
 TaskId RandomTaskId(Random& random) { return TaskId::Trusted(RandomToken(random, 63)); }
-
 std::vector<std::string> RandomArguments(Random& random) {
   std::vector<std::string> arguments(random.Below(4));
   for (std::string& argument : arguments) argument = RandomText(random);
@@ -149,7 +148,8 @@ HealthFact RandomHealthFact(Random& random) {
 }
 
 AttemptHeld RandomHeld(Random& random) {
-  AttemptHeld held{RandomTaskId(random), Positive32(random), RandomStamp(random), {}, {}, {}};
+  AttemptHeld held{
+      RandomTaskId(random), Number32(random) >> 1 | 1, RandomStamp(random), {}, {}, {}};
   if (Coin(random)) held.spec = RandomSpecPtr(random);
   if (Coin(random)) held.observed = RandomLaunchFact(random);
   if (Coin(random)) held.health = RandomHealthFact(random);
@@ -159,7 +159,7 @@ AttemptHeld RandomHeld(Random& random) {
 decltype(Fact::what) RandomWhat(Random& random) {
   switch (random.Below(9)) {
     case 0:
-      return NodeJoined{RandomDescription(random), Number32(random), Coin(random)};
+      return NodeJoined{RandomDescription(random), Number32(random) >> 1, Coin(random)};
     case 6:
       return RandomHeld(random);
     case 7:

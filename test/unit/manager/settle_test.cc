@@ -109,6 +109,26 @@ TEST_F(SettleTest, WhatTheLogHasPlacedElsewhereEndsHere) {
             "settle a\n");
 }
 
+TEST_F(SettleTest, AnotherTaskOfThatIdIsNotTheOneThatIsHeld) {
+  TaskSpec other = test::Spec("t");
+  other.image = "other";
+  log.Submit("t-1", other);
+  Reset();
+  Tells("a", {Held("t-1", 1)});
+  EXPECT_EQ(Decide(Later()),
+            "drop t-1/1 on a: the log had lost this attempt, and its task is another one by now\n"
+            "settle a\n");
+}
+
+TEST_F(SettleTest, StartsWaitForNodesThatAreStillTelling) {
+  log.Submit("t-1", test::Spec("t"));
+  Reset();
+  log.SayJoined("a", 300, {4000, 1 << 30, 0});
+  log.Decide({WelcomeNode{NameOf("a"), 300, 600, true}});
+  EXPECT_TRUE(HoldsStarts(log.view(), Later()));
+  EXPECT_FALSE(HoldsStarts(log.view(), Later() + std::chrono::minutes(2)));
+}
+
 TEST_F(SettleTest, TasksThatAreLostComeBackIfTheyRun) {
   Reset();
   Tells("a", {Held("gone-x", 3), Done("over-x", 1)});

@@ -205,6 +205,14 @@ TEST(Strict, Facts) {
        {[](M& m) { m.set_first_number(~std::uint64_t{0}); }, "first_number"},
        {[](M& m) { m.add_facts(); }, "facts[2]"},
        {[](M& m) { m.add_facts()->mutable_reported(); }, "facts[2].reported.up"},
+       // What is counted on from must not begin again at 0.
+       {[](M& m) { m.add_facts()->mutable_joined()->set_incarnation(~0u); },
+        "facts[2].joined.incarnation"},
+       {[](M& m) {
+          m.add_facts()->mutable_held()->set_task("a");
+          m.mutable_facts(2)->mutable_held()->set_attempt(~0u);
+        },
+        "facts[2].held.attempt"},
        {[&](M& m) { launch(m)->set_task(""); }, "facts[0].launch.task"},
        {[&](M& m) { launch(m)->set_attempt(0); }, "facts[0].launch.attempt"},
        {[&](M& m) { launch(m)->clear_placement(); }, "facts[0].launch.placement"},
