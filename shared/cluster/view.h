@@ -119,7 +119,7 @@ using HostPort = std::pair<std::uint16_t, Protocol>;
 
 // Task and attempt.
 using HeldKey = std::pair<TaskId, std::uint32_t>;
-// Attempts that one node may hold: far more than one has.
+// Attempts of one node that are kept until they are decided on; what is beyond them ends.
 inline constexpr std::size_t kHeldMax = 4096;
 
 struct Node {

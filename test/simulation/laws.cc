@@ -53,7 +53,6 @@ void Laws::Store(Archive& archive, const std::string& stream) {
 
 void Laws::OnTailsLost() {
   const wire::Subjects names;
-  lost_until_ = 0;
   for (const auto& [archive, stream] :
        {std::pair(&intents_, names.IntentsStream()), std::pair(&facts_, names.FactsStream()),
         std::pair(&decisions_, names.DecisionsStream())}) {
