@@ -127,6 +127,9 @@ class NatsCore : public std::enable_shared_from_this<NatsCore> {
   // Where JetStream is another account's. `refusal`: what the server has said instead.
   void GetStateElsewhere(OpId op, const std::string& stream, std::string refusal);
   void EndGetState(OpId op, const std::string& stream, Result<std::string>&& json);
+  // done gets what the server says of a stream, once that is made.
+  void StreamInfo(const std::string& stream, std::function<void(Result<std::string>&&)> done,
+                  int asked = 0);
   // Calls next with what a stream is now, or ends the operation.
   void LookAt(OpId op, const std::string& stream, const std::string& what,
               std::function<void(StreamAnswer&)> next);

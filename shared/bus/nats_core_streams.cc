@@ -10,6 +10,12 @@
 
 namespace cube::bus {
 
+namespace {
+
+constexpr int kBeingMadeAsksMax = 1000;
+
+}  // namespace
+
 // ---- EnsureStreams: one stream after the other --------------------------------------------------
 
 struct NatsCore::EnsureJob {
@@ -33,7 +39,7 @@ void NatsCore::EnsureNext(const std::shared_ptr<EnsureJob>& job) {
     return;
   }
   const StreamConfig& config = job->configs[job->at];
-  Api("STREAM.INFO." + config.name, "", [this, job](Result<std::string>&& json) {
+  StreamInfo(config.name, [this, job](Result<std::string>&& json) {
     const StreamConfig& want = job->configs[job->at];
     if (!json) {
       FailOp(job->op, Annotate(std::move(json).error(), "looking at stream " + want.name).error());
@@ -83,7 +89,9 @@ void NatsCore::EnsureApply(const std::shared_ptr<EnsureJob>& job, const std::str
         }
         int number = 0;
         if (auto error = ApiError(*json, what, &number)) {
-          if (number == kJsStreamNameInUse && !job->raced) {
+          // Of a stream that somebody else makes at this moment the server says either.
+          const bool taken = number == kJsStreamNameInUse || number == kJsSubjectsOverlap;
+          if (taken && !job->raced) {
             job->raced = true;
             EnsureNext(job);
           } else {
@@ -99,25 +107,38 @@ void NatsCore::EnsureApply(const std::shared_ptr<EnsureJob>& job, const std::str
 
 // ---- one stream ---------------------------------------------------------------------------------
 
-void NatsCore::LookAt(OpId op, const std::string& stream, const std::string& what,
-                      std::function<void(StreamAnswer&)> next) {
+// A server that makes a stream names it before it has noted since when there is one; the next round
+// trips are the pause.
+void NatsCore::StreamInfo(const std::string& stream,
+                          std::function<void(Result<std::string>&&)> done, int asked) {
   Api("STREAM.INFO." + stream, "",
-      [this, op, what, next = std::move(next)](Result<std::string>&& json) {
-        if (!json) {
-          FailOp(op, Annotate(std::move(json).error(), what).error());
-          return;
-        }
-        if (auto error = ApiError(*json, what)) {
-          FailOp(op, std::move(*error));
-          return;
-        }
-        auto info = ParseStreamInfo(*json);
-        if (info) {
-          next(*info);
+      [this, stream, done = std::move(done), asked](Result<std::string>&& json) mutable {
+        if (json && IsBeingMade(*json) && asked < kBeingMadeAsksMax) {
+          StreamInfo(stream, std::move(done), asked + 1);
         } else {
-          FailOp(op, std::move(info).error());
+          done(std::move(json));
         }
       });
+}
+
+void NatsCore::LookAt(OpId op, const std::string& stream, const std::string& what,
+                      std::function<void(StreamAnswer&)> next) {
+  StreamInfo(stream, [this, op, what, next = std::move(next)](Result<std::string>&& json) {
+    if (!json) {
+      FailOp(op, Annotate(std::move(json).error(), what).error());
+      return;
+    }
+    if (auto error = ApiError(*json, what)) {
+      FailOp(op, std::move(*error));
+      return;
+    }
+    auto info = ParseStreamInfo(*json);
+    if (info) {
+      next(*info);
+    } else {
+      FailOp(op, std::move(info).error());
+    }
+  });
 }
 
 void NatsCore::Change(OpId op, const std::string& request, std::string body,
@@ -138,7 +159,7 @@ void NatsCore::Change(OpId op, const std::string& request, std::string body,
 
 void NatsCore::GetState(OpId op, std::string stream) {
   const Locked locked(*this);
-  Api("STREAM.INFO." + stream, "", [this, op, stream](Result<std::string>&& json) {
+  StreamInfo(stream, [this, op, stream](Result<std::string>&& json) {
     int number = 0;
     const bool answered = json && !ApiError(*json, stream, &number);
     if (!answered && number == kJsNotForAccount && !options_.stream_info_prefix.empty()) {
@@ -259,23 +280,22 @@ void NatsCore::Carry(SubId id, ReaderActions actions) {
 void NatsCore::AskStream(SubId id) {
   const NatsReader& reader = readers_.at(id);
   const std::string what = "reading stream " + reader.stream();
-  Api("STREAM.INFO." + reader.stream(), "",
-      [this, id, what, generation = reader.generation(),
-       tag = reader.tag()](Result<std::string>&& json) {
-        const auto it = readers_.find(id);
-        if (it == readers_.end() || it->second.tag() != tag) return;  // closed, or opened anew
-        Result<StreamAnswer> answer = Fail(Code::kInternal, what);
-        if (!json) {
-          answer = std::unexpected(std::move(json).error());
-        } else if (auto error = ApiError(*json, what)) {
-          answer = std::unexpected(std::move(*error));
-        } else {
-          answer = ParseStreamInfo(*json);
-        }
-        ReaderActions actions;
-        it->second.StreamKnown(generation, answer, clock_.now().mono, actions);
-        Carry(id, std::move(actions));
-      });
+  StreamInfo(reader.stream(), [this, id, what, generation = reader.generation(),
+                               tag = reader.tag()](Result<std::string>&& json) {
+    const auto it = readers_.find(id);
+    if (it == readers_.end() || it->second.tag() != tag) return;  // closed, or opened anew
+    Result<StreamAnswer> answer = Fail(Code::kInternal, what);
+    if (!json) {
+      answer = std::unexpected(std::move(json).error());
+    } else if (auto error = ApiError(*json, what)) {
+      answer = std::unexpected(std::move(*error));
+    } else {
+      answer = ParseStreamInfo(*json);
+    }
+    ReaderActions actions;
+    it->second.StreamKnown(generation, answer, clock_.now().mono, actions);
+    Carry(id, std::move(actions));
+  });
 }
 
 void NatsCore::MakeConsumer(SubId id, const ConsumerSpec& spec) {

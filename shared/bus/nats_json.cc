@@ -57,7 +57,7 @@ Code CodeOf(int number, int status) {
     case 10052:  // stream configuration that the server does not take
     case kJsStreamNameInUse:
     case 10060:  // expected stream does not match
-    case 10065:  // subjects overlap
+    case kJsSubjectsOverlap:
     case 10074:  // replicas > 1 without a cluster
     case 10109:  // stream is sealed
     case 10110:  // stream denies purging
@@ -153,6 +153,11 @@ Result<StreamAnswer> ParseStreamInfo(std::string_view json) {
                 Field<std::string>(config, "discard", "old") == "old";
   out.config = config.dump();
   return out;
+}
+
+// Go's zero time. Read as text: each look at a stream comes by here.
+bool IsBeingMade(std::string_view json) {
+  return json.contains(R"("created":"0001-01-01T00:00:00Z")");
 }
 
 std::string CreateStreamJson(const StreamConfig& config) {

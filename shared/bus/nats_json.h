@@ -19,6 +19,7 @@ inline constexpr int kJsNoMessageFound = 10037;
 inline constexpr int kJsNotForAccount = 10039;
 inline constexpr int kJsStreamNameInUse = 10058;
 inline constexpr int kJsStreamNotFound = 10059;
+inline constexpr int kJsSubjectsOverlap = 10065;
 
 struct PubAck {
   std::string stream;
@@ -38,6 +39,8 @@ struct StreamAnswer {
   std::string config;    // the server's JSON
 };
 [[nodiscard]] Result<StreamAnswer> ParseStreamInfo(std::string_view json);
+// Whether the answer is of a stream that has no creation time yet.
+[[nodiscard]] bool IsBeingMade(std::string_view json);
 
 [[nodiscard]] std::string CreateStreamJson(const StreamConfig& config);
 // Compares what is there with what is wanted. -> the JSON to update with, nullopt if nothing has to

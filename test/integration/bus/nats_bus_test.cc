@@ -195,6 +195,53 @@ TEST(NatsBusTest, AStreamGetsItsDescriptionOnceAndKeepsItOverOtherSubjects) {
   EXPECT_TRUE(shows("\"description\":\"a log\""));
 }
 
+// The server makes a stream in steps: to the second of two that ask at once it says, by the step it
+// is at, that it is made, that the name is taken, or that the subjects overlap.
+TEST(NatsBusTest, ManyMakeTheSameStreamsAtOnce) {
+  const auto fixture = StartFixture();
+  ASSERT_TRUE(fixture);
+  std::vector<std::unique_ptr<Recorder>> all;
+  for (int i = 0; i < 4; ++i) {
+    all.push_back(std::make_unique<Recorder>(*fixture, std::to_string(i)));
+    ASSERT_TRUE(all.back()->UntilCount<Connected>(1));
+  }
+  for (int round = 0; round < 50; ++round) {
+    StreamConfig config;
+    config.name = "LOG" + std::to_string(round);
+    config.subjects = {config.name + ".*"};
+    std::vector<OpId> ops;
+    for (const auto& one : all) {
+      ops.push_back(one->NextOp());
+      (*one)->EnsureStreams(ops.back(), {config});
+    }
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      const auto ready = all[i]->UntilOp<StreamsReady>(ops[i]);
+      const auto end = all[i]->EndOf(ops[i]);
+      const OpFailed* failed = end ? std::get_if<OpFailed>(&*end) : nullptr;
+      ASSERT_TRUE(ready) << "round " << round << ", bus " << i << ": "
+                         << (failed != nullptr ? failed->error.Text() : "no answer");
+    }
+  }
+}
+
+TEST(NatsBusTest, AStreamOverAnothersSubjectsSaysSo) {
+  const auto fixture = StartFixture();
+  ASSERT_TRUE(fixture);
+  Recorder r(*fixture, "a");
+  ASSERT_TRUE(r.UntilCount<Connected>(1));
+  const OpId first = r.NextOp();
+  r->EnsureStreams(first, {OneStream()});
+  ASSERT_TRUE(r.UntilOp<StreamsReady>(first));
+  StreamConfig config = OneStream();
+  config.name = "OTHER";
+  const OpId op = r.NextOp();
+  r->EnsureStreams(op, {config});
+  const auto failed = r.UntilOp<OpFailed>(op);
+  ASSERT_TRUE(failed);
+  EXPECT_EQ(failed->error.code, Code::kPrecondition);
+  EXPECT_NE(failed->error.Text().find("OTHER"), std::string::npos) << failed->error.Text();
+}
+
 TEST(NatsBusTest, AStreamThatMayNotBePurgedSaysSo) {
   const auto fixture = StartFixture();
   ASSERT_TRUE(fixture);

@@ -78,6 +78,9 @@ TEST(NatsJsonTest, StreamInfo) {
   ASSERT_TRUE(empty);
   EXPECT_EQ(empty->state.first_seq, 1U);
   EXPECT_TRUE(empty->rolling);
+  EXPECT_TRUE(IsBeingMade(R"({"config":{},"created":"0001-01-01T00:00:00Z","state":{}})"));
+  EXPECT_FALSE(IsBeingMade(R"({"created":"2026-01-01T00:00:00Z",)"
+                           R"("state":{"first_ts":"0001-01-01T00:00:00Z"}})"));
   EXPECT_FALSE(ParseStreamInfo("[]"));
   EXPECT_FALSE(ParseStreamInfo(R"({"config":{},"state":{},"created":7})"));
 }
