@@ -262,6 +262,7 @@ std::string Laws::Readopt(const ReadoptAttempt& readopt) {
     return "law 4: " + id + " is not in the log, which has lost nothing";
   }
   ++model_.readopted;
+  ever_readopted_ = true;
   life = {readopt.attempt, true, node, {}, {}, false, false, life.moves, false, readopt.placement};
   // One of a job that is lost too has no slot.
   if (const std::string slot = SlotOf(id); !slot.empty() && readopt.spec == nullptr) {

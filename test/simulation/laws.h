@@ -36,6 +36,10 @@ class Laws {
   [[nodiscard]] std::string CompareView(const std::string& who, const View& view) const;
 
   [[nodiscard]] const View& view() const { return model_.view; }
+  // The cluster's name; empty before the first term.
+  [[nodiscard]] std::string cluster() const {
+    return model_.view.term_start ? model_.view.term_start->cluster : std::string();
+  }
   [[nodiscard]] std::uint64_t decisions() const { return model_.seq; }
   // Ids whose intent a decision refused, and why.
   [[nodiscard]] const std::map<std::string, std::string>& refused() const { return model_.refused; }
@@ -44,6 +48,8 @@ class Laws {
   [[nodiscard]] const std::set<std::string>& accounted() const { return accounted_; }
   [[nodiscard]] std::uint64_t resets() const { return model_.resets; }
   [[nodiscard]] std::uint64_t readopted() const { return model_.readopted; }
+  // Also by decisions that are lost since.
+  [[nodiscard]] bool ever_readopted() const { return ever_readopted_; }
 
  private:
   // The independent model of one task.
@@ -110,6 +116,7 @@ class Laws {
   Archive facts_;
   Archive decisions_;
   bool lossy_ = false;            // a power cut has taken something
+  bool ever_readopted_ = false;
   std::uint64_t lost_until_ = 0;  // decisions up to there may name what is lost
   std::set<std::string> accounted_;
   Model model_;

@@ -302,7 +302,12 @@ bool World::Step() {
 
 std::string World::CheckLaws() {
   // Only a growing log can break what Check looks at.
-  return laws_.Check();
+  if (std::string broken = laws_.Check(); !broken.empty()) return broken;
+  if (const std::string now = laws_.cluster(); !now.empty() && now != cluster_) {
+    if (!cluster_.empty() && plan_.views_lost == 0) return "the cluster has another name";
+    cluster_ = now;
+  }
+  return {};
 }
 
 // Whether what is known of a running task's health is still to change; empty = no.
@@ -388,6 +393,8 @@ std::string World::Unsettled() {
 
 std::string World::CheckNode(WorkerActor& worker, std::map<std::string, std::string>& wanted) {
   for (const engine::SimMachine::Seen& seen : worker.machine().All()) {
+    // Where nobody remembers the cluster's name, what ran is nobody's.
+    if (plan_.views_lost != 0 && seen.owner.cluster != laws_.cluster()) continue;
     const std::string id = seen.status.key.task.str();
     if (seen.status.state == LaunchState::kExited) return "an exited launch of " + id + " is kept";
     const auto it = wanted.find(id);
@@ -403,7 +410,7 @@ std::string World::CheckNode(WorkerActor& worker, std::map<std::string, std::str
 std::string World::CheckPorts() {
   // What is readopted may clash with what the log has promised since; a real engine refuses the
   // second launch, and its task moves.
-  if (laws_.readopted() > 0) return {};
+  if (laws_.ever_readopted()) return {};
   for (const auto& worker : workers_) {
     std::set<std::pair<std::uint16_t, Protocol>> taken;
     for (const engine::SimMachine::Seen& seen : worker->machine().All()) {
