@@ -38,8 +38,8 @@ class Planner::Cycle {
     Refusals();
     Nodes();
     Loads();
-    DecideHeld(view_, now_,
-               [this](DecisionItem item, std::size_t size) { return Add(std::move(item), size); });
+    Held();
+    Welcomes();
     FillJobs();
     Stops();
     EmptyNodes();
@@ -75,14 +75,6 @@ class Planner::Cycle {
       Add(NodeDown{name, reason}, kItemBytes + reason.size());
     }
     for (const NodeName& name : verdicts_.heard) Add(NodeUp{name}, kItemBytes);
-    for (const NodeName& name : verdicts_.join_ok) {
-      const Node& node = view_.nodes.at(name);
-      const std::uint32_t known =
-          std::max({node.incarnation, node.joining_incarnation, IncarnationFloor(view_)});
-      // After a reset its request may be an old one, of before all that it has.
-      const bool hold = node.joining_incarnation > 0 || now_ < SettledAt(view_);
-      Add(WelcomeNode{name, node.joining_instance, known + 1, hold}, kItemBytes);
-    }
     for (const NodeName& name : verdicts_.join_refused) {
       const Node& node = view_.nodes.at(name);
       Add(RefuseNode{name, node.joining_instance,
@@ -90,6 +82,30 @@ class Planner::Cycle {
                          "' is running already; give this one "
                          "another --name"},
           2 * kItemBytes);
+    }
+  }
+
+  void Held() {
+    DecideHeld(view_, now_, verdicts_.join_ok, [this](DecisionItem item, std::size_t size) {
+      const auto* settle = std::get_if<SettleNode>(&item);
+      const NodeName settled = settle != nullptr ? settle->node : NodeName();
+      if (!Add(std::move(item), size)) return false;
+      settled_.insert(settled);
+      return true;
+    });
+  }
+
+  // Behind what is decided on what they hold: one that has told all may come back without its
+  // store, and cannot tell it again.
+  void Welcomes() {
+    for (const NodeName& name : verdicts_.join_ok) {
+      const Node& node = view_.nodes.at(name);
+      if (node.all_held && node.joining_incarnation == 0 && !settled_.contains(name)) continue;
+      const std::uint32_t known =
+          std::max({node.incarnation, node.joining_incarnation, IncarnationFloor(view_)});
+      // After a reset its request may be an old one, of before all that it has.
+      const bool hold = node.joining_incarnation > 0 || now_ < SettledAt(view_);
+      Add(WelcomeNode{name, node.joining_instance, known + 1, hold}, kItemBytes);
     }
   }
 
@@ -276,6 +292,7 @@ class Planner::Cycle {
   // Only asked whether they contain, never iterated.
   std::unordered_set<const TaskSpec*> specs_;
   std::unordered_set<const Node*> nodes_;
+  std::set<NodeName> settled_;    // nodes of which all that they hold is decided on by this cycle
   std::set<TaskNumber> emptied_;  // tasks that this cycle's decisions on jobs end
 };
 

@@ -31,12 +31,11 @@ bool HasEnded(const AttemptHeld& held) {
   return held.spec == nullptr || (held.observed && held.observed->final);
 }
 
-bool IsToSettle(const Node& node) { return node.all_held && !node.down; }
-
 class Settler {
  public:
-  Settler(const View& view, const std::function<bool(DecisionItem, std::size_t)>& add)
-      : view_(view), add_(add) {}
+  Settler(const View& view, const std::set<NodeName>& back,
+          const std::function<bool(DecisionItem, std::size_t)>& add)
+      : view_(view), back_(back), add_(add) {}
 
   void Run() {
     FindBest();
@@ -47,6 +46,10 @@ class Settler {
   }
 
  private:
+  [[nodiscard]] bool IsToSettle(const Node& node) const {
+    return node.all_held && (!node.down || back_.contains(node.name));
+  }
+
   // Of several holders of a task that with the newest attempt counts.
   void FindBest() {
     for (const NodeName& name : view_.holding) {
@@ -121,6 +124,7 @@ class Settler {
   }
 
   const View& view_;
+  const std::set<NodeName>& back_;
   const std::function<bool(DecisionItem, std::size_t)>& add_;
   std::map<TaskId, Holder> best_;
 };
@@ -149,10 +153,10 @@ bool HoldsStarts(const View& view, WallTime now) {
   });
 }
 
-void DecideHeld(const View& view, WallTime now,
+void DecideHeld(const View& view, WallTime now, const std::set<NodeName>& back,
                 const std::function<bool(DecisionItem, std::size_t size)>& add) {
   if (view.holding.empty() || now < SettledAt(view)) return;
-  Settler(view, add).Run();
+  Settler(view, back, add).Run();
 }
 
 }  // namespace cube::manager

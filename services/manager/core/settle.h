@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <set>
 
 #include "shared/base/time.h"
 #include "shared/cluster/view.h"
@@ -24,8 +25,9 @@ inline constexpr Duration kSettleTime = std::chrono::seconds(10);
 // Whether starts wait: for nodes that may join again, or for the decisions on what nodes hold.
 [[nodiscard]] bool HoldsStarts(const View& view, WallTime now);
 
-// `add` = false: the message is full, the rest is decided in the next cycle.
-void DecideHeld(const View& view, WallTime now,
+// `back`: nodes that are welcomed by the same message, behind this. `add` = false: the message is
+// full, the rest is decided in the next cycle.
+void DecideHeld(const View& view, WallTime now, const std::set<NodeName>& back,
                 const std::function<bool(DecisionItem, std::size_t size)>& add);
 
 }  // namespace cube::manager

@@ -47,7 +47,7 @@ class SettleTest : public testing::Test {
   // What is decided, one line each; taken.
   std::string Decide(WallTime now) {
     std::string text;
-    std::vector<DecisionItem> items = planner.Decide(log.view(), {}, now);
+    std::vector<DecisionItem> items = planner.Decide(log.view(), verdicts, now);
     for (const DecisionItem& item : items) {
       if (const auto* readopt = std::get_if<ReadoptAttempt>(&item)) {
         text += "readopt " + readopt->task.str() + "/" + std::to_string(readopt->attempt) + " on " +
@@ -57,6 +57,8 @@ class SettleTest : public testing::Test {
                 drop->node.str() + ": " + drop->reason + "\n";
       } else if (const auto* settle = std::get_if<SettleNode>(&item)) {
         text += "settle " + settle->node.str() + "\n";
+      } else if (const auto* welcome = std::get_if<WelcomeNode>(&item)) {
+        text += "welcome " + welcome->node.str() + "\n";
       } else if (const auto* start = std::get_if<StartAttempt>(&item)) {
         text += "start " + start->task.str() + "\n";
       } else {
@@ -69,6 +71,7 @@ class SettleTest : public testing::Test {
 
   mutable test::LogWriter log;
   Planner planner = std::move(*Planner::Make({}));
+  Verdicts verdicts;
 };
 
 TEST_F(SettleTest, NothingIsPlacedNorDecidedUntilWorkersHadTheirTime) {
@@ -120,6 +123,23 @@ TEST_F(SettleTest, AnotherTaskOfThatIdIsNotTheOneThatIsHeld) {
             "settle a\n");
 }
 
+// Its worker comes back without its store, and cannot tell again.
+TEST_F(SettleTest, WhatANodeHasToldIsDecidedOnBeforeItIsWelcomedAgain) {
+  for (const bool down : {false, true}) {
+    const std::string id = down ? "gone-y" : "gone-x";
+    Reset();
+    Tells("a", {Held(id, 3)});
+    if (down) log.Decide({NodeDown{NameOf("a"), "silent"}});
+    log.SayJoined("a", 900, {4000, 1 << 30, 0});
+    verdicts.join_ok = {NameOf("a")};
+    EXPECT_EQ(Decide(SettledAt(log.view()) - seconds(1)), "");
+    EXPECT_EQ(Decide(Later()), "readopt " + id + "/3 on a with spec\nsettle a\nwelcome a\n");
+    const Task* task = log.view().Find(TaskId::Trusted(id));
+    ASSERT_NE(task, nullptr);
+    EXPECT_TRUE(IsLive(*task));
+  }
+}
+
 TEST_F(SettleTest, StartsWaitForNodesThatAreStillTelling) {
   log.Submit("t-1", test::Spec("t"));
   Reset();
@@ -166,7 +186,7 @@ TEST_F(SettleTest, IncarnationsThatTheLogHasLostAreNotGivenAgain) {
   const std::uint32_t before = log.view().nodes.at(NameOf("a")).incarnation;
   Reset();
   log.SayJoined("a", 300, {4000, 1 << 30, 0});
-  Verdicts verdicts;
+
   verdicts.join_ok.insert(NameOf("a"));
   const auto items = planner.Decide(log.view(), verdicts, WallFromNanos(1));
   ASSERT_EQ(items.size(), 1u);
