@@ -35,6 +35,12 @@ AttemptHeld* FindHeld(Node& node, const AnyFact& fact) {
   return same ? &held->second : nullptr;
 }
 
+// What a worker says when it has joined is what its machine has: another one of the name may have
+// said more of the same launch.
+bool Counts(const Node& node, const std::optional<LaunchFact>& before, const LaunchFact& fact) {
+  return !before || MovesForward(*before, fact) || (!node.reported && *before != fact);
+}
+
 void FoldLaunch(View& view, Node& node, const LaunchFact& fact) {
   if (AttemptHeld* held = FindHeld(node, fact)) {
     if (!held->observed || MovesForward(*held->observed, fact)) held->observed = fact;
@@ -43,7 +49,7 @@ void FoldLaunch(View& view, Node& node, const LaunchFact& fact) {
   Task* task = view.Find(fact.key.task);
   const bool counts = task != nullptr && IsLive(*task) && task->node == node.name &&
                       task->attempt == fact.key.attempt && task->placement == fact.placement &&
-                      (!task->observed || MovesForward(*task->observed, fact));
+                      Counts(node, task->observed, fact);
   if (!counts) {
     ++view.stale_facts;
     return;

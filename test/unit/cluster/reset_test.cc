@@ -102,6 +102,25 @@ TEST_F(ResetTest, WhatTheLogKnowsIsNotHeld) {
   EXPECT_TRUE(node().held.empty());
 }
 
+// Two machines had the name, and the log says what the other one's launch did.
+TEST_F(ResetTest, WhatAWorkerSaysWhenItHasJoinedIsWhatItsMachineHas) {
+  log.Submit("t-9", test::Spec("t"));
+  log.Decide({log.Start("t-9", "a")});
+  LaunchFact fact;
+  fact.key = {TaskId::Trusted("t-9"), 1, 0};
+  fact.placement = task("t-9").placement;
+  fact.state = LaunchState::kExited;
+  log.Fact("a", fact);
+  EXPECT_EQ(log.StatusOf("t-9"), Status::kRestarting);
+  fact.state = LaunchState::kRunning;
+  log.Fact("a", fact);  // nothing goes back
+  EXPECT_EQ(log.StatusOf("t-9"), Status::kRestarting);
+  log.SayJoined("a", 200, {4000, 1 << 30, 0});
+  log.Decide({WelcomeNode{kA, 200, 9, false}});
+  log.Fact("a", fact);
+  EXPECT_EQ(log.StatusOf("t-9"), Status::kRunning);
+}
+
 TEST_F(ResetTest, ATaskThatTheLogHasLostComesBackWithItsSpecification) {
   Reset();
   JoinAgain();
