@@ -58,6 +58,7 @@ void ManagerLoop::OnState(const bus::GotState& state) {
     tail_seq_ = state.state.last_seq;
     return;
   }
+  if (claim_ && claim_->OnState(state)) return;
   if (check_.pending.erase(state.op) == 0) return;
   if (state.op == check_.decisions_state) {
     log_end_ = check_.ends.decisions = state.state.last_seq;
@@ -150,20 +151,10 @@ void ManagerLoop::EndCheck() {
   reader_.Open(view_, check_.ends, out_);
 }
 
-// The log is not what it was: the next term says so, if it begins soon and no other one has.
-void ManagerLoop::NoteLoss(const std::string& how) {
-  if (loss_.empty()) {
-    loss_since_ = now_.mono;
-    loss_epoch_ = epoch_floor_;
-  }
-  loss_ = how;
-  loss_beat_.reset();
-}
-
 // The store too.
 void ManagerLoop::ForgetAll() {
-  out_.Commit(records_.Clear());
   ForgetView();
+  out_.Commit(records_.Clear(cluster_));
 }
 
 // The store keeps it: it may be the last copy of what a log that was trimmed does not have.

@@ -16,8 +16,6 @@ constexpr bus::SubId kVerifySub = 1'000'004;
 constexpr std::string_view kQueryGroup = "managers";
 // Heartbeats in a row that show an old position before the set is told again.
 constexpr std::uint32_t kLaggingBeats = 2;
-// Heartbeats in a row that show that facts are gone.
-constexpr std::uint32_t kMissingBeats = 3;
 
 template <class... F>
 struct Overloaded : F... {
@@ -108,6 +106,7 @@ void ManagerLoop::OnDisconnected(const bus::Disconnected& disconnected) {
   term_start_.reset();
   tail_op_ = 0;
   tail_seq_.reset();
+  claim_.reset();
   lease_.OnDisconnected();
   retention_.Stop(out_);
   snapshot_.Close(out_);
@@ -133,6 +132,7 @@ void ManagerLoop::OnOpFailed(const bus::OpFailed& failed) {
     retry_at_ = now_.mono + kRetryAfter;
     return;
   }
+  if (claim_ && claim_->Asked(failed.op)) claim_.reset();  // the next heartbeat claims it again
   if (check_.pending.contains(failed.op)) {
     check_.failed = true;
     check_.pending.erase(failed.op);
@@ -202,17 +202,9 @@ void ManagerLoop::OnHeartbeat(const bus::Message& message) {
     return;
   }
   const bool counts = liveness_.OnHeartbeat(view_, *beat);
-  std::string ahead = WhyAhead(*beat);
-  if (ahead.empty()) ahead = WhyFactsAreMissing(*beat);
-  if (!ahead.empty()) {
-    AskToJoin(*beat);
-    const bool lately = IsSet(view_.reset_at) && ClusterNow() - view_.reset_at < kResetInterval;
-    // A welcome of before the last reset is one of what was lost then.
-    const bool told = view_.reset_epoch > 0 && beat->incarnation <= IncarnationFloor(view_);
-    if (!lately && !told) {
-      NoteLoss(ahead);
-      loss_beat_ = *beat;
-    }
+  const bool claims = !WhyAhead(*beat).empty() || HasStoredMore(*beat);
+  if (claims) {
+    Claim(*beat);
     return;
   }
   if (!counts) {
@@ -242,49 +234,6 @@ void ManagerLoop::OnHeartbeat(const bus::Message& message) {
     lag.set_wait = std::min(2 * lag.set_wait, kSetIntervalMax);
   }
   lag.behind = 0;
-}
-
-// What the worker has been told and the log does not have. Empty = nothing.
-std::string ManagerLoop::WhyAhead(const Heartbeat& beat) const {
-  const auto it = view_.nodes.find(NodeName::Trusted(beat.node));
-  if (beat.incarnation == 0 || it == view_.nodes.end()) return {};
-  const Node& node = it->second;
-  const std::string who = "node " + beat.node;
-  if (beat.incarnation > node.incarnation) {
-    return who + " was welcomed as incarnation " + std::to_string(beat.incarnation);
-  }
-  if (beat.instance != node.instance || beat.incarnation != node.incarnation) return {};
-  // A message of ours that was not acknowledged yet may have been read.
-  const std::uint64_t ours = in_flight_ ? 1 : 0;
-  if (beat.position > view_.valid_seq + ours) {
-    return who + " was told decision " + std::to_string(beat.position);
-  }
-  if (beat.term.epoch > std::max(view_.term.epoch, term_.epoch)) {
-    return who + " was told of epoch " + std::to_string(beat.term.epoch);
-  }
-  if (node.facts_missing) return who + " has told facts that are gone";
-  return {};
-}
-
-std::string ManagerLoop::WhyFactsAreMissing(const Heartbeat& beat) {
-  const auto it = view_.nodes.find(NodeName::Trusted(beat.node));
-  if (it == view_.nodes.end() || beat.incarnation == 0 || beat.instance != it->second.instance ||
-      beat.incarnation != it->second.incarnation) {
-    return {};
-  }
-  const Node& node = it->second;
-  // What was stored a heartbeat ago has been read since, or is not there.
-  Lag& lag = lags_[node.name];
-  const bool missing =
-      lag.incarnation == beat.incarnation && lag.acked_fact > node.last_fact && !reader_.HasFacts();
-  lag.facts_missing = missing ? lag.facts_missing + 1 : 0;
-  const std::uint64_t acked = std::exchange(lag.acked_fact, beat.acked_fact);
-  lag.incarnation = beat.incarnation;
-  if (lag.facts_missing >= kMissingBeats) {
-    return "node " + beat.node + " has told fact " + std::to_string(acked) +
-           ", and the log has only " + std::to_string(node.last_fact);
-  }
-  return {};
 }
 
 void ManagerLoop::AskToJoin(const Heartbeat& beat) {

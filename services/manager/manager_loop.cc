@@ -44,6 +44,7 @@ Result<std::unique_ptr<ManagerLoop>> ManagerLoop::Make(ManagerOptions options, L
   std::unique_ptr<ManagerLoop> loop(
       new ManagerLoop(std::move(options), std::move(planner), std::move(loader)));
   loop->records_ = std::move(records);
+  loop->cluster_ = loop->records_.cluster();
   loop->view_ = std::move(view);
   loop->epoch_floor_ = loop->view_.term.epoch;
   loop->MarkSaved();
@@ -193,14 +194,6 @@ void ManagerLoop::MaybeTakeOver() {
   }
   if (cluster_.empty()) cluster_ = Base32(random_.Next(), kClusterNameDigits);
   if (now_.mono - loss_since_ > kLossRemembered) loss_.clear();
-  if (loss_beat_) {
-    // It may have come from what another manager had written, which has been read since.
-    const Heartbeat beat = *std::exchange(loss_beat_, std::nullopt);
-    const auto node = view_.nodes.find(NodeName::Trusted(beat.node));
-    const bool facts = node != view_.nodes.end() && beat.acked_fact > node->second.last_fact &&
-                       beat.incarnation == node->second.incarnation;
-    if (!facts && WhyAhead(beat).empty()) loss_.clear();
-  }
   // And no reset has followed.
   if (!reader_.lost().empty()) NoteLoss(reader_.lost());
   if (std::exchange(foreign_snapshot_, {}) > view_.reset_at) {
@@ -231,6 +224,7 @@ void ManagerLoop::MaybeTakeOver() {
 void ManagerLoop::Lead() {
   Beat();
   if (in_flight_) return;
+  JudgeClaim();
   if (!loss_.empty() && !term_start_) {  // only the first message of a term can say it
     StandDown("the log has lost messages: " + loss_);
     return;
@@ -337,6 +331,7 @@ void ManagerLoop::StandDown(const std::string& why) {
   term_start_.reset();
   tail_op_ = 0;
   tail_seq_.reset();
+  claim_.reset();
 }
 
 void ManagerLoop::Reload(const std::string& why) {
@@ -345,6 +340,7 @@ void ManagerLoop::Reload(const std::string& why) {
   term_start_.reset();
   tail_op_ = 0;
   tail_seq_.reset();
+  claim_.reset();
   facts_since_ = {};
   const std::uint64_t foreign = view_.foreign_messages;
   Result<View> view = loader_(records_);

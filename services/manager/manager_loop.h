@@ -150,8 +150,17 @@ class ManagerLoop {
     MonoTime set_at{};                    // no set for an old position before
     std::uint32_t incarnation = 0;        // in the last heartbeat
     std::uint64_t acked_fact = 0;         // the same
-    std::uint32_t facts_missing = 0;      // heartbeats in a row before which facts were stored
-                                          // that the log does not have
+  };
+  // A heartbeat that names what this view does not have. It may come from what another manager has
+  // written meanwhile: it is looked at again when all is read that the log had when it came.
+  struct PendingClaim {
+    Heartbeat beat;
+    bus::OpId decisions_op = 0, facts_op = 0;
+    std::optional<std::uint64_t> decisions_end, facts_end;
+
+    [[nodiscard]] bool Asked(bus::OpId op) const { return op == decisions_op || op == facts_op; }
+    // False: it is none of its questions.
+    bool OnState(const bus::GotState& state);
   };
   // Comparing positions: what is still to come, and what was found.
   struct Check {
@@ -177,8 +186,6 @@ class ManagerLoop {
   void OnHeartbeat(const bus::Message& message);
   void AnswerDisplaced(const Heartbeat& beat);
   void AskToJoin(const Heartbeat& beat);
-  [[nodiscard]] std::string WhyAhead(const Heartbeat& beat) const;
-  [[nodiscard]] std::string WhyFactsAreMissing(const Heartbeat& beat);
   void OnAppendFailed(const bus::AppendFailed& failed);
   void Subscribe();
   void Ensure();
@@ -188,12 +195,19 @@ class ManagerLoop {
   // Checking that the log is the one we know (manager_check.cc).
   void BeginCheck();
   void AskPositions();
-  void NoteLoss(const std::string& how);
   void OnGot(const bus::Got& got);
   void OnState(const bus::GotState& state);
   void EndCheck();
   void ForgetAll();
   void ForgetView();
+
+  // That the log has lost messages (manager_claims.cc).
+  void NoteLoss(const std::string& how);
+  [[nodiscard]] std::string WhyAhead(const Heartbeat& beat) const;
+  [[nodiscard]] std::string WhyFactsAreMissing(const Heartbeat& beat) const;
+  bool HasStoredMore(const Heartbeat& beat);
+  void Claim(const Heartbeat& beat);
+  void JudgeClaim();
 
   // Beginning with a snapshot (manager_snapshot.cc).
   [[nodiscard]] bool IsTrimmedAhead() const;
@@ -242,7 +256,6 @@ class ManagerLoop {
   std::string unready_reason_;  // of the streams, that the log has; empty = they were ready
   Check check_;
   std::string loss_;  // how it was found that the log has lost messages; empty = it has not
-  std::optional<Heartbeat> loss_beat_;  // that showed it: looked at again behind the log's end
   MonoTime loss_since_{};
   std::uint64_t loss_epoch_ = 0;  // the highest that was known then
   WallTime foreign_snapshot_{};   // when the newest snapshot was taken that is of a lost log
@@ -289,6 +302,7 @@ class ManagerLoop {
   std::map<NodeName, std::uint64_t> hellos_;  // node -> its position
   NodeName hello_after_;                      // the node that was answered last, if some were not
   std::map<NodeName, Lag> lags_;
+  std::optional<PendingClaim> claim_;        // one at a time: heartbeats come again
   std::map<NodeName, MonoTime> displaced_;   // when one of that name is told (again)
   std::map<NodeName, MonoTime> join_asked_;  // when one of that name is asked (again)
   MonoTime next_beat_{};

@@ -21,6 +21,7 @@ using wire::ToProto;
 constexpr std::uint32_t kSchemaVersion = 5;
 enum Table : store::TableId { kMeta = kViewMetaTable, kTasks, kNodes, kSpecs, kUntold, kJobs };
 constexpr std::string_view kMetaKey = "view";
+constexpr std::string_view kClusterKey = "cluster";  // its name, while there is no view
 
 std::uint64_t NumberFrom(std::string_view key) {
   std::uint64_t number = 0;
@@ -366,6 +367,8 @@ Result<View> ViewRecords::Read(const store::Store& store) {
   View view;
   CUBE_TRY_VOID(LoadSpecs(store));
   CUBE_TRY(const std::optional<std::string> meta, store.Get(kMeta, kMetaKey));
+  CUBE_TRY(std::optional<std::string> cluster, store.Get(kMeta, kClusterKey));
+  cluster_ = std::move(cluster).value_or("");
   if (!meta) return view;
   CUBE_TRY_VOID(ReadMeta(*meta, view));
   CUBE_TRY_VOID(LoadUntold(store, view));
@@ -483,10 +486,11 @@ store::WriteBatch ViewRecords::Save(View& view) {
   return batch;
 }
 
-store::WriteBatch ViewRecords::Clear() {
+store::WriteBatch ViewRecords::Clear(const std::string& cluster) {
   *this = {};
   store::WriteBatch batch;
   for (const Table table : {kMeta, kTasks, kNodes, kSpecs, kUntold, kJobs}) batch.Clear(table);
+  if (!cluster.empty()) batch.Put(kMeta, std::string(kClusterKey), cluster);
   return batch;
 }
 

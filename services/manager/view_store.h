@@ -37,8 +37,10 @@ class ViewRecords {
   // equal specifications share one value afterwards.
   [[nodiscard]] store::WriteBatch Save(View& view);
 
-  // Forgets everything: the next load gives an empty view.
-  [[nodiscard]] store::WriteBatch Clear();
+  // Forgets everything but the cluster's name: the next load gives an empty view.
+  [[nodiscard]] store::WriteBatch Clear(const std::string& cluster);
+  // The name that the last Clear before the last load has kept; empty = none.
+  [[nodiscard]] const std::string& cluster() const { return cluster_; }
 
  private:
   struct Spec {
@@ -56,6 +58,7 @@ class ViewRecords {
   [[nodiscard]] Result<void> LoadJobs(const store::Store& store, View& view) const;
   void SaveJobs(View& view, store::WriteBatch& batch);
 
+  std::string cluster_;
   std::map<std::uint64_t, Spec> specs_;  // by number; what the store holds
   std::unordered_map<const TaskSpec*, std::uint64_t> numbers_;
   std::unordered_multimap<std::size_t, std::uint64_t> by_hash_;  // of the encoded bytes

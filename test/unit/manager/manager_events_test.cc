@@ -169,6 +169,51 @@ TEST_F(ManagerEventsTest, AWorkerThatIsOneHeartbeatBehindUnderLoadGetsNoSet) {
   EXPECT_EQ(rig_.SetsOf("n1"), 0u);
 }
 
+// ---- a heartbeat that names what the view does not have --------------------------------------
+
+TEST_F(ManagerEventsTest, WhatTheLogHasAtItsEndIsNotLost) {
+  Heartbeat beat = BeatOf(kSecond, 2);
+  beat.position = rig_.view().valid_seq + 2;
+  rig_.decisions().last_seq += 2;  // another manager has written, and nothing of that was read yet
+  rig_.Feed({rig_.Beat(beat)});
+  rig_.Pass(seconds(1));
+  EXPECT_TRUE(rig_.loop().leading());
+  EXPECT_FALSE(rig_.sent());
+  EXPECT_TRUE(rig_.Assigned("n1").empty());
+}
+
+TEST_F(ManagerEventsTest, WhatTheLogDoesNotHaveAtItsEndIsLost) {
+  Heartbeat beat = BeatOf(kSecond, 2);
+  beat.position = rig_.view().valid_seq + 2;
+  rig_.Feed({rig_.Beat(beat)});
+  rig_.Pass(seconds(1));
+  ASSERT_TRUE(rig_.sent());
+  EXPECT_EQ(rig_.batch().term_start->reset,
+            "node n1 was told decision " + std::to_string(beat.position));
+}
+
+TEST_F(ManagerEventsTest, FactsThatAreStoredAndNotThereAreLost) {
+  Heartbeat beat = BeatOf(kSecond, 2);
+  beat.position = rig_.view().nodes.at(kNode).last_decision;
+  beat.acked_fact = rig_.view().nodes.at(kNode).last_fact + 1;
+  const std::uint64_t end = rig_.facts().last_seq;
+  rig_.facts().last_seq = end + 1;  // stored, and not read yet
+  for (int i = 0; i < 3; ++i) rig_.Feed({rig_.Beat(beat)});
+  EXPECT_TRUE(rig_.loop().leading());
+  EXPECT_FALSE(rig_.sent());
+  rig_.facts().last_seq = end;
+  LoopRig other(TwoWorkersOfOneName(), rig_.now().wall);
+  other.Lead();
+  beat.position = other.view().nodes.at(kNode).last_decision;
+  other.Feed({other.Beat(beat)});
+  other.Pass(seconds(1));
+  EXPECT_FALSE(other.sent());  // they may still be on their way
+  other.Feed({other.Beat(beat)});
+  other.Pass(seconds(1));
+  ASSERT_TRUE(other.sent());
+  EXPECT_NE(other.batch().term_start->reset.find("has told fact"), std::string::npos);
+}
+
 TEST_F(ManagerEventsTest, CompleteSetsOfManyNodesTakeSeveralSteps) {
   test::LogWriter log;
   for (const char* node : {"n1", "n2"}) log.Join(node, kCapacity);

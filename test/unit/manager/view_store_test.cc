@@ -177,9 +177,12 @@ TEST_F(ViewStoreTest, ClearedItIsEmptyAndBeginsAgain) {
   log_.Submit("a-1", SpecOf(1));
   log_.Decide({});
   Save();
-  ASSERT_TRUE(store_.Commit(records_.Clear()).has_value());
+  ASSERT_TRUE(store_.Commit(records_.Clear("name")).has_value());
   EXPECT_EQ(Specs(), 0u);
   EXPECT_TRUE(Loaded().tasks.empty());
+  ViewRecords other;
+  ASSERT_TRUE(other.Load(store_).has_value());
+  EXPECT_EQ(other.cluster(), "name");
   log_.view().dirty_tasks.insert({1, 0});
   Save();
   EXPECT_EQ(ViewBytes(Loaded()), ViewBytes(log_.view()));
