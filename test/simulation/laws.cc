@@ -61,6 +61,7 @@ void Laws::OnTailsLost() {
     archive->messages.erase(archive->messages.upper_bound(archive->last), archive->messages.end());
   }
   lost_until_ = decisions_.last;
+  lost_epoch_ = std::max(lost_epoch_, epoch_seen_) + 1;
   lossy_ = true;
   model_ = {};
 }
@@ -76,6 +77,7 @@ std::string Laws::Check() {
     const Result<DecisionBatch> batch = wire::DecodeDecisions(message->payload);
     if (!batch)
       return "decision " + std::to_string(seq) + " cannot be read: " + batch.error().Text();
+    epoch_seen_ = std::max(epoch_seen_, batch->term.epoch);
     if (std::string broken = CheckNext(seq, *batch); !broken.empty()) {
       return broken + " (decision " + std::to_string(seq) + ")";
     }
@@ -88,7 +90,8 @@ std::string Laws::CheckNext(std::uint64_t seq, const DecisionBatch& batch) {
   const bool valid =
       batch.prev == view.stamp && intents_.Has(batch.intents) && facts_.Has(batch.facts) &&
       (batch.term_start ? batch.term.epoch > view.term.epoch : batch.term == view.term);
-  if (!valid && seq <= lost_until_) {  // what it continues, or names, was lost
+  // What it continues, or names, was lost; it may also have been under way then.
+  if (!valid && (seq <= lost_until_ || batch.term.epoch <= lost_epoch_)) {
     SkipDecisions(model_.view, seq);
     return {};
   }
@@ -136,6 +139,9 @@ std::string Laws::ModelFacts(std::uint64_t until) {
             joined->description.capacity;
         continue;
       }
+      if (const auto* launch = std::get_if<LaunchFact>(&fact.what); launch && launch->final) {
+        accounted_.insert({launch->key.task, launch->key.attempt});
+      }
       if (model_.speaks[node] != std::pair(batch->instance, batch->incarnation)) continue;
       const std::string name = "fact " + std::to_string(this_number) + " of " + node;
       if (this_number <= model_.fact_numbers[node]) {
@@ -157,16 +163,13 @@ std::string Laws::ModelFacts(std::uint64_t until) {
       if (const auto* held = std::get_if<AttemptHeld>(&fact.what)) {
         model_.held[node].insert_or_assign({held->task, held->attempt}, *held);
         const bool ended = held->observed && held->observed->final;
-        if (ended) accounted_.insert(held->task.str());
+        if (ended) accounted_.insert({held->task, held->attempt});
         continue;
       }
       const auto* launch = std::get_if<LaunchFact>(&fact.what);
       if (launch == nullptr || !launch->final) continue;
       const auto held = model_.held[node].find({launch->key.task, launch->key.attempt});
-      if (held != model_.held[node].end()) {
-        held->second.observed = *launch;
-        accounted_.insert(launch->key.task.str());
-      }
+      if (held != model_.held[node].end()) held->second.observed = *launch;
       const auto life = model_.lives.find(launch->key.task.str());
       if (life != model_.lives.end() && life->second.alive &&
           life->second.attempt == launch->key.attempt && life->second.node == node &&
@@ -204,7 +207,8 @@ std::string Laws::CheckStart(const StartAttempt& start, WallTime now) {
   if (std::string broken = CheckMove(life, start, now); !broken.empty()) {
     return broken;
   }
-  if (const std::string slot = SlotOf(start.task.str()); !slot.empty()) {
+  const std::string slot = SlotOf(start.task.str());
+  if (!slot.empty() && !model_.plain.contains(start.task.str())) {
     std::string& holder = model_.slots[slot];
     if (holder != start.task.str() && model_.lives[holder].alive) {
       return start.task.str() + " begins while " + holder + " is alive in its slot";
@@ -265,7 +269,9 @@ std::string Laws::Readopt(const ReadoptAttempt& readopt) {
   ever_readopted_ = true;
   life = {readopt.attempt, true, node, {}, {}, false, false, life.moves, false, readopt.placement};
   // One of a job that is lost too has no slot.
-  if (const std::string slot = SlotOf(id); !slot.empty() && readopt.spec == nullptr) {
+  if (readopt.spec != nullptr) {
+    model_.plain.insert(id);
+  } else if (const std::string slot = SlotOf(id); !slot.empty() && !model_.plain.contains(id)) {
     model_.slots[slot] = id;
   }
   if (held->second.spec != nullptr) life.resources = held->second.spec->resources;
@@ -312,7 +318,7 @@ std::string Laws::CheckBatch(const DecisionBatch& batch) {
     } else if (const auto* readopt = std::get_if<ReadoptAttempt>(&item)) {
       if (std::string broken = Readopt(*readopt); !broken.empty()) return broken;
     } else if (const auto* drop = std::get_if<DropAttempt>(&item)) {
-      accounted_.insert(drop->task.str());
+      accounted_.insert({drop->task, drop->attempt});
     } else if (const auto* refuse = std::get_if<RefuseIntent>(&item)) {
       model_.refused.emplace(refuse->task, refuse->error.Text());
     } else if (const auto* down = std::get_if<NodeDown>(&item)) {

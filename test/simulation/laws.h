@@ -43,9 +43,10 @@ class Laws {
   [[nodiscard]] std::uint64_t decisions() const { return model_.seq; }
   // Ids whose intent a decision refused, and why.
   [[nodiscard]] const std::map<std::string, std::string>& refused() const { return model_.refused; }
-  // Ids of attempts whose placement the log had lost, and that a decision has ended since, or that
-  // have ended, as a fact has told.
-  [[nodiscard]] const std::set<std::string>& accounted() const { return accounted_; }
+  // Attempts whose placement the log had lost, and that a decision has ended since, and those that
+  // have ended, as a fact has told, whether that counted or not.
+  [[nodiscard]] const std::set<HeldKey>& accounted() const { return accounted_; }
+  [[nodiscard]] bool lossy() const { return lossy_; }
   [[nodiscard]] std::uint64_t resets() const { return model_.resets; }
   [[nodiscard]] std::uint64_t readopted() const { return model_.readopted; }
   // Also by decisions that are lost since.
@@ -95,6 +96,7 @@ class Laws {
     std::map<std::string, std::string> refused;
     std::map<std::string, Life> lives;
     std::map<std::string, std::string> slots;         // "<job>/<slot>" -> the last task alive there
+    std::set<std::string> plain;                      // readopted, of jobs that are lost
     std::map<std::string, Resources> promised;        // by node
     std::map<std::string, std::set<HostPort>> ports;  // promised, by node
     std::map<std::string, Resources> capacity;        // by node, of the welcomed instance
@@ -115,10 +117,12 @@ class Laws {
   Archive intents_;
   Archive facts_;
   Archive decisions_;
-  bool lossy_ = false;            // a power cut has taken something
+  bool lossy_ = false;  // a power cut has taken something
   bool ever_readopted_ = false;
+  std::uint64_t epoch_seen_ = 0;
+  std::uint64_t lost_epoch_ = 0;  // terms up to it may have begun before the last power cut
   std::uint64_t lost_until_ = 0;  // decisions up to there may name what is lost
-  std::set<std::string> accounted_;
+  std::set<HeldKey> accounted_;
   Model model_;
 };
 

@@ -305,7 +305,10 @@ std::string World::CheckLaws() {
   if (std::string broken = laws_.Check(); !broken.empty()) return broken;
   if (const std::string now = laws_.cluster(); !now.empty() && now != cluster_) {
     if (!cluster_.empty() && plan_.views_lost == 0) return "the cluster has another name";
-    cluster_ = now;
+    const auto& nodes = laws_.view().nodes;  // before the first one nobody bears it
+    const bool borne = std::any_of(nodes.begin(), nodes.end(),
+                                   [](const auto& entry) { return entry.second.incarnation > 0; });
+    if (borne) cluster_ = now;
   }
   return {};
 }
@@ -375,9 +378,9 @@ std::string World::Unsettled() {
     if (excused_.contains(id)) continue;
     if (task == nullptr || !IsFinished(*task)) return "law 4: the stop of " + id + " is lost";
   }
-  for (const std::string& id : held_) {
-    if (view.Find(TaskId::Trusted(id)) != nullptr || laws_.accounted().contains(id)) continue;
-    return "law 4: " + id + " ran when the log lost it, and was ended without a word";
+  for (const auto& [task, attempt] : held_) {
+    if (view.Find(task) != nullptr || laws_.accounted().contains({task, attempt})) continue;
+    return "law 4: " + task.str() + " ran when the log lost it, and was ended without a word";
   }
   std::set<std::string> nodes;
   for (const auto& worker : workers_) {
@@ -408,9 +411,9 @@ std::string World::CheckNode(WorkerActor& worker, std::map<std::string, std::str
 
 // On one machine no two launches that run have one host port.
 std::string World::CheckPorts() {
-  // What is readopted may clash with what the log has promised since; a real engine refuses the
-  // second launch, and its task moves.
-  if (laws_.ever_readopted()) return {};
+  // What is readopted may clash with what the log has promised since; so may what neither the log
+  // nor a worker's store remembers, until it is ended. A real engine refuses the second launch.
+  if (laws_.ever_readopted() || (laws_.lossy() && plan_.views_lost != 0)) return {};
   for (const auto& worker : workers_) {
     std::set<std::pair<std::uint16_t, Protocol>> taken;
     for (const engine::SimMachine::Seen& seen : worker->machine().All()) {

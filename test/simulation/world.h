@@ -103,7 +103,7 @@ class World {
   Laws laws_;
   std::vector<std::string> ids_;
   std::set<std::string> excused_;  // tasks whose submission or stop a power cut has taken
-  std::set<std::string> held_;     // tasks that ran on a worker then
+  std::set<HeldKey> held_;         // attempts that ran on a worker then
   std::string cluster_;            // its name
   Outcome outcome_;
   MonoTime calm_from_{};

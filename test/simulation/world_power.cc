@@ -57,7 +57,7 @@ void World::LoseTails() {
   for (const auto& worker : workers_) {
     if (worker->loop() == nullptr) continue;
     for (const auto& [key, attempt] : worker->loop()->core().attempts()) {
-      if (!attempt.done && !attempt.stop) held_.insert(key.task.str());
+      if (!attempt.done && !attempt.stop) held_.insert({key.task, key.attempt});
     }
   }
 }
