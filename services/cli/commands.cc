@@ -6,6 +6,7 @@
 #include "services/cli/help.h"
 #include "services/cli/interrupt.h"
 #include "services/cli/session.h"
+#include "shared/wire/codec.h"
 
 namespace cube::cli {
 
@@ -27,6 +28,7 @@ CommandSpec RootCommand() {
 }
 
 int Main(std::vector<std::string> words, const Terminal& terminal, Environment environment) {
+  wire::QuietProtobuf();
   const CommandSpec root = RootCommand();
   // What people of other tools try first.
   if (words == std::vector<std::string>{"--version"} || words == std::vector<std::string>{"-v"}) {

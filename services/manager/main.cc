@@ -22,6 +22,7 @@
 #include "shared/store/lmdb_store.h"
 #include "shared/store/memory_store.h"
 #include "shared/telemetry/listener.h"
+#include "shared/wire/codec.h"
 #include "shared/wire/human.h"
 
 namespace cube::manager {
@@ -297,6 +298,7 @@ Result<int> RunManager(Flags flags) {
 }  // namespace cube::manager
 
 int main(int argc, char** argv) {
+  cube::wire::QuietProtobuf();
   cube::manager::Flags flags;
   CLI::App app{
       "Reads what users ask for from NATS JetStream and decides which worker runs it.\n"

@@ -4,6 +4,7 @@
 #include "services/worker/process.h"
 #include "shared/logging/logging.h"
 #include "shared/service/flag_parser.h"
+#include "shared/wire/codec.h"
 
 namespace cube::worker {
 namespace {
@@ -29,6 +30,7 @@ Result<int> RunWorker(const Flags& flags) {
 }  // namespace cube::worker
 
 int main(int argc, char** argv) {
+  cube::wire::QuietProtobuf();
   cube::worker::Flags flags;
   CLI::App app{
       "Makes this machine a node: runs the tasks that the manager places here, and reports what "

@@ -17,6 +17,10 @@
 
 namespace cube::wire {
 
+// protobuf prints to stderr what it thinks of each malformed message; we report it as a value. The
+// decoders here call it; programs that read messages themselves call it first.
+void QuietProtobuf();
+
 // ---- intents ------------------------------------------------------------------------------
 
 // What CLI and tests send. Equal specs (by pointer or value) are encoded once.

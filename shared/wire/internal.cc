@@ -7,15 +7,19 @@
 #include <limits>
 
 #include "shared/base/check.h"
+#include "shared/wire/codec.h"
 
-namespace cube::wire::internal {
-namespace {
+namespace cube::wire {
 
-// protobuf prints to stderr what it thinks of each malformed message; we report it as a value.
 void QuietProtobuf() {
   static const auto quiet = [] { return google::protobuf::SetLogHandler(nullptr); }();
   static_cast<void>(quiet);
 }
+
+}  // namespace cube::wire
+
+namespace cube::wire::internal {
+namespace {
 
 class Hash {
  public:

@@ -4,6 +4,7 @@
 #include <cube/v1/logs.pb.h>
 #include <cube/v1/metrics.pb.h>
 #include <cube/v1/queries.pb.h>
+#include <cube/v1/verify.pb.h>
 
 #include <chrono>
 
@@ -47,7 +48,16 @@ const View& Cluster() {
 
 // ---- the manager's loop -------------------------------------------------------------------------
 
-enum ManagerKind : std::uint8_t { kIntent, kFacts, kBeat, kQuery, kAck, kTime, kManagerKinds };
+enum ManagerKind : std::uint8_t {
+  kIntent,
+  kFacts,
+  kBeat,
+  kQuery,
+  kVerify,
+  kAck,
+  kTime,
+  kManagerKinds
+};
 
 constexpr const char* kSubjects[] = {"cube.tasks.submit",   "cube.tasks.stop",  "cube.nodes.cordon",
                                      "cube.nodes.uncordon", "cube.nodes.drain", "cube.jobs.submit",
@@ -119,6 +129,10 @@ std::string ManagerSeed(Random& random) {
       bytes = wire::EncodeHeartbeat(beat);
     } else if (kind == kQuery) {
       bytes = static_cast<char>(random.Below(std::size(kQueries))) + QuerySeed(random);
+    } else if (kind == kVerify) {
+      v1::VerifyViewRequest request;
+      if (random.Below(2) == 0) request.mutable_range()->set_kind(v1::RECORD_KIND_TASK);
+      bytes = request.SerializeAsString();
     } else {
       bytes = static_cast<char>(random.Below(60));
     }
@@ -161,6 +175,8 @@ void OneOf(const Framed& message, test::LoopRig& rig) {
       return rig.Feed({rig.RawBeat("n1", std::string(message.bytes))});
     case kQuery:
       return rig.Feed({rig.Query(kQueries[first % std::size(kQueries)], rest, "_INBOX.me.1")});
+    case kVerify:
+      return rig.Feed({rig.Verify(std::string(message.bytes), "_INBOX.me.2")});
     case kAck:
       return Acknowledge(rig);
     default:
@@ -263,7 +279,7 @@ CUBE_FUZZ_TARGET(
 
 // In the order of the loop's subscriptions, which it numbers from 1.
 constexpr const char* kToWorker[] = {"cube.assign.n1", "cube.desired.n1.0", "cube.logs.n1",
-                                     "cube.exec.n1"};
+                                     "cube.exec.n1", "cube.verify.node.n1"};
 
 std::string LogsSeed(Random& random) {
   v1::LogsRequest request;
@@ -322,6 +338,9 @@ std::string WorkerSeed(Random& random) {
       bytes = LogsSeed(random);
     } else if (kind == 3) {
       bytes = ExecSeed(random);
+    } else if (kind == 4) {
+      v1::VerifyNodeRequest request;
+      bytes = request.SerializeAsString();
     } else {
       bytes = static_cast<char>(random.Below(60));
     }

@@ -109,6 +109,10 @@ class LoopRig {
                                  const std::string& reply_to) const {
     return bus::Message{queries_, wire::Subjects().Query(what), reply_to, {}, std::move(request)};
   }
+  [[nodiscard]] bus::Event Verify(std::string request, const std::string& reply_to) const {
+    return bus::Message{
+        verifies_, wire::Subjects().VerifyManagers(), reply_to, {}, std::move(request)};
+  }
   // The next message of a stream, to the reader that the loop has opened.
   bus::Event Read(RigStream& stream, const std::string& subject, std::string payload) const {
     bus::StreamMessage message;
@@ -201,6 +205,7 @@ class LoopRig {
     } else if (const auto* subscribe = std::get_if<bus::Subscribe>(&operation)) {
       if (!subscribe->queue_group.empty()) queries_ = subscribe->id;
       if (subscribe->subject == wire::Subjects().HeartbeatAll()) heartbeats_ = subscribe->id;
+      if (subscribe->subject == wire::Subjects().VerifyManagers()) verifies_ = subscribe->id;
     } else if (const auto* open = std::get_if<bus::OpenReader>(&operation)) {
       RigStream& stream = streams_[open->stream];
       stream.reader = open->id;
@@ -228,6 +233,7 @@ class LoopRig {
   std::map<std::string, std::size_t> appended_;
   bus::SubId heartbeats_ = 0;
   bus::SubId queries_ = 0;
+  bus::SubId verifies_ = 0;
   std::uint64_t lease_seq_ = 0;
   std::uint64_t commits_ = 0;
   int warnings_ = 0;
