@@ -57,6 +57,10 @@ using NodeName = Token<NodeNameTag>;
 using TaskId = Token<TaskIdTag>;
 using TaskName = Token<TaskNameTag>;
 
+// Numbers from outside that are counted on from (attempts, launches, incarnations, versions): far
+// from where they would begin again.
+inline constexpr std::uint32_t kCounterMax = 1u << 31;
+
 // The order of acceptance: which intent message, and which item in it. Unlike ids it grows, so
 // that keys in the store are appended. {0,0} = none.
 struct TaskNumber {

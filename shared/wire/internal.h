@@ -37,10 +37,9 @@ namespace cube::wire::internal {
                                       std::string_view field);
 [[nodiscard]] Result<void> CheckLength(std::string_view text, std::size_t length_max,
                                        std::string_view field);
-// Both parts of a stamp are set.
-// Numbers that are counted on from: far from where they would begin again.
-inline constexpr std::uint32_t kCounterMax = 1u << 31;
+// At most kCounterMax.
 [[nodiscard]] Result<void> CheckCounter(std::uint32_t number, std::string_view field);
+// Both parts of a stamp are set.
 [[nodiscard]] Result<void> CheckStamp(const Stamp& stamp, std::string_view field);
 // Both parts or none.
 [[nodiscard]] Result<void> CheckStampOrNone(const Stamp& stamp, std::string_view field);

@@ -14,8 +14,6 @@ namespace {
 // A bound above an item's encoded size without its names, specification and reason.
 constexpr std::size_t kHeldBytes = 128;
 
-// Of a job; far from where its counter would begin again.
-constexpr std::uint32_t kVersionMax = 1u << 31;
 // Starts wait so long for nodes that have joined again and not told all they have yet.
 constexpr Duration kTellMax = std::chrono::seconds(60);
 
@@ -115,7 +113,7 @@ class Settler {
     if (HasEnded(held)) return lost + "its task, which is over";
     const auto slot = ParseJobTaskId(held.task);
     if (!slot) return {};
-    if (slot->version > kVersionMax) return lost + "no job has come to that version";
+    if (slot->version > kCounterMax) return lost + "no job has come to that version";
     const auto job = view_.jobs.find(slot->job);
     // A job that is known starts what it needs. Of one that the log has lost the tasks run on.
     const bool known = job != view_.jobs.end() && IsSet(job->second.submitted_at);
