@@ -79,8 +79,8 @@ Result<Node> NodeFrom(std::string_view bytes) {
   node.all_held = record.all_held();
   for (const v1::AttemptHeld& proto : record.held()) {
     CUBE_TRY(AttemptHeld held, FromProto(proto));
-    const HeldKey key{held.task, held.attempt};
-    node.held.emplace(key, std::move(held));
+    HeldKey key{held.task, held.attempt};
+    node.held.emplace(std::move(key), std::move(held));
   }
   return node;
 }

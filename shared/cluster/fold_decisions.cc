@@ -160,8 +160,7 @@ class Folder {
     if (node == nullptr) return;
     const auto found = node->held.find({readopt.task, readopt.attempt});
     if (found == node->held.end() || found->second.placement != readopt.placement) return;
-    const AttemptHeld held = std::move(found->second);
-    node->held.erase(found);
+    const AttemptHeld held = index::TakeHeld(*node, found);
     Concern(*node);
     Task* task = view_.Find(readopt.task);
     if (task == nullptr && readopt.spec != nullptr) task = AddReadopted(readopt);
@@ -200,7 +199,7 @@ class Folder {
     told.attempt = drop.attempt;
     told.reason = drop.reason;
     view_.untold.push_back(std::move(told));
-    node->held.erase(found);
+    index::TakeHeld(*node, found);
     Concern(*node);
   }
 
@@ -244,7 +243,7 @@ class Folder {
   void SetHolding(Node& node, bool holding) {
     node.holding = holding;
     node.all_held = false;
-    node.held.clear();
+    index::DropAllHeld(node);
     if (holding) {
       view_.holding.insert(node.name);
     } else {

@@ -84,18 +84,12 @@ void FoldHeld(View& view, Node& node, const AttemptHeld& held) {
   const bool known = task != nullptr && IsLive(*task) && task->node == node.name &&
                      task->attempt == held.attempt && task->placement == held.placement;
   if (known) return;
-  // The node's record is one value of a store.
-  constexpr std::size_t kBytesMax = 8u << 20;
-  std::size_t bytes = 0;
-  for (const auto& [key, other] : node.held) {
-    bytes += other.spec == nullptr ? 0 : EncodedBytesMax(*other.spec);
-  }
-  const bool full = node.held.size() >= kHeldMax || bytes > kBytesMax;
+  const bool full = node.held.size() >= kHeldMax || node.held_bytes > kHeldBytesMax;
   if (!node.holding || node.all_held || full) {
     ++view.stale_facts;
     return;
   }
-  node.held.insert_or_assign({held.task, held.attempt}, held);
+  index::Hold(node, held);
 }
 
 void FoldOne(View& view, Node& node, const Fact& fact) {

@@ -46,6 +46,10 @@ void ForStaticPorts(View& view, Node& node, const TaskSpec& spec, const Step& st
   }
 }
 
+std::size_t HeldBytes(const AttemptHeld& held) {
+  return held.spec == nullptr ? 0 : EncodedBytesMax(*held.spec);
+}
+
 void Keep(std::set<TaskName>& names, const TaskName& name, bool in) {
   if (in) {
     names.insert(name);
@@ -168,6 +172,30 @@ void Describe(View& view, Node& node, const NodeDescription& description) {
 }
 
 void NodeChanged(View& view, const Node& node) { Note(view, node.slot, false); }
+
+void Hold(Node& node, AttemptHeld held) {
+  HeldKey key{held.task, held.attempt};
+  if (const auto known = node.held.find(key); known != node.held.end()) TakeHeld(node, known);
+  node.held_bytes += HeldBytes(held);
+  node.held.emplace(std::move(key), std::move(held));
+}
+
+AttemptHeld TakeHeld(Node& node, std::map<HeldKey, AttemptHeld>::iterator held) {
+  AttemptHeld taken = std::move(held->second);
+  node.held.erase(held);
+  node.held_bytes -= HeldBytes(taken);
+  return taken;
+}
+
+void DropAllHeld(Node& node) {
+  node.held.clear();
+  node.held_bytes = 0;
+}
+
+void SumHeld(Node& node) {
+  node.held_bytes = 0;
+  for (const auto& [key, held] : node.held) node.held_bytes += HeldBytes(held);
+}
 
 void PlacementsChanged(View& view, const Task& task) {
   const Node& node = NodeOf(view, task);

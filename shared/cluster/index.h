@@ -18,6 +18,11 @@ void Describe(View& view, Node& node, const NodeDescription& description);
 // To be called after anything of a node has changed that placing looks at: readiness, description,
 // load.
 void NodeChanged(View& view, const Node& node);
+// What a node holds: one more, one less, none.
+void Hold(Node& node, AttemptHeld held);
+AttemptHeld TakeHeld(Node& node, std::map<HeldKey, AttemptHeld>::iterator held);
+void DropAllHeld(Node& node);
+void SumHeld(Node& node);
 // An attempt has begun or ceased to hold resources of its node.
 void PlacementsChanged(View& view, const Task& task);
 

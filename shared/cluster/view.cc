@@ -178,6 +178,7 @@ void RebuildIndexes(View& view) {
     node.attempts.clear();
     node.static_ports.clear();
     node.names.clear();
+    index::SumHeld(node);
     node.slot = view.slots_used++;
     view.machines[MachineOf(node)].slots.insert(node.slot);
     if (node.joining_instance != 0) view.joining.insert(name);

@@ -121,6 +121,9 @@ using HostPort = std::pair<std::uint16_t, Protocol>;
 using HeldKey = std::pair<TaskId, std::uint32_t>;
 // Attempts of one node that are kept until they are decided on; what is beyond them ends.
 inline constexpr std::size_t kHeldMax = 4096;
+// No more are kept once their specifications have so many bytes: the node's record is one value of
+// a store.
+inline constexpr std::size_t kHeldBytesMax = 8u << 20;
 
 struct Node {
   NodeName name;
@@ -155,6 +158,7 @@ struct Node {
   bool holding = false;
   bool all_held = false;  // it has told all; written by facts
   std::map<HeldKey, AttemptHeld> held;
+  std::size_t held_bytes = 0;  // of their specifications; follows from them
 
   // Sums over its live attempts; follow from the tasks.
   Resources allocated;

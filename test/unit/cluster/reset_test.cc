@@ -121,6 +121,35 @@ TEST_F(ResetTest, WhatAWorkerSaysWhenItHasJoinedIsWhatItsMachineHas) {
   EXPECT_EQ(log.StatusOf("t-9"), Status::kRunning);
 }
 
+TEST_F(ResetTest, WhatANodeHoldsIsBoundedByTheBytesOfItsSpecifications) {
+  Reset();
+  JoinAgain();
+  std::size_t bytes = 0;
+  for (int i = 0; bytes <= kHeldBytesMax; ++i) {
+    AttemptHeld held = Held("big-" + std::to_string(i), 1, LaunchState::kRunning);
+    TaskSpec spec = *held.spec;
+    spec.env["BALLAST"] = std::string(32'000, 'x');
+    held.spec = std::make_shared<const TaskSpec>(std::move(spec));
+    bytes += EncodedBytesMax(*held.spec);
+    log.Fact("a", held);
+    log.Fact("a", held);  // said again, it counts once
+    ASSERT_EQ(node().held_bytes, bytes);
+  }
+  const std::size_t count = node().held.size();
+  log.Fact("a", Held("one-more", 1, LaunchState::kRunning));
+  EXPECT_EQ(node().held.size(), count);
+  View rebuilt = log.view();
+  rebuilt.nodes.at(kA).held_bytes = 0;
+  RebuildIndexes(rebuilt);
+  EXPECT_EQ(rebuilt.nodes.at(kA).held_bytes, bytes);
+  const AttemptHeld& first = node().held.begin()->second;
+  const std::size_t one = EncodedBytesMax(*first.spec);
+  log.Decide({DropAttempt{kA, first.task, 1, "it runs elsewhere"}});
+  EXPECT_EQ(node().held_bytes, bytes - one);
+  log.Decide({SettleNode{kA}});
+  EXPECT_EQ(node().held_bytes, 0u);
+}
+
 TEST_F(ResetTest, ATaskThatTheLogHasLostComesBackWithItsSpecification) {
   Reset();
   JoinAgain();
