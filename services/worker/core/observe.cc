@@ -157,6 +157,11 @@ void WorkerCore::SeeGone(const LaunchKey& key, Now now, Random& random) {
   }
   Fold(key, now, random);
   containers_.erase(key);
+  FreePorts();
+}
+
+void WorkerCore::FreePorts() {
+  for (const TaskId& task : std::exchange(port_blocked_, {})) Look(task);
 }
 
 void WorkerCore::See(const std::string& kind, const engine::LaunchStatus& status, Now now,
@@ -180,7 +185,10 @@ bool WorkerCore::Note(const std::string& kind, const engine::LaunchStatus& statu
   Container& c = found->second;
   c.missing = false;
   if (c.seen && status.state < c.status.state) return false;  // an older list
-  if (status.state == LaunchState::kExited && !c.exited()) c.exited_at = now.mono;
+  if (status.state == LaunchState::kExited && !c.exited()) {
+    c.exited_at = now.mono;
+    FreePorts();
+  }
   c.engine = kind;
   c.status = status;
   c.seen = true;

@@ -58,6 +58,7 @@ WorkerCore::Tasks WorkerCore::TakeTasks(MonoTime now) {
     wakes_.clear();
     wake_at_.clear();
     blocked_.clear();
+    port_blocked_.clear();
     unacked_.clear();
     in_flight_.clear();
     done_.clear();
@@ -192,6 +193,24 @@ bool WorkerCore::Blocked(const Attempt& a) const {
   return false;
 }
 
+// After an absence, or a loss of the store or of the log's end, launches may still run that are to
+// end, and hold a host port that was promised to another task since.
+bool WorkerCore::PortsTaken(const TaskSpec& spec) const {
+  const auto needs = [&spec](const BoundPort& bound) {
+    return std::ranges::any_of(spec.ports, [&bound](const PortSpec& port) {
+      return port.host_port == bound.host_port && port.protocol == bound.protocol;
+    });
+  };
+  const auto fixed = [](const PortSpec& port) { return port.host_port != 0; };
+  if (std::ranges::none_of(spec.ports, fixed)) return false;
+  return std::ranges::any_of(containers_, [&](const auto& entry) {
+    const auto& [key, c] = entry;
+    if (c.exited() || std::ranges::none_of(c.status.ports, needs)) return false;
+    const auto owner = attempts_.find({key.task, key.attempt});
+    return Unwanted(c) || (owner != attempts_.end() && owner->second.stop);
+  });
+}
+
 void WorkerCore::BeginLaunch(Attempt& a, Now now) {
   const std::string kind = EngineOf(*a.spec);
   if (!engines_.contains(kind)) {
@@ -207,6 +226,10 @@ void WorkerCore::BeginLaunch(Attempt& a, Now now) {
     return EndAttempt(a, std::move(fact), now);
   }
   if (!Ready(kind)) return;  // its list makes us look again
+  if (PortsTaken(*a.spec)) {
+    port_blocked_.insert(a.key.task);  // each launch that ends makes us look again
+    return;
+  }
   if (begun_ >= kBeginsPerReconcileMax) return At(now.mono);
   if (in_flight_.size() >= kLaunchesInFlightMax) {
     blocked_.insert(a.key.task);  // each that starts makes us look again

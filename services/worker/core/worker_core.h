@@ -259,6 +259,8 @@ class WorkerCore {
   void EndStopped(Attempt& a, Now now);
   void BeginLaunch(Attempt& a, Now now);
   [[nodiscard]] bool Blocked(const Attempt& a) const;
+  [[nodiscard]] bool PortsTaken(const TaskSpec& spec) const;
+  void FreePorts();
   void ReportIfDue(Now now);
   // An engine that has not listed holds the report no longer. -> whether all has been told that can
   // be.
@@ -301,8 +303,9 @@ class WorkerCore {
   bool all_changed_ = true;
   std::set<TaskId> changed_;
   std::set<std::pair<MonoTime, TaskId>> wakes_;
-  std::map<TaskId, MonoTime> wake_at_;                  // the same by task
-  std::set<TaskId> blocked_;                            // for room among kLaunchesInFlightMax
+  std::map<TaskId, MonoTime> wake_at_;  // the same by task
+  std::set<TaskId> blocked_;            // for room among kLaunchesInFlightMax
+  std::set<TaskId> port_blocked_;  // by launches that are to end and hold a host port of theirs
   std::set<std::pair<std::uint64_t, TaskId>> unacked_;  // a removal waits for this fact
   MonoTime* wake_ = nullptr;                            // where At notes
 

@@ -61,6 +61,35 @@ TEST(Launch, OnAnEngineThatIsNotThereFails) {
   EXPECT_EQ(rig.Step(), "1 a/1/0 exited start-failed final\n");
 }
 
+// The port was promised anew while the launch that has it is still to end.
+TEST(Launch, WaitsForAHostPortThatAnEndingLaunchHolds) {
+  TaskSpec with_port = SpecOf();
+  with_port.ports = {{80, 8080, Protocol::kTcp, ""}};
+  const auto spec = std::make_shared<const TaskSpec>(with_port);
+  const auto running = [](const std::string& task, std::uint16_t host_port) {
+    engine::LaunchStatus status = Status(Key(task), LaunchState::kRunning);
+    status.ports = {{80, host_port, Protocol::kTcp}};
+    return status;
+  };
+  CoreRig rig = CoreRig::Ready();
+  rig.See(running("stale", 8080));
+  EXPECT_EQ(rig.Step(), "stop docker stale/1/0 10s\n");
+  rig.Apply(Batch(11, 10, {Start("a", 1, spec)}));
+  EXPECT_EQ(rig.Step(), "");
+  engine::LaunchStatus other = running("other", 9090);
+  rig.See(other);
+  rig.Step();
+  EXPECT_EQ(rig.Stored("a")->launch, -1);
+  rig.See(Exited(Key("stale"), 0));
+  EXPECT_NE(rig.Step().find("launch docker a/1/0\n"), std::string::npos);
+  rig.See(running("a", 8080));
+  rig.Apply(Batch(12, 11, {StopOf("a")}));
+  rig.Apply(Batch(13, 12, {Start("b", 1, spec)}));
+  EXPECT_EQ(rig.Step().find("launch"), std::string::npos) << "one that is asked to stop";
+  rig.See(Exited(Key("a"), 0));
+  EXPECT_NE(rig.Step().find("launch docker b/1/0\n"), std::string::npos);
+}
+
 TEST(Launch, WaitsForTheEngineAndItsList) {
   CoreRig rig = CoreRig::Ready();
   rig.Observe(engine::Down{"away"});
