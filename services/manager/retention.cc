@@ -86,13 +86,14 @@ Retention::Standing Retention::StandingOf(const SnapshotManifest& manifest,
   if (manifest.schema != ViewSchema().version || manifest.cluster != saved.cluster) {
     return Standing::kForeign;
   }
-  Standing standing = Standing::kGood;
+  // By the decisions: one that this manager has read says what was folded by then.
+  const bool ahead = manifest.cover.decision > saved.cover.decision;
   for (std::size_t stream = 0; stream < kStreams; ++stream) {
     const std::uint64_t covered = PositionIn(stream, manifest.cover);
     if (covered > sizes_[stream].last_seq) return Standing::kForeign;
-    if (covered > PositionIn(stream, saved.cover)) standing = Standing::kAhead;
+    if (covered > PositionIn(stream, saved.cover) && !ahead) return Standing::kForeign;
   }
-  return standing;
+  return ahead ? Standing::kAhead : Standing::kGood;
 }
 
 // Streams can be made anew, or lose their end, and the snapshots stay: what the log has at the

@@ -312,6 +312,56 @@ TEST_F(RetentionTest, AHolderThatLagsReadsOnBeforeItKeepsTheLog) {
   EXPECT_GE(Newest().manifest.cover.decision, covered) << "no older one stands in front";
 }
 
+// The streams have lost their ends, and messages have come since: the facts reach beyond what the
+// newest snapshot covers, and cannot be folded, since the decisions are full. Only room helps.
+TEST(RetentionOfALostEnd, ASnapshotOfTheLostPartIsNotWaitedFor) {
+  const wire::Subjects names;
+  Retention retention(names, "a", {});
+  Random random(1);
+  Operations out;
+  bus::OpId next_op = 1;
+  const Now now{MonoTime(std::chrono::hours(1)), WallFromNanos(1'000'000'000)};
+  Saved saved;
+  saved.cluster = "c";
+  saved.cover = {{40, WallFromNanos(1)}, {120, WallFromNanos(1)}, 172, {.term_id = 1, .cycle = 9}};
+  SnapshotManifest lost;
+  lost.snapshot = 5;
+  lost.schema = ViewSchema().version;
+  lost.first_chunk = 1;
+  lost.chunks = 1;
+  lost.rows = lost.bytes = 1;
+  lost.cover = {{30, WallFromNanos(1)}, {153, WallFromNanos(1)}, 145, {.term_id = 1, .cycle = 3}};
+  lost.cluster = "c";
+  lost.manager = "a";
+  retention.OnFull();
+  retention.Step(saved, now, random, next_op, out);
+  for (const Operation& operation : out.Take()) {
+    const auto* call = std::get_if<bus::Operation>(&operation);
+    ASSERT_NE(call, nullptr);
+    if (const auto* state = std::get_if<bus::GetState>(call)) {
+      bus::StreamState answer;
+      answer.first_seq = 1;
+      answer.last_seq = 200;
+      answer.messages = 200;
+      answer.bytes_max = 51'200;
+      answer.bytes = state->stream == names.DecisionsStream() ? 48'397 : 10'000;
+      EXPECT_TRUE(retention.OnState({state->op, answer}));
+    } else if (const auto* last = std::get_if<bus::GetLast>(call)) {
+      bus::StreamMessage message;
+      message.seq = 9;
+      message.subject = names.SnapshotManifest();
+      message.payload = wire::EncodeSnapshotManifest(lost);
+      EXPECT_TRUE(retention.OnGot({last->op, message}));
+    }
+  }
+  retention.Step(saved, now, random, next_op, out);
+  bool writes = false;
+  for (const Operation& operation : out.Take()) {
+    writes = writes || std::holds_alternative<Freeze>(operation);
+  }
+  EXPECT_TRUE(writes);
+}
+
 // A stream that is full cannot grow, and no snapshot seems due by its growth.
 TEST_F(RetentionTest, AFullLogIsTrimmedByWhoeverComes) {
   Start("a");
