@@ -43,7 +43,7 @@ class Planner::Cycle {
     FillJobs();
     Stops();
     EmptyNodes();
-    if (!HoldsStarts(view_, now_)) {
+    if (settled_.empty() && !HoldsStarts(view_, now_)) {
       PinnedStarts();
       Starts();
     }

@@ -140,6 +140,20 @@ TEST_F(SettleTest, WhatANodeHasToldIsDecidedOnBeforeItIsWelcomedAgain) {
   }
 }
 
+// It is down, so nobody waits for it: but what it holds is decided on now.
+TEST_F(SettleTest, NothingIsPlacedByTheMessageThatReadoptsIt) {
+  log.Submit("t-1", test::Spec("t"));
+  Reset();
+  Tells("a", {Held("t-1", 3)});
+  log.Decide({NodeDown{NameOf("a"), "silent"}});
+  Tells("b", {});
+  log.Fact("b", NodeReported{log.view().nodes.at(NameOf("b")).up});
+  EXPECT_EQ(Decide(Later()), "settle b\n");
+  log.SayJoined("a", 900, {4000, 1 << 30, 0});
+  verdicts.join_ok = {NameOf("a")};
+  EXPECT_EQ(Decide(Later()), "readopt t-1/3 on a\nsettle a\nwelcome a\n");
+}
+
 TEST_F(SettleTest, StartsWaitForNodesThatAreStillTelling) {
   log.Submit("t-1", test::Spec("t"));
   Reset();
