@@ -31,6 +31,11 @@ std::string ManagerLoop::WhyAhead(const Heartbeat& beat) const {
   if (beat.position > view_.valid_seq + ours) {
     return who + " was told decision " + std::to_string(beat.position);
   }
+  const bool earlier = beat.term.epoch != 0 && beat.term.epoch < view_.term.epoch;
+  if (earlier && view_.term_seq != 0 && beat.position >= view_.term_seq) {
+    return who + " was told decision " + std::to_string(beat.position) + " of epoch " +
+           std::to_string(beat.term.epoch);
+  }
   if (beat.term.epoch > std::max(view_.term.epoch, term_.epoch)) {
     return who + " was told of epoch " + std::to_string(beat.term.epoch);
   }
@@ -84,11 +89,14 @@ void ManagerLoop::JudgeClaim() {
   std::string why = WhyAhead(beat);
   if (why.empty()) why = WhyFactsAreMissing(beat);
   if (why.empty()) return;
-  AskToJoin(beat);
   const bool lately = IsSet(view_.reset_at) && ClusterNow() - view_.reset_at < kResetInterval;
   // A welcome of before the last reset is one of what was lost then.
   const bool told = view_.reset_epoch > 0 && beat.incarnation <= IncarnationFloor(view_);
-  if (!lately && !told) NoteLoss(why);
+  if (lately || told) {
+    AskToJoin(beat);
+  } else {
+    NoteLoss(why);  // all are asked when it is in the log; until then this one says it again
+  }
 }
 
 }  // namespace cube::manager

@@ -77,6 +77,7 @@ AssignBatch Teller::Copy(const View& view, const Node& node, std::uint64_t seq) 
   copy.incarnation = node.incarnation;
   copy.seq = seq;
   copy.stamp = view.stamp;
+  copy.term_seq = view.term_seq;
   copy.cluster = view.term_start ? view.term_start->cluster : "";
   return copy;
 }

@@ -218,6 +218,7 @@ v1::ViewMeta MetaOf(const View& view) {
   meta.set_untold_first(view.untold_first);
   meta.set_reset_at_ns(ToNanos(view.reset_at));
   meta.set_reset_epoch(view.reset_epoch);
+  meta.set_term_seq(view.term_seq);
   return meta;
 }
 
@@ -243,6 +244,7 @@ Result<void> ReadMeta(std::string_view bytes, View& view) {
         {record.intent(), record.index(), record.task(), FromProto(record.failure())});
   }
   view.untold_first = meta.untold_first();
+  view.term_seq = meta.term_seq();
   view.reset_at = WallFromNanos(meta.reset_at_ns());
   view.reset_epoch = meta.reset_epoch();
   return {};

@@ -243,6 +243,7 @@ struct View {
   WallTime decided_at;
   std::optional<TermStart> term_start;  // of the current term
   WallTime term_began;                  // cluster time of its first message
+  std::uint64_t term_seq = 0;           // sequence of that message; 0 = not known
   WallTime reset_at;                    // cluster time of the last term with `reset`
   std::uint64_t reset_epoch = 0;        // of that term
   Stamp told;

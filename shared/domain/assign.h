@@ -54,6 +54,8 @@ struct AssignBatch {
   std::uint64_t seq = 0;   // position after applying
   std::uint64_t prev = 0;  // the message before it that concerned this node
   Stamp stamp;             // placement stamp of the attempts that it starts
+  // Sequence of the term's first decision: what was told from there on in an earlier term is lost.
+  std::uint64_t term_seq = 0;  // 0 = not known
   std::vector<AssignItem> items;
   std::string cluster;
 };

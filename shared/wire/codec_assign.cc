@@ -153,6 +153,7 @@ std::string EncodeAssign(const AssignBatch& batch) {
   message.set_prev(batch.prev);
   if (batch.stamp != Stamp{}) ToProto(batch.stamp, *message.mutable_stamp());
   message.set_cluster(batch.cluster);
+  message.set_term_seq(batch.term_seq);
   message.mutable_items()->Reserve(static_cast<int>(batch.items.size()));
   AssignEncoder encoder(batch.stamp, message);
   for (const AssignItem& item : batch.items) encoder.Add(item);
@@ -177,6 +178,8 @@ Result<AssignBatch> DecodeAssign(std::string_view payload) {
   CUBE_TRY_VOID(internal::CheckStampOrNone(batch.stamp, "stamp"));
   CUBE_TRY_VOID(CheckCluster(message.cluster()));
   batch.cluster = message.cluster();
+  if (message.term_seq() > message.seq()) return Fail(Code::kInvalid, "is after seq", "term_seq");
+  batch.term_seq = message.term_seq();
   const auto count = static_cast<std::size_t>(message.items_size());
   CUBE_TRY_VOID(CheckCount(count, kItemsMax, "items"));
   CUBE_TRY(const auto specs, internal::ReadSpecs(message.specs()));

@@ -124,11 +124,15 @@ Applied WorkerCore::Apply(const AssignBatch& b, Now now) {
     return Applied::kWelcomed;
   }
   if (!DesiredKnown()) return Applied::kGap;
+  // The log gives away again what we were told in an earlier term: it had lost its end. Our
+  // position shows that to the leader, with the next heartbeat.
+  const bool again = b.term_seq != 0 && b.term_seq <= meta_.position;
+  if (again && b.term.epoch > meta_.term.epoch) return Applied::kGap;
   if (OnlyUpToDate(b)) {
     if (b.prev > meta_.position) return Applied::kGap;
   } else if (b.seq <= meta_.position) {
     if (b.term.epoch <= meta_.term.epoch) return Applied::kDuplicate;
-    // The log gives this sequence away again, so it had lost its end: what is desired is unknown
+    // The same, by a leader that does not know where its term began: what is desired is unknown
     // until a complete set says it.
     meta_.position = 0;
     effects_.meta_changed = true;

@@ -192,6 +192,22 @@ TEST_F(ManagerEventsTest, WhatTheLogDoesNotHaveAtItsEndIsLost) {
             "node n1 was told decision " + std::to_string(beat.position));
 }
 
+// The log has grown again behind its lost end, beyond what the worker was told.
+TEST_F(ManagerEventsTest, WhatTheLogGaveToALaterTermIsLost) {
+  Heartbeat beat = BeatOf(kSecond, 2);
+  ASSERT_GT(rig_.view().term.epoch, 1u);
+  beat.term = {rig_.view().term.epoch - 1, 7};
+  beat.position = rig_.view().term_seq - 1;
+  rig_.Feed({rig_.Beat(beat)});
+  rig_.Pass(seconds(1));
+  EXPECT_FALSE(rig_.sent());  // of the term before, up to its end
+  beat.position = rig_.view().term_seq;
+  rig_.Feed({rig_.Beat(beat)});
+  rig_.Pass(seconds(1));
+  ASSERT_TRUE(rig_.sent());
+  EXPECT_NE(rig_.batch().term_start->reset.find("of epoch"), std::string::npos);
+}
+
 TEST_F(ManagerEventsTest, FactsThatAreStoredAndNotThereAreLost) {
   Heartbeat beat = BeatOf(kSecond, 2);
   beat.position = rig_.view().nodes.at(kNode).last_decision;

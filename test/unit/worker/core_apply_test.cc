@@ -161,6 +161,25 @@ TEST(Welcome, OfANewerTermCountsWhateverItsIncarnation) {
   }
 }
 
+// What was told beyond the beginning of the new term is not in the log any more; the worker goes on
+// as it is, and says where it stands.
+TEST(Apply, OfATermThatBeganBehindUsKeepsWhereWeStand) {
+  CoreRig rig = CoreRig::Ready();
+  AssignBatch batch = Batch(20, 9, {Start("b")});
+  batch.term = {.epoch = kTerm.epoch + 1, .id = 10};
+  batch.term_seq = 10;
+  EXPECT_EQ(rig.Apply(batch), "gap");
+  batch.items = {UpToDate{}};
+  EXPECT_EQ(rig.Apply(batch), "gap");
+  EXPECT_EQ(rig.core().meta().position, 10u);
+  EXPECT_EQ(rig.core().meta().term, kTerm);
+  EXPECT_EQ(rig.Step(), "");
+  batch.items = {Start("b")};
+  batch.term_seq = 11;
+  EXPECT_EQ(rig.Apply(batch), "applied");
+  EXPECT_EQ(rig.Step(), "launch docker b/1/0\n");
+}
+
 TEST(Welcome, OfAnOlderOrTheSameTermCountsOnlyIfItsIncarnationIsHigher) {
   CoreRig rig = CoreRig::Ready();
   EXPECT_EQ(rig.Apply(Welcoming(3)), "welcomed");
