@@ -300,15 +300,22 @@ bool World::Step() {
   return true;
 }
 
+bool World::IsBorne(const std::string& cluster) const {
+  return std::ranges::any_of(workers_, [&](const auto& worker) {
+    return std::ranges::any_of(worker->machine().All(), [&](const engine::SimMachine::Seen& seen) {
+      return seen.owner.cluster == cluster;
+    });
+  });
+}
+
 std::string World::CheckLaws() {
   // Only a growing log can break what Check looks at.
   if (std::string broken = laws_.Check(); !broken.empty()) return broken;
   if (const std::string now = laws_.cluster(); !now.empty() && now != cluster_) {
-    if (!cluster_.empty() && plan_.views_lost == 0) return "the cluster has another name";
-    const auto& nodes = laws_.view().nodes;  // before the first one nobody bears it
-    const bool borne = std::any_of(nodes.begin(), nodes.end(),
-                                   [](const auto& entry) { return entry.second.incarnation > 0; });
-    if (borne) cluster_ = now;
+    // Of several managers one that leads may never have heard of the log that is gone.
+    const bool remembered = plan_.managers == 1 && plan_.views_lost == 0;
+    if (remembered && IsBorne(cluster_)) return "the cluster has another name";
+    cluster_ = now;
   }
   return {};
 }
@@ -397,7 +404,7 @@ std::string World::Unsettled() {
 std::string World::CheckNode(WorkerActor& worker, std::map<std::string, std::string>& wanted) {
   for (const engine::SimMachine::Seen& seen : worker.machine().All()) {
     // Where nobody remembers the cluster's name, what ran is nobody's.
-    if (plan_.views_lost != 0 && seen.owner.cluster != laws_.cluster()) continue;
+    if (seen.owner.cluster != laws_.cluster()) continue;
     const std::string id = seen.status.key.task.str();
     if (seen.status.state == LaunchState::kExited) return "an exited launch of " + id + " is kept";
     const auto it = wanted.find(id);
@@ -415,13 +422,15 @@ std::string World::CheckPorts() {
   // nor a worker's store remembers, until it is ended. A real engine refuses the second launch.
   if (laws_.ever_readopted() || (laws_.lossy() && plan_.views_lost != 0)) return {};
   for (const auto& worker : workers_) {
-    std::set<std::pair<std::uint16_t, Protocol>> taken;
+    std::map<std::pair<std::uint16_t, Protocol>, std::string> taken;
     for (const engine::SimMachine::Seen& seen : worker->machine().All()) {
       if (seen.status.state != LaunchState::kRunning) continue;
       for (const BoundPort& port : seen.status.ports) {
-        if (taken.insert({port.host_port, port.protocol}).second) continue;
-        return "law 6: host port " + std::to_string(port.host_port) + " is taken twice on " +
-               worker->name();
+        const std::string& id = seen.status.key.task.str();
+        const auto [it, is_new] = taken.try_emplace({port.host_port, port.protocol}, id);
+        if (is_new) continue;
+        return "law 6: host port " + std::to_string(port.host_port) + " of " + worker->name() +
+               " is taken by " + it->second + " and " + id;
       }
     }
   }

@@ -83,6 +83,8 @@ class World {
   void ReviveLater(Actor& actor);
   bool Step();
   void Hash(const std::string& line);
+  // By launches, of a cluster's name.
+  [[nodiscard]] bool IsBorne(const std::string& cluster) const;
   [[nodiscard]] std::string CheckLaws();
   [[nodiscard]] std::string HealthUnclear(const Task& task) const;
   [[nodiscard]] std::string Unsettled();
