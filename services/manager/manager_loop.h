@@ -63,8 +63,6 @@ inline constexpr std::size_t kFollowPerStep = 64;
 // That the log has lost messages is told by the next term of this manager, if it begins by then;
 // later another one's term has passed over it.
 inline constexpr Duration kLossRemembered = std::chrono::seconds(60);
-// After a reset the heartbeats of workers are no reason for another one for so long.
-inline constexpr Duration kResetInterval = std::chrono::minutes(10);
 // A worker that the log does not know is asked to join again not more often than this.
 inline constexpr Duration kJoinAgainInterval = std::chrono::seconds(2);
 inline constexpr std::size_t kJoinAskedMax = 65'536;  // names of such workers that are kept

@@ -43,6 +43,7 @@ v1::NodeRecord NodeRecordOf(const Node& node) {
   record.set_holding(node.holding);
   record.set_facts_missing(node.facts_missing);
   record.set_all_held(node.all_held);
+  record.set_settled_epoch(node.settled_epoch);
   for (const auto& [key, held] : node.held) ToProto(held, *record.add_held());
   return record;
 }
@@ -77,6 +78,7 @@ Result<Node> NodeFrom(std::string_view bytes) {
   node.holding = record.holding();
   node.facts_missing = record.facts_missing();
   node.all_held = record.all_held();
+  node.settled_epoch = record.settled_epoch();
   for (const v1::AttemptHeld& proto : record.held()) {
     CUBE_TRY(AttemptHeld held, FromProto(proto));
     HeldKey key{held.task, held.attempt};

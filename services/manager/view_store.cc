@@ -61,9 +61,9 @@ v1::TaskRecord RecordOf(const Task& task) {
     record.set_job(task.job->name.str());
     record.set_job_version(task.job->version);
     record.set_slot(task.slot);
-    record.set_pinned(task.pinned.str());
     record.set_waits_anew(task.placed == Placed::kNever);
   }
+  record.set_pinned(task.pinned.str());
   record.set_submitted_at_ns(ToNanos(task.submitted_at));
   record.set_stop_wanted(task.stop_wanted);
   record.set_stop_grace_ns(task.stop_grace.count());
@@ -106,7 +106,6 @@ Result<void> ReadJob(const v1::TaskRecord& record, const std::map<TaskName, Job>
   if (version == job->second.versions.end()) return Damaged("the job of task " + record.id());
   task.job = version->second.ref;
   task.slot = record.slot();
-  task.pinned = NodeName::Trusted(record.pinned());
   return {};
 }
 
@@ -115,6 +114,7 @@ Result<Task> TaskFrom(const v1::TaskRecord& record, const std::map<TaskName, Job
   CUBE_TRY(task.id, TaskId::Parse(record.id(), "id"));
   task.number = {record.number().intent(), record.number().index()};
   CUBE_TRY_VOID(ReadJob(record, jobs, task));
+  task.pinned = NodeName::Trusted(record.pinned());
   task.submitted_at = WallFromNanos(record.submitted_at_ns());
   task.stop_wanted = record.stop_wanted();
   task.stop_grace = Duration(record.stop_grace_ns());

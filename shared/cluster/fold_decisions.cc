@@ -99,6 +99,7 @@ class Folder {
     node.instance = welcome.instance;
     node.incarnation = welcome.incarnation;
     SetHolding(node, welcome.hold);
+    if (!welcome.hold) node.settled_epoch = batch_.term.epoch;
     node.down = false;
     node.down_reason.clear();
     node.up = batch_.stamp();
@@ -207,6 +208,7 @@ class Folder {
     Node* node = FindNode(settle.node);
     if (node == nullptr || !node->holding) return;
     SetHolding(*node, false);
+    node->settled_epoch = batch_.term.epoch;
     Concern(*node);
   }
 
@@ -265,6 +267,7 @@ class Folder {
     task.number = number;
     task.spec = readopt.spec;
     task.submitted_at = batch_.decided_at;
+    task.pinned = readopt.node;
     Task& added = view_.tasks.emplace(number, std::move(task)).first->second;
     view_.numbers.emplace(added.id, number);
     index::Enter(view_, added);

@@ -18,8 +18,14 @@ IntentResult FoldSubmit(View& view, const Position& at, std::uint32_t index,
                         const SubmitTask& submit) {
   const TaskNumber number{at.seq, index};
   const TaskId id = submit.id.empty() ? GeneratedTaskId(submit.spec->name, number) : submit.id;
-  if (const Task* known = view.Find(id)) {
-    if (*known->spec == *submit.spec) return {index, Kind::kUnchanged, id.str(), {}};
+  if (Task* known = view.Find(id)) {
+    if (*known->spec == *submit.spec) {
+      // One that a node alone had vouched for is its user's again.
+      const bool vouched = known->job == nullptr && !known->pinned.empty();
+      if (!vouched) return {index, Kind::kUnchanged, id.str(), {}};
+      fold::ChangeTask(view, *known, [](Task& t) { t.pinned = {}; });
+      return {index, Kind::kAccepted, id.str(), {}};
+    }
     return Refused(view, at, index, id.str(),
                    {Code::kConflict,
                     "a task with this id exists and has another spec; choose another id", "id"});

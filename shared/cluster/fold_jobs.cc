@@ -276,6 +276,8 @@ void NoteForgotten(View& view, const Task& task) {
 }
 
 void NoteLostVersion(View& view, const JobSlot& slot) {
+  // Nobody can submit a job of a name beyond the limit, so its versions need no remembering.
+  if (!view.jobs.contains(slot.job) && view.jobs.size() >= kJobNamesMax) return;
   Job& job = view.jobs[slot.job];
   job.name = slot.job;
   job.version = std::max(job.version, slot.version);

@@ -46,6 +46,8 @@ void ForStaticPorts(View& view, Node& node, const TaskSpec& spec, const Step& st
   }
 }
 
+bool IsVouched(const Task& task) { return task.job == nullptr && !task.pinned.empty(); }
+
 std::size_t HeldBytes(const AttemptHeld& held) {
   return held.spec == nullptr ? 0 : EncodedBytesMax(*held.spec);
 }
@@ -90,6 +92,7 @@ void Enter(View& view, const Task& task) {
     ForStaticPorts(view, node, *task.spec, AddPort);
   }
   CountForJob(view, task, 1);
+  if (IsVouched(task)) ++view.vouched[task.pinned];
   if (IsPending(task)) {
     if (task.pinned.empty()) {
       view.pending[ShapeOf(*task.spec)].insert(KeyOf(task));
@@ -119,6 +122,11 @@ void Leave(View& view, const Task& task) {
     ForStaticPorts(view, node, *task.spec, DropPort);
   }
   CountForJob(view, task, -1);
+  if (IsVouched(task)) {
+    const auto vouched = view.vouched.find(task.pinned);
+    CUBE_CHECK(vouched != view.vouched.end());
+    if (--vouched->second == 0) view.vouched.erase(vouched);
+  }
   if (IsPending(task) && !task.pinned.empty()) {
     view.pinned.erase(task.number);
   } else if (IsPending(task)) {

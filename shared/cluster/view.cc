@@ -15,7 +15,8 @@ bool IsEvicted(const Task& task) {
 }
 
 bool MayMove(const Task& task) {
-  return task.spec->reschedule.mode != ReschedulePolicy::Mode::kNever && task.pinned.empty();
+  const bool bound = task.job != nullptr && !task.pinned.empty();
+  return task.spec->reschedule.mode != ReschedulePolicy::Mode::kNever && !bound;
 }
 
 bool MovesOn(const Task& task) {
@@ -160,6 +161,7 @@ void RebuildIndexes(View& view) {
   view.numbers.clear();
   view.pending.clear();
   view.pinned.clear();
+  view.vouched.clear();
   view.jobs_due.clear();
   view.system_jobs.clear();
   view.stops_due.clear();

@@ -66,7 +66,9 @@ struct Task {
   Duration stop_grace{0};
 
   // Placement.
-  NodeName pinned;  // the only node that it may be placed on; empty = any
+  // The only node that it may be placed on; empty = any. Of a plain task: the log had lost its
+  // submission, and has it from that node alone; submitted again it may go anywhere.
+  NodeName pinned;
   std::uint32_t attempt = 0;
   Placed placed = Placed::kNever;
   NodeName node;
@@ -87,7 +89,8 @@ struct Task {
 
 // Whether the last attempt holds resources of its node.
 [[nodiscard]] bool IsLive(const Task& task);
-// Whether it may run on another node when it loses its own.
+// Whether another attempt follows when it loses its node: elsewhere, or of a plain task that is
+// pinned there again.
 [[nodiscard]] bool MayMove(const Task& task);
 // Whether the last attempt has failed and the task may be tried on another node.
 [[nodiscard]] bool MovesOn(const Task& task);
@@ -124,6 +127,9 @@ inline constexpr std::size_t kHeldMax = 4096;
 // No more are kept once their specifications have so many bytes: the node's record is one value of
 // a store.
 inline constexpr std::size_t kHeldBytesMax = 8u << 20;
+// Plain tasks that are pinned to one node, ended ones included: more are not made from what it
+// holds.
+inline constexpr std::size_t kVouchedMax = kHeldMax;
 
 struct Node {
   NodeName name;
@@ -141,6 +147,9 @@ struct Node {
   std::uint64_t last_decision = 0;  // sequence of the last decision that concerned this node
   WallTime joined_at;               // cluster time of the first welcome
   NodeLoad load;                    // as measured; of the welcomed instance
+  // Epoch of the term that last decided on all that the worker had, or welcomed it as one that had
+  // nothing; 0 = none has.
+  std::uint64_t settled_epoch = 0;
 
   // Written by facts.
   NodeDescription description;
@@ -260,6 +269,7 @@ struct View {
   // Indexes; follow from the above.
   std::map<std::string, std::set<PendingKey>> pending;  // by shape
   std::set<TaskNumber> pinned;                          // IsPending, with a node of their own
+  std::map<NodeName, std::uint32_t> vouched;            // plain tasks that are pinned, by the node
   std::set<TaskName> jobs_due;                          // NeedsLook
   std::set<TaskName> system_jobs;                       // kSystem, live
   std::set<TaskNumber> stops_due;                       // NeedsStop

@@ -370,6 +370,11 @@ std::string Laws::FoldAll(std::uint64_t seq, const DecisionBatch& batch) {
   for (const DecisionItem& item : batch.items) {
     const auto* start = std::get_if<StartAttempt>(&item);
     if (start == nullptr) continue;
+    const Task* task = model_.view.Find(start->task);
+    if (task != nullptr && !task->pinned.empty() && task->pinned != start->node) {
+      return start->task.str() + " goes to " + start->node.str() + ", and is only for " +
+             task->pinned.str();
+    }
     const auto node = model_.view.nodes.find(start->node);
     if (node == model_.view.nodes.end() || !IsEligible(node->second)) {
       return start->task.str() + " goes to " + start->node.str() + ", which takes no tasks";

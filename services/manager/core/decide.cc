@@ -165,6 +165,7 @@ class Planner::Cycle {
   }
 
   Drains::Fit FitsElsewhere(const Task& task) {
+    if (!task.pinned.empty()) return Drains::Fit::kNo;
     const std::string shape = ShapeOf(*task.spec);
     if (planner_.full_since_.contains(shape)) return Drains::Fit::kNo;
     const Choice choice = planner_.scheduler_.Pick(*task.spec, shape);
@@ -318,7 +319,11 @@ std::string Planner::WhyPending(const View& view, const Task& task) {
   if (!task.pinned.empty()) {
     const Choice choice = scheduler_.PickOnly(*task.spec, task.pinned);
     if (choice.node != nullptr) return "its turn has not come yet";
-    return "only for node " + task.pinned.str() + ": " + choice.explanation.filtered.front().filter;
+    const std::string until = task.job == nullptr
+                                  ? " until it is submitted again (the log had lost that)"
+                                  : std::string();
+    return "only for node " + task.pinned.str() + until + ": " +
+           choice.explanation.filtered.front().filter;
   }
   const Choice choice = scheduler_.Pick(*task.spec, ShapeOf(*task.spec));
   if (choice.node == nullptr) return DescribeWait(choice.explanation);

@@ -4,6 +4,7 @@
 #include <map>
 #include <tuple>
 
+#include "shared/cluster/fold.h"
 #include "shared/cluster/status.h"
 #include "shared/domain/assign.h"
 #include "shared/domain/job.h"
@@ -31,9 +32,9 @@ bool HasEnded(const AttemptHeld& held) {
 
 class Settler {
  public:
-  Settler(const View& view, const std::set<NodeName>& back,
+  Settler(const View& view, WallTime now, const std::set<NodeName>& back,
           const std::function<bool(DecisionItem, std::size_t)>& add)
-      : view_(view), back_(back), add_(add) {}
+      : view_(view), now_(now), back_(back), add_(add) {}
 
   void Run() {
     FindBest();
@@ -54,6 +55,7 @@ class Settler {
       const Node& node = view_.nodes.at(name);
       if (!IsToSettle(node)) continue;
       for (const auto& [key, held] : node.held) {
+        if (view_.Find(held.task) == nullptr && !MayVouch(node)) continue;
         Holder holder{held.attempt, !HasEnded(held), name};
         const auto [it, is_new] = best_.try_emplace(held.task, holder);
         Holder& best = it->second;
@@ -66,6 +68,7 @@ class Settler {
 
   // False: the message is full.
   bool Settle(const Node& node) {
+    anew_here_ = 0;
     for (const auto& [key, held] : node.held) {
       const std::size_t size = kHeldBytes + held.task.str().size() + node.name.str().size();
       const std::string why = WhyNot(node, held);
@@ -75,6 +78,10 @@ class Settler {
                                unknown ? held.spec : nullptr};
         const std::size_t spec = unknown ? EncodedBytesMax(*held.spec) : 0;
         if (!add_(std::move(readopt), size + spec)) return false;
+        if (unknown) {
+          ++anew_;
+          ++anew_here_;
+        }
       } else if (!HasEnded(held)) {
         if (!add_(DropAttempt{node.name, held.task, held.attempt, why}, size + why.size())) {
           return false;
@@ -87,12 +94,13 @@ class Settler {
   // Why the attempt does not count; empty = it does.
   [[nodiscard]] std::string WhyNot(const Node& node, const AttemptHeld& held) const {
     const std::string lost = "the log had lost this attempt, and ";
-    const Holder& best = best_.at(held.task);
-    if (best != Holder{held.attempt, !HasEnded(held), node.name}) {
-      return lost + "node " + best.node.str() + " has attempt " + std::to_string(best.attempt);
+    const auto best = best_.find(held.task);
+    if (best != best_.end() && best->second != Holder{held.attempt, !HasEnded(held), node.name}) {
+      return lost + "node " + best->second.node.str() + " has attempt " +
+             std::to_string(best->second.attempt);
     }
     const Task* task = view_.Find(held.task);
-    if (task == nullptr) return WhyNotAnew(held, lost);
+    if (task == nullptr) return WhyNotAnew(node, held, lost);
     if (IsLive(*task)) {
       return lost + "attempt " + std::to_string(task->attempt) + " is on node " + task->node.str();
     }
@@ -102,15 +110,37 @@ class Settler {
     if (held.spec != nullptr && *held.spec != *task->spec) {
       return lost + "its task is another one by now";
     }
+    if (!task->pinned.empty() && task->pinned != node.name) {
+      return lost + "its task is for node " + task->pinned.str() + " only";
+    }
     if (held.attempt <= task->attempt) {
       return lost + "the log has ended attempt " + std::to_string(task->attempt);
     }
     return {};
   }
 
+  // Whether a task that the log does not know may come from what the node says alone: only where
+  // the log may have lost one since it heard all of the node. Else whoever has the worker's key
+  // could bring tasks in at any time.
+  [[nodiscard]] bool MayVouch(const Node& node) const {
+    if (node.settled_epoch == 0 || node.settled_epoch < view_.reset_epoch) return true;
+    return IsSet(view_.reset_at) && now_ - view_.reset_at < kResetInterval;
+  }
+
   // Of a task that the log has lost too.
-  [[nodiscard]] std::string WhyNotAnew(const AttemptHeld& held, const std::string& lost) const {
+  [[nodiscard]] std::string WhyNotAnew(const Node& node, const AttemptHeld& held,
+                                       const std::string& lost) const {
     if (HasEnded(held)) return lost + "its task, which is over";
+    if (!MayVouch(node)) return lost + "its task, and has lost nothing since this node told all";
+    const auto vouched = view_.vouched.find(node.name);
+    const std::size_t known_here = vouched == view_.vouched.end() ? 0 : vouched->second;
+    if (known_here + anew_here_ >= kVouchedMax) {
+      return lost + "its task, and has the limit of " + std::to_string(kVouchedMax) +
+             " such tasks from this node";
+    }
+    if (view_.tasks.size() + anew_ >= kTasksMax) {
+      return lost + "its task, and holds " + std::to_string(kTasksMax) + " tasks, its limit";
+    }
     const auto slot = ParseJobTaskId(held.task);
     if (!slot) return {};
     if (slot->version > kCounterMax) return lost + "no job has come to that version";
@@ -122,8 +152,11 @@ class Settler {
   }
 
   const View& view_;
+  const WallTime now_;
   const std::set<NodeName>& back_;
   const std::function<bool(DecisionItem, std::size_t)>& add_;
+  std::size_t anew_ = 0;       // tasks that this cycle makes
+  std::size_t anew_here_ = 0;  // of them from the node that is looked at
   std::map<TaskId, Holder> best_;
 };
 
@@ -154,7 +187,7 @@ bool HoldsStarts(const View& view, WallTime now) {
 void DecideHeld(const View& view, WallTime now, const std::set<NodeName>& back,
                 const std::function<bool(DecisionItem, std::size_t size)>& add) {
   if (view.holding.empty() || now < SettledAt(view)) return;
-  Settler(view, back, add).Run();
+  Settler(view, now, back, add).Run();
 }
 
 }  // namespace cube::manager

@@ -15,6 +15,10 @@ namespace cube::manager {
 // was lost may still run somewhere, and its worker is to join before another one starts it.
 inline constexpr Duration kSettleTime = std::chrono::seconds(10);
 
+// After a reset the heartbeats of workers are no reason for another one for so long: what is lost
+// meanwhile, and nobody but workers knows of, comes back when they join again one by one.
+inline constexpr Duration kResetInterval = std::chrono::minutes(10);
+
 // Until when the nodes may still join again, by cluster time; unset = there was no reset.
 [[nodiscard]] WallTime SettledAt(const View& view);
 

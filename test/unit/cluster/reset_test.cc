@@ -165,6 +165,57 @@ TEST_F(ResetTest, ATaskThatTheLogHasLostComesBackWithItsSpecification) {
   EXPECT_EQ(log.StatusOf("gone-x"), Status::kRunning);
 }
 
+TEST_F(ResetTest, WhatANodeAloneVouchesForIsItsOwnUntilItsUserSubmitsItAgain) {
+  Reset();
+  JoinAgain();
+  const AttemptHeld held = Held("gone-x", 4, LaunchState::kRunning);
+  log.Fact("a", held);
+  log.Decide({ReadoptAttempt{kA, held.task, 4, held.placement, held.spec}, SettleNode{kA}});
+  EXPECT_EQ(task("gone-x").pinned, kA);
+  EXPECT_EQ(log.view().vouched.at(kA), 1u);
+  EXPECT_EQ(node().settled_epoch, log.view().term.epoch);
+  // It waits for its node, as long as that takes.
+  log.Decide({NodeDown{kA, "silent"}});
+  EXPECT_EQ(log.StatusOf("gone-x"), Status::kPending);
+  EXPECT_TRUE(log.view().pinned.contains(task("gone-x").number));
+  View rebuilt = log.view();
+  RebuildIndexes(rebuilt);
+  EXPECT_EQ(rebuilt.vouched, log.view().vouched);
+  EXPECT_EQ(rebuilt.pinned, log.view().pinned);
+
+  TaskSpec other = *held.spec;
+  other.image = "other";
+  EXPECT_EQ(log.Submit("gone-x", other).at(0).kind, IntentResult::Kind::kRefused);
+  EXPECT_EQ(log.Submit("gone-x", *held.spec).at(0).kind, IntentResult::Kind::kAccepted);
+  EXPECT_TRUE(task("gone-x").pinned.empty());
+  EXPECT_TRUE(log.view().vouched.empty());
+  EXPECT_TRUE(log.view().pinned.empty());
+  EXPECT_FALSE(log.view().pending.empty());
+  EXPECT_EQ(log.Submit("gone-x", *held.spec).at(0).kind, IntentResult::Kind::kUnchanged);
+}
+
+TEST_F(ResetTest, AWorkerThatIsWelcomedAsNewHasNothingToTell) {
+  EXPECT_EQ(node().settled_epoch, log.view().term.epoch);
+  const std::uint64_t before = node().settled_epoch;
+  Reset();
+  JoinAgain();
+  EXPECT_EQ(node().settled_epoch, before) << "it is to tell first";
+}
+
+TEST_F(ResetTest, NamesOfLostJobsAreBoundedLikeThoseOfOthers) {
+  Reset();
+  JoinAgain();
+  const AttemptHeld held = Held("web-v3-0", 1, LaunchState::kRunning);
+  log.Fact("a", held);
+  for (std::size_t i = log.view().jobs.size(); i < kJobNamesMax; ++i) {
+    const TaskName name = TaskName::Trusted("job-" + std::to_string(i));
+    log.view().jobs[name].name = name;
+  }
+  log.Decide({ReadoptAttempt{kA, held.task, 1, held.placement, held.spec}, SettleNode{kA}});
+  EXPECT_EQ(log.StatusOf("web-v3-0"), Status::kRunning);
+  EXPECT_EQ(log.view().jobs.size(), kJobNamesMax);
+}
+
 TEST_F(ResetTest, TheNextLifeOfAJobThatTheLogHasLostCountsOn) {
   Reset();
   JoinAgain();

@@ -169,6 +169,101 @@ TEST_F(SettleTest, TasksThatAreLostComeBackIfTheyRun) {
   EXPECT_EQ(Decide(Later()), "readopt gone-x/3 on a with spec\nsettle a\n");
 }
 
+TEST_F(SettleTest, WhatANodeAloneVouchesForIsPlacedThereOrNowhere) {
+  log.Fact("b", NodeReported{log.view().nodes.at(NameOf("b")).up});
+  Reset();
+  Tells("a", {Held("gone-x", 3)});
+  Tells("b", {});
+  EXPECT_EQ(Decide(Later()), "readopt gone-x/3 on a with spec\nsettle a\nsettle b\n");
+  for (const char* node : {"a", "b"}) {
+    log.Fact(node, NodeReported{log.view().nodes.at(NameOf(node)).up});
+  }
+  // It does not leave a node that is drained before it must.
+  log.Drain("a");
+  EXPECT_EQ(Decide(Later()), "");
+  log.Cordon("a", false);
+  log.Decide({NodeDown{NameOf("a"), "silent"}});
+  EXPECT_EQ(Decide(Later()), "");
+  EXPECT_EQ(planner.WhyPending(log.view(), *log.view().Find(TaskId::Trusted("gone-x"))),
+            "only for node a until it is submitted again (the log had lost that): down");
+  log.Submit("gone-x", test::Spec("t"));
+  EXPECT_EQ(Decide(Later()), "start gone-x\n");
+  EXPECT_EQ(log.view().Find(TaskId::Trusted("gone-x"))->node, NameOf("b"));
+}
+
+TEST_F(SettleTest, ANodeVouchesOnceForWhatALossTook) {
+  Reset();
+  Tells("a", {Held("gone-x", 3)});
+  EXPECT_EQ(Decide(Later()), "readopt gone-x/3 on a with spec\nsettle a\n");
+  const std::string refused =
+      "the log had lost this attempt, and its task, and has lost nothing since this node told all";
+  log.Submit("t-1", test::Spec("t"));
+  Tells("a", {Held("new-x", 1), Held("t-1", 1)});
+  const WallTime late = log.view().reset_at + kResetInterval + seconds(1);
+  EXPECT_EQ(Decide(late), "drop new-x/1 on a: " + refused + "\nreadopt t-1/1 on a\nsettle a\n");
+  // The next loss is another matter.
+  Reset();
+  Tells("a", {Held("new-x", 1)});
+  EXPECT_EQ(Decide(Later()), "readopt new-x/1 on a with spec\nsettle a\n");
+}
+
+TEST_F(SettleTest, ALossThatGivesNoResetSinceOneWasJustNowIsMendedAsWell) {
+  Reset();
+  Tells("a", {});
+  EXPECT_EQ(Decide(Later()), "settle a\n");
+  Tells("a", {Held("new-x", 1)});
+  EXPECT_EQ(Decide(log.view().reset_at + kResetInterval - seconds(1)),
+            "readopt new-x/1 on a with spec\nsettle a\n");
+}
+
+TEST_F(SettleTest, ALogThatHasLostNothingTakesNoTasksFromItsNodes) {
+  Tells("a", {Held("new-x", 1)});
+  EXPECT_EQ(Decide(Later()).find("drop new-x/1 on a: "), 0u);
+  // One whose welcome the log has lost, or never had, is heard once.
+  log.SayJoined("c", 7, {4000, 1 << 30, 0});
+  Tells("c", {Held("new-x", 1)});
+  EXPECT_EQ(Decide(Later()), "readopt new-x/1 on c with spec\nsettle c\n");
+  Tells("c", {Held("newer-x", 1)});
+  EXPECT_EQ(Decide(Later()).find("drop newer-x/1 on c: "), 0u);
+}
+
+TEST_F(SettleTest, WhoMayNotVouchTakesNothingFromWhoMay) {
+  Reset();
+  Tells("a", {});
+  EXPECT_EQ(Decide(Later()), "settle a\n");
+  Tells("a", {Held("gone-x", 9)});
+  Tells("b", {Held("gone-x", 1)});
+  const std::string text = Decide(log.view().reset_at + kResetInterval + seconds(1));
+  EXPECT_NE(text.find("drop gone-x/9 on a: "), std::string::npos) << text;
+  EXPECT_NE(text.find("readopt gone-x/1 on b with spec\n"), std::string::npos) << text;
+}
+
+TEST_F(SettleTest, TheTasksThatANodeVouchesForAreBounded) {
+  Reset();
+  std::vector<AttemptHeld> all;
+  for (std::size_t i = 0; i + 1 < kVouchedMax; ++i)
+    all.push_back(Held("x-" + std::to_string(i), 1));
+  Tells("a", all);
+  while (log.view().holding.contains(NameOf("a"))) Decide(Later());
+  EXPECT_EQ(log.view().vouched.at(NameOf("a")), kVouchedMax - 1);
+  Tells("a", {Held("y-1", 1), Held("y-2", 1)});
+  EXPECT_EQ(Decide(Later()),
+            "readopt y-1/1 on a with spec\ndrop y-2/1 on a: the log had lost this attempt, and its "
+            "task, and has the limit of 4096 such tasks from this node\nsettle a\n");
+}
+
+TEST_F(SettleTest, WhatIsForOneNodeOnlyIsNotTakenByAnother) {
+  Reset();
+  Tells("a", {Held("gone-x", 3)});
+  Tells("b", {});
+  Decide(Later());
+  log.Decide({NodeDown{NameOf("a"), "silent"}});
+  Tells("b", {Held("gone-x", 4)});
+  EXPECT_EQ(Decide(Later()),
+            "drop gone-x/4 on b: the log had lost this attempt, and its task is for node a only\n"
+            "settle b\n");
+}
+
 TEST_F(SettleTest, OfALostJobTheTasksRunOnAndOfAKnownOneItDecides) {
   log.SubmitJob(test::JobOf("api", JobType::kService, 0, "image"));
   Reset();

@@ -52,6 +52,27 @@ TEST_F(ViewStoreTest, WhatIsSavedIsReadBack) {
   EXPECT_EQ(ViewBytes(Loaded()), ViewBytes(log_.view()));
 }
 
+TEST_F(ViewStoreTest, WhatANodeVouchesForIsReadBack) {
+  log_.Join("n1", {4000, 1 << 30, 0});
+  const NodeName n1 = NodeName::Trusted("n1");
+  log_.SayJoined("n1", 200, {4000, 1 << 30, 0});
+  log_.Decide({WelcomeNode{n1, 200, 9, true}});
+  AttemptHeld held{TaskId::Trusted("gone-1"), 3, {77, 3}, {}, {}, {}};
+  held.spec = std::make_shared<const TaskSpec>(SpecOf(1));
+  log_.Fact("n1", held);
+  AttemptHeld other = held;
+  other.task = TaskId::Trusted("gone-2");
+  log_.Fact("n1", other);
+  log_.Decide({ReadoptAttempt{n1, held.task, 3, held.placement, held.spec}});
+  Save();
+  const View view = Loaded();
+  EXPECT_EQ(ViewBytes(view), ViewBytes(log_.view()));
+  EXPECT_EQ(view.Find(held.task)->pinned, n1);
+  EXPECT_EQ(view.vouched, log_.view().vouched);
+  EXPECT_EQ(view.nodes.at(n1).settled_epoch, 1u);
+  EXPECT_EQ(view.nodes.at(n1).held_bytes, EncodedBytesMax(*held.spec));
+}
+
 TEST_F(ViewStoreTest, StepsThatWereNotToldAreWrittenOnce) {
   log_.Join("n1", {4000, 1 << 30, 0});
   for (int i = 0; i < 100; ++i) log_.Submit("a-" + std::to_string(i), SpecOf(1));
