@@ -74,7 +74,7 @@ class Failover {
     return Stop();
   }
 
-  void Report() const {
+  void Report(Figures& figures) const {
     fmt::print("failover, engine docker, {} rounds of {} tasks\n", options_.rounds, options_.tasks);
     Print("container dies -> its next launch runs (seen)", crash_);
     Print("  the engine's own start (docker run -d)", start_one_);
@@ -85,6 +85,8 @@ class Failover {
     Print("  the engine's own starts, as many at once", start_all_);
     fmt::print("  more than that at p50: {:.2f} s\n",
                Percentile(moved_, 50) - Percentile(start_all_, 50));
+    figures.Add("failover.container_s", Percentile(crash_, 50), "s", Percentile(start_one_, 50));
+    figures.Add("failover.node_s", Percentile(moved_, 50), "s", Percentile(start_all_, 50));
   }
 
  private:
@@ -258,7 +260,7 @@ class Failover {
 
 }  // namespace
 
-Result<void> RunFailover(const FailoverOptions& options) {
+Result<void> RunFailover(const FailoverOptions& options, Figures& figures) {
   const Endpoint endpoint = engine::TestEndpoint();
   if (!engine::EngineAnswers(endpoint)) {
     return Fail(Code::kUnavailable, "no container engine answers at " + endpoint.name);
@@ -269,7 +271,7 @@ Result<void> RunFailover(const FailoverOptions& options) {
   Failover failover(options, endpoint);
   CUBE_TRY_VOID(failover.Open());
   for (std::uint32_t i = 0; i < options.rounds; ++i) CUBE_TRY_VOID(failover.Round());
-  failover.Report();
+  failover.Report(figures);
   return {};
 }
 

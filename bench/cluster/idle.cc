@@ -4,44 +4,118 @@
 #include <thread>
 
 #include "bench/cluster/commands.h"
-#include "bench/cluster/stage.h"
+#include "bench/cluster/driver.h"
 
 namespace cube::bench {
 namespace {
 
-constexpr Duration kSettle = std::chrono::seconds(3);  // after the node has joined
+constexpr Duration kSettle = std::chrono::seconds(3);  // after the nodes have joined
+constexpr std::uint32_t kOfBar = 10'000;               // nodes
 constexpr double kMiB = 1 << 20;
+constexpr double kMB = 1e6;
 
-}  // namespace
+struct Watched {
+  const char* name;
+  pid_t pid;
+  Usage before{}, after{};
+};
 
-Result<void> RunIdle(const IdleOptions& options) {
+// All streams: what is stored at idle are the heartbeats, and of real workers their load.
+Result<std::uint64_t> Stored(Stage& stage) {
+  std::uint64_t stored = 0;
+  const wire::Subjects& names = stage.subjects();
+  for (const std::string& stream :
+       {names.IntentsStream(), names.DecisionsStream(), names.FactsStream(), names.DesiredStream(),
+        names.HeartbeatsStream(), names.MetricsStream()}) {
+    CUBE_TRY(const bus::StreamState state, stage.bus().GetState(stream));
+    stored += state.last_seq;
+  }
+  return stored;
+}
+
+struct Watch {
+  double seconds = 0;
+  double messages_s = 0;
+};
+Result<Watch> For(Stage& stage, std::uint32_t seconds, std::vector<Watched>& watched) {
+  std::this_thread::sleep_for(kSettle);
+  CUBE_TRY(const std::uint64_t stored, Stored(stage));
+  for (Watched& process : watched) {
+    CUBE_TRY(process.before, UsageOf(process.pid));
+  }
+  const MonoTime begin = stage.clock().now().mono;
+  std::this_thread::sleep_for(std::chrono::seconds(seconds));
+  Watch watch;
+  watch.seconds = Seconds(stage.clock().now().mono - begin);
+  for (Watched& process : watched) {
+    CUBE_TRY(process.after, UsageOf(process.pid));
+  }
+  CUBE_TRY(const std::uint64_t now, Stored(stage));
+  watch.messages_s = static_cast<double>(now - stored) / watch.seconds;
+  return watch;
+}
+
+double Percent(const Watched& process, const Watch& watch) {
+  return 100 * (process.after.cpu_s - process.before.cpu_s) / watch.seconds;
+}
+
+void Print(const std::vector<Watched>& watched, const Watch& watch) {
+  for (const Watched& process : watched) {
+    fmt::print("  {:<13} {:>6.3f} % of a core  RssAnon {:>6.1f} MiB  RSS {:>6.1f} MiB\n",
+               process.name, Percent(process, watch),
+               static_cast<double>(process.after.rss_anon_bytes) / kMiB,
+               static_cast<double>(process.after.rss_bytes) / kMiB);
+  }
+  fmt::print("  {:.1f} messages stored a second\n", watch.messages_s);
+}
+
+Result<void> RealWorker(const IdleOptions& options, Figures& figures) {
   CUBE_TRY(const auto stage, Stage::Open(options.bin_dir));
   CUBE_TRY(const Child* manager, stage->StartManager());
   CUBE_TRY(const Child* worker, stage->StartWorker("bench-1", {"process"}));
   CUBE_TRY_VOID(stage->WaitForNodes(1));
-  std::this_thread::sleep_for(kSettle);
-  struct Watched {
-    const char* name;
-    pid_t pid;
-    Usage before;
-  };
-  std::vector<Watched> watched{{"cube-manager", manager->pid(), {}},
-                               {"cube-worker", worker->pid(), {}},
-                               {"nats-server", stage->server_pid(), {}}};
-  for (Watched& process : watched) {
-    CUBE_TRY(process.before, UsageOf(process.pid));
-  }
-  const MonoTime begin = stage->clock().now().mono;
-  std::this_thread::sleep_for(std::chrono::seconds(options.seconds));
-  const double seconds = Seconds(stage->clock().now().mono - begin);
+  std::vector<Watched> watched{{"cube-manager", manager->pid()},
+                               {"cube-worker", worker->pid()},
+                               {"nats-server", stage->server_pid()}};
+  CUBE_TRY(const Watch watch, For(*stage, options.seconds, watched));
   fmt::print("idle for {} s, one manager, one worker (aim: 0.5 % of a core, 10 MB RssAnon each)\n",
              options.seconds);
-  for (const Watched& process : watched) {
-    CUBE_TRY(const Usage after, UsageOf(process.pid));
-    fmt::print("  {:<13} {:>6.3f} % of a core  RssAnon {:>6.1f} MiB  RSS {:>6.1f} MiB\n",
-               process.name, 100 * (after.cpu_s - process.before.cpu_s) / seconds,
-               static_cast<double>(after.rss_anon_bytes) / kMiB,
-               static_cast<double>(after.rss_bytes) / kMiB);
+  Print(watched, watch);
+  figures.Add("idle.worker_percent", Percent(watched[1], watch), "% of a core");
+  figures.Add("idle.worker_mb", static_cast<double>(watched[1].after.rss_anon_bytes) / kMB, "MB");
+  return {};
+}
+
+Result<void> SimulatedNodes(const IdleOptions& options, std::uint32_t nodes, bool last,
+                            Figures& figures) {
+  CUBE_TRY(const Filled cluster, StartSimulated(options.bin_dir, nodes));
+  std::vector<Watched> watched{{"cube-manager", cluster.manager->pid()},
+                               {"all nodes", cluster.nodes->pid()},
+                               {"nats-server", cluster.stage->server_pid()}};
+  CUBE_TRY(const Watch watch, For(*cluster.stage, options.seconds, watched));
+  fmt::print("idle for {} s, one manager, {} simulated nodes\n", options.seconds, nodes);
+  Print(watched, watch);
+  const double percent = Percent(watched[0], watch);
+  figures.Add(fmt::format("idle.manager_percent_{}", nodes), percent, "% of a core");
+  figures.Add(fmt::format("idle.messages_s_{}", nodes), watch.messages_s, "msgs/s");
+  figures.Add(fmt::format("idle.manager_mb_{}", nodes),
+              static_cast<double>(watched[0].after.rss_anon_bytes) / kMB, "MB");
+  if (last && nodes == kOfBar) {
+    figures.Add("idle.manager_percent", percent, "% of a core");
+  } else if (last) {
+    figures.NotMeasured("idle.manager_percent", "% of a core",
+                        fmt::format("it is that of {} nodes", kOfBar));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<void> RunIdle(const IdleOptions& options, Figures& figures) {
+  CUBE_TRY_VOID(RealWorker(options, figures));
+  for (std::size_t i = 0; i < options.nodes.size(); ++i) {
+    const bool last = i + 1 == options.nodes.size();
+    CUBE_TRY_VOID(SimulatedNodes(options, options.nodes[i], last, figures));
   }
   return {};
 }

@@ -1,11 +1,14 @@
 // cube-bench latency: from the submission until the event `running` is seen, one task after the
 // other, beside what the engine itself needs for a start, measured in turn with it.
 #include <fmt/format.h>
-#include <signal.h>
-#include <sys/wait.h>
+
+#include <future>
+#include <nlohmann/json.hpp>
+#include <thread>
 
 #include "bench/cluster/commands.h"
 #include "bench/cluster/stage.h"
+#include "services/worker/engine/docker/http_loop.h"
 #include "shared/wire/codec.h"
 #include "test/support/engine/docker_fixture.h"
 
@@ -74,7 +77,7 @@ class Latency {
   const TaskSpec spec_;
 };
 
-// fork, exec and nothing else.
+// posix_spawn and nothing else.
 Result<void> StartPlain(const Clock& clock, std::vector<double>& samples) {
   const MonoTime begin = clock.now().mono;
   CUBE_TRY(const auto child, Child::Start({"/bin/sleep", kLifeSeconds}, "", false));
@@ -82,16 +85,53 @@ Result<void> StartPlain(const Clock& clock, std::vector<double>& samples) {
   return {};
 }
 
-// The engine's own client.
-Result<void> StartContainer(const engine::docker::Endpoint& endpoint, const Clock& clock,
-                            std::vector<double>& samples) {
+// The Engine API and nothing else: the thread of its client lives with it.
+class Api {
+ public:
+  explicit Api(const engine::docker::Endpoint& endpoint)
+      : http_(endpoint), thread_([this] { http_.Run(); }) {}
+  ~Api() {
+    http_.Quit();
+    thread_.join();
+  }
+  Api(const Api&) = delete;
+  Api& operator=(const Api&) = delete;
+
+  // The body of the answer.
+  Result<std::string> Call(const std::string& method, const std::string& target,
+                           const std::string& body = "") {
+    std::promise<Result<engine::docker::HttpResponse>> promise;
+    auto answer = promise.get_future();
+    http_.Post([&] {
+      engine::docker::HttpRequest request{method, target, body};
+      request.timeout = kPatience;
+      http_.Send(std::move(request), [&](Result<engine::docker::HttpResponse> response) {
+        promise.set_value(std::move(response));
+      });
+    });
+    CUBE_TRY(engine::docker::HttpResponse response, answer.get());
+    if (response.status >= 300) {
+      return Fail(Code::kUnavailable,
+                  fmt::format("{} {}: {} {}", method, target, response.status, response.body));
+    }
+    return std::move(response.body);
+  }
+
+ private:
+  engine::docker::HttpLoop http_;
+  std::thread thread_;
+};
+
+// POST /containers/create, POST /containers/<id>/start.
+Result<void> StartContainer(Api& api, const Clock& clock, std::vector<double>& samples) {
+  const nlohmann::json wish = {{"Image", engine::kTestImage}, {"Cmd", {"sleep", kLifeSeconds}}};
   const MonoTime begin = clock.now().mono;
-  engine::ToolResult run =
-      engine::Docker(endpoint, {"run", "-d", engine::kTestImage, "sleep", kLifeSeconds});
+  CUBE_TRY(const std::string created, api.Call("POST", "/containers/create", wish.dump()));
+  const std::string id =
+      nlohmann::json::parse(created, nullptr, false).value("Id", std::string("?"));
+  CUBE_TRY_VOID(api.Call("POST", "/containers/" + id + "/start"));
   samples.push_back(Millis(clock.now().mono - begin));
-  if (run.exit_code != 0) return Fail(Code::kUnavailable, "docker run: " + run.output);
-  while (!run.output.empty() && run.output.back() == '\n') run.output.pop_back();
-  (void)engine::Docker(endpoint, {"rm", "-f", run.output});
+  CUBE_TRY_VOID(api.Call("DELETE", "/containers/" + id + "?force=true"));
   return {};
 }
 
@@ -100,7 +140,8 @@ void Print(const char* what, const std::vector<double>& values) {
              Percentile(values, 99));
 }
 
-void Report(const std::string& kind, const char* engine_start, const Samples& samples) {
+void Report(const std::string& kind, const char* engine_start, const Samples& samples,
+            Figures& figures) {
   fmt::print("latency, engine {}, {} tasks one after the other\n", kind, samples.running.size());
   Print("submit -> stored", samples.stored);
   Print("submit -> scheduled (seen)", samples.scheduled);
@@ -110,6 +151,10 @@ void Report(const std::string& kind, const char* engine_start, const Samples& sa
   const double own = Percentile(samples.engine, 50);
   fmt::print("  p50 is {:.2f} times the engine's own start, {:.2f} ms more\n", p50 / own,
              p50 - own);
+  const double own99 = Percentile(samples.engine, 99);
+  const std::string name = "latency." + kind;
+  figures.Add(name + ".p50_over_ms", p50 - own, "ms", own);
+  figures.Add(name + ".p99_over_ms", Percentile(samples.running, 99) - own99, "ms", own99);
 }
 
 TaskSpec Sleeper(const std::string& engine) {
@@ -122,7 +167,7 @@ TaskSpec Sleeper(const std::string& engine) {
 }
 
 Result<void> Measure(const LatencyOptions& options, const std::string& kind,
-                     const engine::docker::Endpoint& endpoint) {
+                     const engine::docker::Endpoint& endpoint, Figures& figures) {
   CUBE_TRY(const auto stage, Stage::Open(options.bin_dir));
   CUBE_TRY_VOID(stage->StartManager());
   CUBE_TRY_VOID(stage->StartWorker("bench-1", {kind}));
@@ -131,31 +176,35 @@ Result<void> Measure(const LatencyOptions& options, const std::string& kind,
   TaskSpec spec = Sleeper(kind);
   if (docker) spec.image = engine::kTestImage;
   Latency latency(*stage, std::move(spec));
+  Api api(endpoint);
   Samples warm_up;
   Samples samples;
   for (std::uint32_t i = 0; i <= options.count; ++i) {
     Samples& into = i == 0 ? warm_up : samples;
     CUBE_TRY_VOID(latency.Once(i, into));
-    CUBE_TRY_VOID(docker ? StartContainer(endpoint, stage->clock(), into.engine)
+    CUBE_TRY_VOID(docker ? StartContainer(api, stage->clock(), into.engine)
                          : StartPlain(stage->clock(), into.engine));
   }
-  Report(kind, docker ? "docker run -d" : "plain fork and exec", samples);
+  Report(kind, docker ? "Engine API, create and start" : "posix_spawn", samples, figures);
   return {};
 }
 
 }  // namespace
 
-Result<void> RunLatency(const LatencyOptions& options) {
+Result<void> RunLatency(const LatencyOptions& options, Figures& figures) {
+  CUBE_TRY_VOID(RunDecisionLatency(options, figures));
   const engine::docker::Endpoint endpoint = engine::TestEndpoint();
-  CUBE_TRY_VOID(Measure(options, "process", endpoint));
+  CUBE_TRY_VOID(Measure(options, "process", endpoint, figures));
   if (!engine::EngineAnswers(endpoint)) {
-    fmt::print("latency, engine docker: none answers at {}\n", endpoint.name);
+    for (const char* name : {"latency.docker.p50_over_ms", "latency.docker.p99_over_ms"}) {
+      figures.NotMeasured(name, "ms", "no engine answers at " + endpoint.name);
+    }
     return {};
   }
   if (const std::string why = engine::MakeTestImage(endpoint); !why.empty()) {
     return Fail(Code::kUnavailable, why);
   }
-  return Measure(options, "docker", endpoint);
+  return Measure(options, "docker", endpoint, figures);
 }
 
 }  // namespace cube::bench

@@ -107,6 +107,7 @@ void SimNodes::AddNode(std::size_t index, std::uint32_t tasks_max) {
   options.description.capacity = {kCpuMillisMax, kBytesMax, kBytesMax};
   options.description.tasks_max = tasks_max;
   options.description.version = "bench";
+  options.description.labels = {{"zone", std::string(1, static_cast<char>('a' + index % 3))}};
   options.metrics = false;
   options.seed = index + 1;
   worker::StoredState fresh;

@@ -1,10 +1,10 @@
 #include "bench/cluster/stage.h"
 
-#include <cube/v1/queries.pb.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <fstream>
 #include <thread>
 
@@ -13,8 +13,8 @@
 namespace cube::bench {
 namespace {
 
-constexpr Duration kPatience = std::chrono::seconds(60);
-constexpr Duration kAnswerWait = std::chrono::seconds(2);
+constexpr Duration kStagePatience = std::chrono::seconds(60);
+constexpr Duration kAnswerWait = std::chrono::seconds(10);
 constexpr Duration kLookEvery = std::chrono::milliseconds(20);
 
 }  // namespace
@@ -29,7 +29,7 @@ Result<std::unique_ptr<Stage>> Stage::Open(std::string bin_dir) {
   stage->bus_ = std::make_unique<bus::BlockingBus>(stage->clock_, [&](bus::Sink sink) {
     return std::make_unique<bus::NatsBus>(options, std::move(sink));
   });
-  CUBE_TRY_VOID(stage->bus_->Connect(stage->clock_.now().mono + kPatience));
+  CUBE_TRY_VOID(stage->bus_->Connect(stage->clock_.now().mono + kStagePatience));
   return stage;
 }
 
@@ -43,9 +43,23 @@ void Stage::Stop(Child* child) {
   std::erase_if(children_, [child](const auto& entry) { return entry.get() == child; });
 }
 
-Result<Child*> Stage::StartManager() {
-  return Start({bin_dir_ + "/cube-manager", "--server", url(), "--state-dir", dir_.path()},
-               dir_.path() + "/manager.log");
+void Stage::Kill(Child* child) {
+  child->Kill();
+  Stop(child);
+}
+
+Result<Child*> Stage::StartManager(const std::string& name) {
+  const std::string dir = dir_.path() + "/" + name;
+  std::filesystem::create_directories(dir);
+  return Start({bin_dir_ + "/cube-manager", "--server", url(), "--name", name, "--state-dir", dir},
+               ManagerLog(name));
+}
+
+Result<void> Stage::RemoveManagerState(const std::string& name) {
+  std::error_code error;
+  std::filesystem::remove_all(dir_.path() + "/" + name, error);
+  if (error) return Fail(Code::kUnavailable, "cannot remove a manager's state: " + error.message());
+  return {};
 }
 
 Result<Child*> Stage::StartWorker(const std::string& name,
@@ -59,14 +73,19 @@ Result<Child*> Stage::StartWorker(const std::string& name,
   return Start(std::move(command), dir_.path() + "/" + name + ".log");
 }
 
-Result<ClusterCounts> Stage::Counts() {
+Result<v1::QueryReply> Stage::Ask(const std::string& what, const v1::QueryRequest& request) {
   CUBE_TRY(const bus::Replied answer,
-           bus_->Request(subjects_.Query("cluster"), {}, v1::QueryRequest().SerializeAsString(),
-                         kAnswerWait));
+           bus_->Request(subjects_.Query(what), {}, request.SerializeAsString(), kAnswerWait));
   v1::QueryReply reply;
   if (!reply.ParseFromString(answer.payload)) {
     return Fail(Code::kInternal, "the manager's answer is no cube.v1.QueryReply");
   }
+  if (reply.has_failure()) return Fail(Code::kUnavailable, reply.failure().ShortDebugString());
+  return reply;
+}
+
+Result<ClusterCounts> Stage::Counts() {
+  CUBE_TRY(const v1::QueryReply reply, Ask("cluster", {}));
   ClusterCounts counts;
   for (const auto& [status, count] : reply.cluster().tasks()) counts.tasks[status] = count;
   for (const auto& [status, count] : reply.cluster().nodes()) counts.nodes[status] = count;
@@ -74,20 +93,21 @@ Result<ClusterCounts> Stage::Counts() {
 }
 
 Result<void> Stage::WaitForNodes(std::uint64_t count) {
-  const MonoTime deadline = clock_.now().mono + kPatience;
   std::uint64_t ready = 0;
-  while (clock_.now().mono < deadline) {
+  MonoTime progress = clock_.now().mono;
+  while (clock_.now().mono - progress < kStagePatience) {
     if (Result<ClusterCounts> counts = Counts()) {
+      if (counts->nodes["ready"] > ready) progress = clock_.now().mono;
       ready = counts->nodes["ready"];
       if (ready == count) return {};
     }
     std::this_thread::sleep_for(kLookEvery);
   }
-  std::ifstream log(dir_.path() + "/manager.log");
+  std::ifstream log(ManagerLog("first"));
   fmt::print(stderr, "cube-manager said:\n");
   for (std::string line; std::getline(log, line);) fmt::print(stderr, "  {}\n", line);
   return Fail(Code::kTimedOut, fmt::format("{} of {} nodes are ready after {}", ready, count,
-                                           FormatDuration(kPatience)));
+                                           FormatDuration(kStagePatience)));
 }
 
 double Percentile(std::vector<double> values, double percent) {

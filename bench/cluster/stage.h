@@ -2,6 +2,8 @@
 // all in a temporary folder and gone at the end.
 #pragma once
 
+#include <cube/v1/queries.pb.h>
+
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -28,15 +30,22 @@ class Stage {
   // `bin_dir` has cube-manager and cube-worker.
   [[nodiscard]] static Result<std::unique_ptr<Stage>> Open(std::string bin_dir);
 
-  [[nodiscard]] Result<Child*> StartManager();
+  // With a state folder of its own below that of the stage; the same one again: a restart.
+  [[nodiscard]] Result<Child*> StartManager(const std::string& name = "first");
+  // What that manager keeps on disk. It must have ended.
+  [[nodiscard]] Result<void> RemoveManagerState(const std::string& name = "first");
   [[nodiscard]] Result<Child*> StartWorker(const std::string& name,
                                            const std::vector<std::string>& engines);
   [[nodiscard]] Result<Child*> Start(std::vector<std::string> command, const std::string& log);
-  void Stop(Child* child);
+  void Stop(Child* child);  // as Child::Stop
+  void Kill(Child* child);  // as Child::Kill
 
+  // Asks the managers; fails if none answers, or what answers reports a failure.
+  [[nodiscard]] Result<v1::QueryReply> Ask(const std::string& what,
+                                           const v1::QueryRequest& request);
   // What the leading manager says of the cluster.
   [[nodiscard]] Result<ClusterCounts> Counts();
-  // Until so many nodes take work.
+  // Until so many nodes take work; fails when no more do for a minute.
   [[nodiscard]] Result<void> WaitForNodes(std::uint64_t count);
 
   [[nodiscard]] std::string url() const { return server_->url(); }
@@ -47,6 +56,9 @@ class Stage {
 
  private:
   Stage() = default;
+  [[nodiscard]] std::string ManagerLog(const std::string& name) const {
+    return dir_.path() + "/" + name + ".log";
+  }
 
   const SystemClock clock_;
   const wire::Subjects subjects_;

@@ -1,0 +1,207 @@
+#include "bench/cluster/driver.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "shared/domain/job.h"
+#include "shared/wire/codec.h"
+
+namespace cube::bench {
+namespace {
+
+constexpr std::size_t kEventsPerLook = 10'000;
+constexpr std::uint32_t kReadCredit = 512;
+constexpr Duration kLookEvery = std::chrono::milliseconds(5);
+constexpr bus::SubId kDecisions = 1;
+constexpr bus::SubId kFacts = 2;
+
+bus::NatsBusOptions BusOptions(const std::string& url) {
+  bus::NatsBusOptions options;
+  options.urls = {url};
+  options.name = "cube-bench client";
+  return options;
+}
+
+}  // namespace
+
+std::vector<TaskSpec> MixedSpecs() {
+  TaskSpec spec;
+  spec.name = TaskName::Trusted("c1m");
+  spec.engine = "sim";
+  spec.command = {"serve", "--port", "8080"};
+  spec.env = {{"MODE", "bench"}};
+  spec.resources = {1, 6 << 20, 0};
+  std::vector<TaskSpec> specs(4, spec);
+  specs[1].resources = {10, 64 << 20, 0};
+  specs[1].constraints = {{"zone", Constraint::Op::kEquals, {"a"}}};
+  specs[2].resources = {100, 256 << 20, 1 << 20};
+  specs[2].constraints = {{"zone", Constraint::Op::kNotEquals, {"c"}}};
+  specs[3].resources = {250, 512 << 20, 0};
+  specs[3].constraints = {{"zone", Constraint::Op::kIn, {"b", "c"}}};
+  return specs;
+}
+
+Driver::Driver(DriverOptions options, const std::string& url)
+    : options_(options),
+      bus_(BusOptions(url), [this](bus::Event event) { inbox_.PushAlways(std::move(event)); }) {
+  for (TaskSpec& spec : MixedSpecs()) {
+    specs_.push_back(std::make_shared<const TaskSpec>(std::move(spec)));
+  }
+}
+
+Result<void> Driver::Take() {
+  events_.clear();
+  if (inbox_.TakeUntil(events_, kEventsPerLook, clock_.now().mono + kPatience) == 0) {
+    return Fail(Code::kTimedOut,
+                fmt::format("no progress for {}: {} of {} stored, {} scheduled, {} running",
+                            FormatDuration(kPatience), stored_, options_.tasks,
+                            progress_.scheduled(), progress_.running()));
+  }
+  for (bus::Event& event : events_) {
+    if (const auto* read = std::get_if<bus::Read>(&event)) {
+      CUBE_TRY_VOID(OnRead(*read));
+    } else if (const auto* done = std::get_if<bus::Appended>(&event)) {
+      --in_flight_;
+      stored_ += sizes_.extract(done->op).mapped();
+      if (stored_ == options_.tasks) times_.stored = Since();
+    } else if (const auto* refused = std::get_if<bus::AppendFailed>(&event)) {
+      return std::unexpected(refused->error);
+    } else if (const auto* failed = std::get_if<bus::ReadFailed>(&event)) {
+      return std::unexpected(failed->error);
+    } else if (std::holds_alternative<bus::Connected>(event)) {
+      connected_ = true;
+    }
+  }
+  return {};
+}
+
+Result<void> Driver::OnRead(const bus::Read& read) {
+  bus_.Pull(read.reader, 1);
+  return read.reader == kDecisions ? OnDecisions(read.message.payload)
+                                   : OnFacts(read.message.subject, read.message.payload);
+}
+
+Result<void> Driver::OnDecisions(const std::string& payload) {
+  CUBE_TRY(const DecisionBatch batch, wire::DecodeDecisions(payload));
+  const std::uint64_t before = progress_.scheduled();
+  for (const DecisionItem& item : batch.items) {
+    if (const auto* start = std::get_if<StartAttempt>(&item)) {
+      progress_.Placed(start->task, start->attempt);
+    }
+    if (std::holds_alternative<NodeDown>(item)) ++downs_;
+  }
+  ++cycles_;
+  const std::uint64_t scheduled = progress_.scheduled();
+  if (scheduled > before) ++full_cycles_;
+  if (scheduled > before && scheduled == options_.tasks) times_.scheduled = Since();
+  return {};
+}
+
+Result<void> Driver::OnFacts(const std::string& subject, const std::string& payload) {
+  CUBE_TRY(const FactBatch batch, wire::DecodeFacts(wire::Subjects::LastToken(subject), payload));
+  if (batch.incarnation == 0) return {};
+  std::uint64_t& last = last_fact_[batch.node.str()];
+  std::uint64_t number = batch.first_number;
+  for (const Fact& fact : batch.facts) {
+    const auto* launch = std::get_if<LaunchFact>(&fact.what);
+    if (number > last && launch != nullptr) {
+      if (launch->state == LaunchState::kRunning) {
+        progress_.Runs(launch->key.task, launch->key.attempt);
+      } else if (launch->state == LaunchState::kExited) {
+        progress_.Ended(launch->key.task, launch->key.attempt);
+      }
+    }
+    last = std::max(last, number++);
+  }
+  return {};
+}
+
+bus::AppendRequest Driver::Next(const wire::Subjects& subjects, std::uint64_t count) const {
+  bus::AppendRequest request;
+  if (options_.shape == Shape::kJobs) {
+    const std::uint64_t number = op_;
+    TaskSpec task = *specs_[number % specs_.size()];
+    JobSpec job;
+    job.name = task.name = TaskName::Trusted(fmt::format("c1m-{}", number));
+    job.replicas = static_cast<std::uint32_t>(count);
+    job.task = std::make_shared<const TaskSpec>(std::move(task));
+    request.subject = subjects.Jobs("submit");
+    request.payload = wire::EncodeSubmitJob(job);
+    return request;
+  }
+  std::vector<SubmitTask> tasks;
+  for (std::uint64_t i = 0; i < count; ++i) {
+    tasks.push_back({TaskId(), specs_[(submitted_ + i) % specs_.size()]});
+  }
+  request.subject = subjects.TasksSubmit();
+  request.payload = wire::EncodeSubmit(tasks);
+  return request;
+}
+
+void Driver::Submit(const wire::Subjects& subjects) {
+  const std::uint64_t batch = options_.shape == Shape::kSingle ? 1 : options_.batch;
+  while (submitted_ < options_.tasks && in_flight_ < options_.window) {
+    const std::uint64_t count = std::min<std::uint64_t>(batch, options_.tasks - submitted_);
+    ++op_;
+    bus::AppendRequest request = Next(subjects, count);
+    request.op = op_;
+    sizes_[request.op] = count;
+    bus_.Append(std::move(request));
+    submitted_ += count;
+    ++in_flight_;
+  }
+}
+
+Result<void> Driver::Run(const wire::Subjects& subjects) {
+  while (!connected_) {
+    CUBE_TRY_VOID(Take());
+  }
+  bus_.OpenReader(kDecisions, subjects.DecisionsStream(), 1);
+  bus_.OpenReader(kFacts, subjects.FactsStream(), 1);
+  bus_.Pull(kDecisions, kReadCredit);
+  bus_.Pull(kFacts, kReadCredit);
+  begin_ = clock_.now().mono;
+  while (progress_.running() < options_.tasks || stored_ < options_.tasks) {
+    Submit(subjects);
+    CUBE_TRY_VOID(Take());
+  }
+  times_.running = Since();
+  return {};
+}
+
+Result<double> WaitUntilFolded(Stage& stage, std::uint64_t tasks) {
+  const MonoTime begin = stage.clock().now().mono;
+  while (stage.clock().now().mono - begin < kPatience) {
+    if (Result<ClusterCounts> counts = stage.Counts();
+        counts && counts->tasks["running"] == tasks) {
+      return Seconds(stage.clock().now().mono - begin);
+    }
+    std::this_thread::sleep_for(kLookEvery);
+  }
+  return Fail(Code::kTimedOut, "the manager does not see all tasks running");
+}
+
+Result<Filled> StartSimulated(const std::string& bin_dir, std::uint32_t nodes) {
+  Filled filled;
+  CUBE_TRY(filled.stage, Stage::Open(bin_dir));
+  CUBE_TRY(filled.manager, filled.stage->StartManager());
+  CUBE_TRY(filled.nodes, filled.stage->Start({OwnPath(), "nodes", "--server", filled.stage->url(),
+                                              "--nodes", std::to_string(nodes)},
+                                             ""));
+  CUBE_TRY_VOID(filled.stage->WaitForNodes(nodes));
+  return filled;
+}
+
+Result<Filled> Fill(const std::string& bin_dir, std::uint64_t tasks, std::uint32_t nodes) {
+  CUBE_TRY(Filled filled, StartSimulated(bin_dir, nodes));
+  DriverOptions options;
+  options.tasks = tasks;
+  Driver driver(options, filled.stage->url());
+  CUBE_TRY_VOID(driver.Run(filled.stage->subjects()));
+  CUBE_TRY_VOID(WaitUntilFolded(*filled.stage, tasks));
+  return filled;
+}
+
+}  // namespace cube::bench

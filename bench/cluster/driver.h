@@ -1,0 +1,92 @@
+// Submits many tasks to a running cluster, and reads the log until all of them run.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bench/cluster/progress.h"
+#include "bench/cluster/stage.h"
+#include "shared/bus/nats_bus.h"
+#include "shared/domain/task_spec.h"
+#include "shared/runtime/inbox.h"
+
+namespace cube::bench {
+
+inline constexpr Duration kPatience = std::chrono::seconds(60);  // without any progress
+
+// How the same tasks are asked for.
+enum class Shape {
+  kJobs,     // jobs of `batch` tasks, one message each
+  kBatches,  // plain tasks, `batch` in one message
+  kSingle,   // plain tasks, one message each
+};
+
+struct DriverOptions {
+  std::uint64_t tasks = 0;
+  std::uint32_t batch = 1'000;
+  std::uint32_t window = 64;  // submissions in flight
+  Shape shape = Shape::kJobs;
+};
+
+// Four kinds of task, with and without rules on the node's label `zone` (a, b, c), of mixed sizes.
+[[nodiscard]] std::vector<TaskSpec> MixedSpecs();
+
+// One thread.
+class Driver {
+ public:
+  Driver(DriverOptions options, const std::string& url);
+
+  [[nodiscard]] Result<void> Run(const wire::Subjects& subjects);
+
+  struct Times {
+    double stored = 0, scheduled = 0, running = 0;  // s since the first submission
+  };
+  [[nodiscard]] const Times& times() const { return times_; }
+  [[nodiscard]] std::uint64_t cycles() const { return cycles_; }
+  [[nodiscard]] std::uint64_t full_cycles() const { return full_cycles_; }
+  [[nodiscard]] std::uint64_t downs() const { return downs_; }
+  [[nodiscard]] std::uint64_t moved() const { return progress_.moves(); }
+
+ private:
+  Result<void> Take();
+  void Submit(const wire::Subjects& subjects);
+  // The next submission: at most `count` tasks.
+  bus::AppendRequest Next(const wire::Subjects& subjects, std::uint64_t count) const;
+  Result<void> OnRead(const bus::Read& read);
+  Result<void> OnDecisions(const std::string& payload);
+  Result<void> OnFacts(const std::string& subject, const std::string& payload);
+  [[nodiscard]] double Since() const { return Seconds(clock_.now().mono - begin_); }
+
+  const DriverOptions options_;
+  const SystemClock clock_;
+  std::vector<TaskSpecPtr> specs_;
+  Inbox<bus::Event> inbox_{1};
+  std::vector<bus::Event> events_;
+  bool connected_ = false;
+  MonoTime begin_;
+  Times times_;
+  Progress progress_;
+  std::uint64_t op_ = 0;
+  std::uint64_t submitted_ = 0, in_flight_ = 0, stored_ = 0;
+  std::uint64_t downs_ = 0;                         // nodes called down
+  std::uint64_t cycles_ = 0, full_cycles_ = 0;      // decision messages; those that start something
+  std::map<std::uint64_t, std::uint64_t> sizes_;    // op -> tasks of that submission in flight
+  std::map<std::string, std::uint64_t> last_fact_;  // of each node
+  bus::NatsBus bus_;
+};
+
+// A manager, simulated nodes, and all tasks running.
+struct Filled {
+  std::unique_ptr<Stage> stage;
+  Child* manager = nullptr;
+  Child* nodes = nullptr;
+};
+[[nodiscard]] Result<Filled> StartSimulated(const std::string& bin_dir, std::uint32_t nodes);
+[[nodiscard]] Result<Filled> Fill(const std::string& bin_dir, std::uint64_t tasks,
+                                  std::uint32_t nodes);
+// Until the manager itself says that all run: it has folded every fact. The time that it takes, s.
+[[nodiscard]] Result<double> WaitUntilFolded(Stage& stage, std::uint64_t tasks);
+
+}  // namespace cube::bench
