@@ -1,5 +1,7 @@
 #include "services/worker/cluster_size.h"
 
+#include <algorithm>
+
 #include "shared/wire/codec.h"
 
 namespace cube::worker {
@@ -9,7 +11,12 @@ bool ClusterSize::OnGot(const bus::Got& got) {
   op_.reset();
   if (!got.message) return true;
   const auto beat = wire::DecodeHeartbeat(got.message->payload);
-  if (beat && beat->nodes > 0) nodes_ = beat->nodes;
+  if (!beat || beat->nodes == 0) return true;
+  if (beat->nodes > nodes_ + nodes_ / 2) {  // also where it was not known
+    wait_ = kClusterSizeIntervalMin;
+    look_at_ = std::min(look_at_, asked_at_ + wait_);
+  }
+  nodes_ = beat->nodes;
   return true;
 }
 
@@ -19,7 +26,9 @@ void ClusterSize::OnFailed(const bus::OpFailed& failed) {
 
 void ClusterSize::Advance(bool connected, MonoTime now, bus::OpId& next_op, Operations& out) {
   if (!connected || op_ || now < look_at_) return;
-  look_at_ = now + kClusterSizeInterval;
+  asked_at_ = now;
+  look_at_ = now + wait_;
+  wait_ = std::min(2 * wait_, kClusterSizeInterval);
   op_ = next_op++;
   out.emplace_back(bus::Operation(
       bus::GetLast{*op_, subjects_.HeartbeatsStream(), subjects_.Heartbeat(kLeaderHeartbeat)}));

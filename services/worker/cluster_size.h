@@ -13,6 +13,9 @@
 namespace cube::worker {
 
 inline constexpr Duration kClusterSizeInterval = std::chrono::minutes(5);
+// The first time, and when the cluster has grown by half: nodes that start together see it grow.
+// Doubled each time.
+inline constexpr Duration kClusterSizeIntervalMin = std::chrono::seconds(10);
 
 class ClusterSize {
  public:
@@ -34,6 +37,8 @@ class ClusterSize {
   const wire::Subjects subjects_;
   std::uint32_t nodes_ = 0;
   std::optional<bus::OpId> op_;
+  Duration wait_ = kClusterSizeIntervalMin;  // behind the next question
+  MonoTime asked_at_{};
   MonoTime look_at_;
 };
 

@@ -51,11 +51,29 @@ TEST_F(ClusterSizeTest, IsAskedForSeldom) {
   EXPECT_EQ(size_.nodes(), 0u);
   EXPECT_TRUE(size_.OnGot({asked_, Says(10'000)}));
   EXPECT_EQ(size_.nodes(), 10'000u);
-  EXPECT_EQ(size_.NextDeadline(), now_ + kClusterSizeInterval);
   now_ = size_.NextDeadline() - Duration(1);
   EXPECT_EQ(Step(), "");
   now_ += Duration(1);
   EXPECT_NE(Step(), "");
+}
+
+TEST_F(ClusterSizeTest, IsAskedForMoreOftenWhileItGrows) {
+  const auto ask = [this](std::uint32_t nodes) {
+    const MonoTime at = now_;
+    EXPECT_NE(Step(), "");
+    EXPECT_TRUE(size_.OnGot({asked_, Says(nodes)}));
+    now_ = size_.NextDeadline();
+    return now_ - at;
+  };
+  EXPECT_EQ(ask(10), seconds(10));
+  EXPECT_EQ(ask(5'000), seconds(10));
+  EXPECT_EQ(ask(10'000), seconds(10));
+  EXPECT_EQ(ask(10'100), seconds(10));
+  EXPECT_EQ(ask(10'100), seconds(20));
+  EXPECT_EQ(ask(10'100), seconds(40));
+  EXPECT_EQ(ask(20'000), seconds(10));
+  for (int i = 0; i < 10; ++i) ask(20'001);
+  EXPECT_EQ(ask(20'000), kClusterSizeInterval);
 }
 
 TEST_F(ClusterSizeTest, WithoutAnAnswerTheOldValueStays) {
@@ -64,7 +82,7 @@ TEST_F(ClusterSizeTest, WithoutAnAnswerTheOldValueStays) {
   now_ = size_.NextDeadline();
   Step();
   size_.OnFailed({asked_, Error{Code::kUnavailable, "no", {}}});
-  EXPECT_EQ(size_.NextDeadline(), now_ + kClusterSizeInterval);
+  EXPECT_EQ(size_.NextDeadline(), now_ + seconds(10));
   now_ = size_.NextDeadline();
   Step();
   EXPECT_TRUE(size_.OnGot({asked_, std::nullopt})) << "no leader yet";

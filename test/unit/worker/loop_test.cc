@@ -82,7 +82,7 @@ TEST(Join, IsTriedAgainWhenNobodyKnowsUs) {
   }
   EXPECT_EQ(text,
             "hello at 10\nhello at 10\nhello at 10\nhello at 10\n"
-            "get-last cube.desired.n1.0 op3\nappend 1: joined;\n"
+            "get-last cube.desired.n1.0 op4\nappend 1: joined;\n"
             "hello at 10\n");
 }
 
