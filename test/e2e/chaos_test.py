@@ -14,7 +14,7 @@ import unittest
 from chaos import run, wire
 from chaos.judge import Judge, Verdict
 from chaos.model import Model, Stored
-from chaos.witness import Key, Overlap
+from chaos.witness import Key, Overlap, container_key
 from lib import suite
 
 SEED = int(os.environ.get("CUBE_E2E_SEED") or random.SystemRandom().randrange(1 << 32))
@@ -78,7 +78,19 @@ def stop(task, attempt):
 
 
 WELCOME = chunk(6, number(1, 0) + fixed(2, 99) + number(3, 1))
+HOLD = chunk(6, number(1, 0) + fixed(2, 99) + number(3, 1) + number(4, 1))
+SETTLE = chunk(20, number(1, 0))
+ALL_HELD = chunk(10, b"")
 NODE_DOWN = chunk(4, number(1, 0))
+
+
+def readopt(task, attempt, placed_in, spec=0):
+    return chunk(18, number(1, 0) + chunk(2, task) + number(3, attempt) +
+                 chunk(4, stamp(7, placed_in)) + number(5, spec))
+
+
+def drop(task, attempt, why="it is elsewhere"):
+    return chunk(19, number(1, 0) + chunk(2, task) + number(3, attempt) + chunk(4, why))
 
 
 def exited(code, stop_asked=False):
@@ -117,11 +129,29 @@ class Log:
         seq = self._next("facts")
         self.facts += 1 + skip
         launch = chunk(1, task) + number(2, attempt) + chunk(4, stamp(7, placed_in)) + what
-        body = chunk(1, "n") + fixed(2, 99) + number(3, 1) + number(4, self.facts) + \
-            chunk(5, chunk(5, launch))
+        self._say(seq, chunk(5, launch))
+
+    def hold(self, *attempts):
+        """The worker tells what it has: (task, attempt, placed in, observed); that is all."""
+        for task, attempt, placed_in, observed in attempts:
+            launch = chunk(1, task) + number(2, attempt) + chunk(4, stamp(7, placed_in)) + observed
+            self.facts += 1
+            self._say(self._next("facts"), chunk(9, chunk(1, task) + number(2, attempt) + chunk(
+                3, stamp(7, placed_in)) + chunk(4, b"") + chunk(5, launch)))
+        self.facts += 1
+        self._say(self._next("facts"), ALL_HELD)
+
+    def _say(self, seq, fact):
+        body = chunk(1, "n") + fixed(2, 99) + number(3, 1) + number(4, self.facts) + chunk(5, fact)
         self.model.take("facts", Stored(seq, seq * 10, "cube.facts.n", body))
 
-    def decide(self, *items, prev=None, epoch=1, intents=None):
+    def reset(self):
+        """A term that has found a loss begins; its worker joins again."""
+        self.decide(reset="facts are gone")
+        self.facts = 0
+        self.decide(HOLD)
+
+    def decide(self, *items, prev=None, epoch=1, intents=None, reset=""):
         """One message; -> its cycle."""
         seq = self._next("decisions")
         self.cycle += 1
@@ -131,6 +161,8 @@ class Log:
             body += chunk(3, before)
         body += chunk(4, position(self.ends["intents"] if intents is None else intents))
         body += chunk(5, position(self.ends["facts"])) + chunk(9, "n")
+        if reset:
+            body += chunk(8, chunk(5, reset))
         body += b"".join(chunk(12, item) for item in items)
         self.model.decide(Stored(seq, seq * 10, "cube.decisions", body))
         self.prev = stamp(7, self.cycle)
@@ -211,6 +243,82 @@ class ModelTest(suite.Case):
         self.assertIn("as_of of the intents names", self.broken())
 
 
+class LossTest(suite.Case):
+    """A log that has lost its end, and how it goes on."""
+
+    def setUp(self):
+        super().setUp()
+        self.log = Log()
+        self.log.model.lossy = True
+        self.log.decide(WELCOME)
+        self.log.submit("a-1")
+        self.log.decide()
+        self.log.reset()
+
+    def broken(self):
+        return " | ".join(self.log.model.broken)
+
+    def test_what_runs_is_taken_up_again(self):
+        self.log.hold(("a-1", 1, 90, RUNNING), ("b-1", 2, 91, RUNNING), ("c-1", 1, 92, RUNNING),
+                      ("d-1", 1, 93, exited(0)))
+        self.log.decide(readopt("a-1", 1, 90), readopt("b-1", 2, 91, spec=1), drop("c-1", 1),
+                        SETTLE)
+        self.assertEqual(self.broken(), "")
+        model = self.log.model
+        self.assertEqual({t.id: (t.status(), t.attempt) for t in model.tasks.values()},
+                         {"a-1": ("running", 1), "b-1": ("running", 2)})
+        self.assertEqual(model.anew, {"b-1"})
+        self.assertEqual(list(model.dropped), [("c-1", 1, "n")])
+        self.assertIn(("d-1", 1, "n"), model.over_there)
+        self.log.stop("b-1")
+        self.log.decide()
+        self.log.fact("b-1", 2, exited(143, stop_asked=True), 91)
+        self.log.decide()
+        self.assertEqual(model.tasks["b-1"].status(), "stopped")
+
+    def test_what_was_stopped_for_a_lost_reason_is_placed_again(self):
+        self.log.hold(("a-1", 1, 90, exited(143, stop_asked=True)))
+        self.log.decide(readopt("a-1", 1, 90), SETTLE)
+        self.assertEqual(self.log.model.tasks["a-1"].status(), "pending")
+        self.log.decide(start("a-1", 2))
+        self.assertEqual(self.broken(), "")
+
+    def test_a_settled_node_has_nothing_that_nobody_decided_on(self):
+        self.log.hold(("a-1", 1, 90, RUNNING))
+        self.log.decide(SETTLE)
+        self.assertIn("says nothing of attempt 1 of a-1", self.broken())
+
+    def test_a_second_life_of_what_was_told_is_seen(self):
+        self.log.hold(("a-1", 1, 90, RUNNING))
+        self.log.decide(start("a-1", 1))
+        self.assertIn("has told an attempt that nobody", self.broken())
+
+    def test_only_what_the_node_has_is_taken_up(self):
+        self.log.hold(("a-1", 1, 90, RUNNING))
+        self.log.decide(readopt("a-1", 1, 89))
+        self.assertIn("which n does not have", self.broken())
+
+    def test_what_lives_is_not_taken_up_a_second_time(self):
+        self.log.hold(("a-1", 2, 90, RUNNING), ("a-1", 3, 91, RUNNING))
+        self.log.decide(readopt("a-1", 2, 90), readopt("a-1", 3, 91))
+        self.assertIn("while attempt 2 is live", self.broken())
+
+    def test_a_drop_needs_a_reason(self):
+        self.log.hold(("a-1", 1, 90, RUNNING))
+        self.log.decide(drop("a-1", 1, why=""))
+        self.assertIn("does not say why", self.broken())
+
+    def test_what_names_a_lost_message_does_not_count(self):
+        self.log.decide(start("a-1", 1), intents=7)
+        self.assertEqual((self.log.model.foreign, self.log.model.tasks["a-1"].attempt), (1, 0))
+        self.assertEqual(self.broken(), "")
+
+    def test_a_loss_where_nothing_was_restored_is_seen(self):
+        self.log.model.lossy = False
+        self.log.reset()
+        self.assertIn("the log has lost messages", self.broken())
+
+
 class JudgeTest(suite.Case):
     """What the engines and the tasks say is compared with the log."""
 
@@ -226,13 +334,16 @@ class JudgeTest(suite.Case):
         self.live = {self.key: 1}
         self.overlaps = []
         watcher = types.SimpleNamespace(overlaps=lambda: self.overlaps, failure=None)
-        world = types.SimpleNamespace(witness_dir="/nowhere")
-        self.judge = Judge(world, watcher, None)
+        self.world = types.SimpleNamespace(witness_dir="/nowhere", restored_at=0, engine_kills=[])
+        self.judge = Judge(self.world, watcher, None)
         self.judge.model = self.log.model
         self.judge.running = lambda: self.live
         self.judge.accepted = {"a-1": "stay"}
-        self.judge._lives.starts[self.key] = 1
+        self.began(self.key)
         self.judge._judge_view = lambda verdict: None
+
+    def began(self, key, at=1):
+        self.judge._lives.note_start(key, at)
 
     def verdict(self):
         return self.judge.verdict("")
@@ -261,15 +372,15 @@ class JudgeTest(suite.Case):
         self.assertEqual(list(self.verdict().doubled), ["c-1"])
 
     def test_a_launch_that_started_twice_is_doubled(self):
-        self.judge._lives.starts[self.key] = 2
+        self.began(self.key, at=2)
         self.assertEqual(list(self.verdict().doubled), ["a-1"])
 
     def test_a_start_that_nobody_decided_is_doubled(self):
-        self.judge._lives.starts[Key("a-1", 2, 0, "n")] = 1
+        self.began(Key("a-1", 2, 0, "n"))
         self.assertEqual(list(self.verdict().doubled), ["a-1"])
 
     def test_a_needless_restart_is_seen(self):
-        self.judge._lives.starts[self.key._replace(launch=1)] = 1
+        self.began(self.key._replace(launch=1))
         self.assertIn("was disturbed", self.verdict().other[0])
 
     def test_an_overlap_needs_a_silent_node(self):
@@ -279,13 +390,13 @@ class JudgeTest(suite.Case):
         self.assertEqual(list(self.verdict().doubled), [])
 
     def test_an_end_without_a_fact_is_lost(self):
-        self.judge._lives.ends[self.key] = 0
+        self.judge._lives.note_end(self.key, 0, 2)
         self.assertEqual(list(self.verdict().lost), ["a-1"])
 
     def test_a_wrong_exit_code_is_seen(self):
         fact = self.log.model.tasks["a-1"].newest._replace(cause="exited", code=1)
         self.log.model.exits["a-1", 1, 0] = fact
-        self.judge._lives.ends[self.key] = 0
+        self.judge._lives.note_end(self.key, 0, 2)
         self.assertIn("its fact says 1", self.verdict().other[0])
 
     def test_a_stream_that_went_backwards_is_bad_unless_expected(self):
@@ -294,7 +405,73 @@ class JudgeTest(suite.Case):
             self.judge._begin_anew("it went backwards")
             self.live = {}
             self.judge.accepted = {}
+            self.world.restored_at = 5
             self.assertEqual(self.verdict().good(), expected)
+
+    def test_only_what_was_acknowledged_before_a_restore_may_be_lost(self):
+        self.world.restored_at = 5
+        self.judge.accepted["b-1"] = "stay"
+        self.judge.acked["submit", "b-1"] = 4
+        self.assertEqual(self.verdict().lines(), [])
+        self.assertEqual(self.judge.rolled_back, {"b-1"})
+        self.judge.acked["submit", "b-1"] = 9
+        self.assertEqual(list(self.verdict().lost), ["b-1"])
+
+    def test_a_stop_may_be_lost_with_the_end_of_the_log(self):
+        self.judge.stopped.add("a-1")
+        self.judge.acked["stop", "a-1"] = 4
+        self.assertEqual(list(self.verdict().lost), ["a-1"])
+        self.world.restored_at = 5
+        self.assertEqual(self.verdict().lines(), [])
+        self.log.model.stops.add("a-1")  # the log has it
+        self.assertEqual(list(self.verdict().lost), ["a-1"])
+
+    def test_after_a_restore_lost_and_doubled_tasks_are_seen_as_before(self):
+        self.world.restored_at = 5
+        self.live = {self.key: 2}
+        self.assertEqual(list(self.verdict().doubled), ["a-1"])
+        self.live = {self.key: 1, Key("b-1", 1, 0, "n"): 1}
+        self.assertEqual(list(self.verdict().doubled), ["b-1"])
+        self.live = {}
+        self.assertEqual(list(self.verdict().lost), ["a-1"])
+
+    def test_after_a_restore_starts_need_a_decision_or_a_drop(self):
+        self.world.restored_at = 5
+        stray = Key("b-1", 1, 0, "n")
+        self.began(stray, at=4)
+        self.assertEqual(self.verdict().lines(), [], "before: nobody knows any more")
+        self.began(stray, at=6)
+        self.assertEqual(list(self.verdict().doubled), ["b-1"])
+        self.log.model.dropped["b-1", 1, "n"] = "it is elsewhere"
+        self.assertEqual(self.verdict().lines(), [])
+
+    def test_after_a_restore_an_overlap_needs_a_drop(self):
+        self.world.restored_at = 5
+        other = self.key._replace(node="m")
+        self.overlaps = [Overlap(4, self.key, other)]
+        self.assertEqual(self.verdict().lines(), [])
+        self.overlaps = [Overlap(6, self.key, other)]
+        self.assertEqual(list(self.verdict().doubled), ["a-1"])
+        self.log.model.dropped["a-1", 1, "m"] = "it is elsewhere"
+        self.assertEqual(self.verdict().lines(), [])
+        self.assertEqual(self.judge.overlaps_of_losses, 1)
+
+    def test_a_gap_in_the_facts_needs_a_reset(self):
+        self.log.model.lossy = True
+        self.world.restored_at = 5
+        self.log.fact("a-1", 1, RUNNING, 2, skip=1)
+        self.log.decide()
+        self.assertIn("facts of n are missing", self.verdict().other[0])
+        self.log.reset()
+        self.assertEqual(self.verdict().lines(), [])
+
+    def test_only_a_killed_engine_forgets_that_it_has_started_a_container(self):
+        life = container_key("a-1", "c0ffee")
+        self.began(life, at=10)
+        self.began(life, at=30)
+        for kills, good in (([], False), ([9], False), ([25], False), ([31], False), ([11], True)):
+            self.world.engine_kills = kills
+            self.assertEqual(self.verdict().good(), good, kills)
 
     def test_not_converged_is_bad(self):
         self.assertFalse(self.judge.verdict("something moves").good())

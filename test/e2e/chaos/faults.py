@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 
+from chaos.witness import uptime
 from lib.nats import NatsError
 
 BALLAST_STEP = 1 << 20
@@ -289,6 +290,8 @@ class RestartEngine(Fault):
 
     def strike(self, _target):
         how = self.dice.choice([signal.SIGTERM, signal.SIGKILL])
+        if how == signal.SIGKILL:
+            self.world.engine_kills.append(uptime())
         self.world.own_engine.stop(how)
         return how.name
 
@@ -374,6 +377,7 @@ class RestoreStreams(Fault):
         self.world.kill(target)
         shutil.rmtree(folder)
         os.rename(copy, folder)
+        self.world.restored_at = uptime()
         return "an older copy is back"
 
     def heal(self, target):

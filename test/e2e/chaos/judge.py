@@ -19,6 +19,10 @@ API_SECONDS = 10
 UNKNOWN = -1
 # What Docker says of a container that ended while dockerd was away; no task here ends so.
 ENDED_UNSEEN = 255
+# Who has an answer of the server may note it so much later.
+ACK_SECONDS = 1
+# A dockerd that is killed while it starts a container knows nothing of that afterwards.
+ENGINE_START_SECONDS = 10
 
 
 def _nanoseconds(text):
@@ -117,20 +121,39 @@ class Judge:
         self._containers = containers
         self._reader = Reader(world)
         self._lives = witness.Lives(world.witness_dir)
-        self.model = Model()
+        self.model = Model()  # of the log as it stands
         self.accepted = {}    # id -> kind, acknowledged to a load
         self.stopped = set()
         self.unknown_codes = 0
         self.engine_was_away = False
         self.expects_restores = False
-        self.restored = False  # lives and exits of what is gone from the log have no record
+        self.acked = {}       # ("submit" or "stop", id) -> uptime
         self.rolled_back = set()
+        self.forgotten_starts = set()  # containers that dockerd was killed over
+        self.overlaps_of_losses = 0    # that a lost end of the log explains
         self.unseen = set()   # lives of containers whose labels nobody has seen
         self._told = 0        # laws already in an earlier verdict
 
     def owe(self, load):
         self.accepted.update(load.accepted)
         self.stopped |= load.stopped
+        self.acked.update(load.acked)
+
+    @property
+    def restored_at(self):
+        """When the log went back to an older one, last; 0 = it never has. What is before that was
+        judged by the log as it was."""
+        return self._world.restored_at
+
+    def _may_be_lost(self, what, ident):
+        """It was acknowledged by a log that is gone."""
+        return self.restored_at > 0 and \
+            self.acked.get((what, ident), 0) <= self.restored_at + ACK_SECONDS
+
+    def _stop_is_lost(self, ident):
+        """With the end of the log, or it came before the task was known again."""
+        return ident not in self.model.stops and (
+            ident in self.model.anew or self._may_be_lost("stop", ident))
 
     def _begin_anew(self, why):
         """The log as it stands is the truth. Without a fault that does so it is a defect."""
@@ -138,7 +161,6 @@ class Judge:
         self._told = 0
         if not self.expects_restores:
             self.model.broken.append(why)
-        self.restored = True
 
     # ---- convergence ---------------------------------------------------------------------------
 
@@ -164,6 +186,7 @@ class Judge:
 
     def unsettled(self):
         """Empty, or what is still on its way. Reads the log on."""
+        self.model.lossy = self.restored_at > 0
         try:
             self._reader.read(self.model)
         except WentBackwards as error:
@@ -219,10 +242,10 @@ class Judge:
         self._told = len(self.model.broken)
         self._judge_accepted(verdict)
         self._judge_engines(verdict)
-        if not self.restored:
-            self._judge_starts(verdict)
-            self._judge_overlaps(verdict)
-            self._judge_exits(verdict)
+        self._judge_starts(verdict)
+        self._judge_overlaps(verdict)
+        self._judge_exits(verdict)
+        self._judge_losses(verdict)
         self._judge_view(verdict)
         verdict.other += [f"the witness has an odd line: {line!r}" for line in self._lives.odd]
         if self._watcher.failure is not None:
@@ -236,13 +259,15 @@ class Judge:
             task = self.model.tasks.get(ident) or self.model.forgotten.get(ident)
             if ident in self.model.refused:
                 verdict.lose(ident, f"it was refused: {self.model.refused[ident]}")
-            elif task is None and self.restored:
+            elif task is None and self._may_be_lost("submit", ident):
                 self.rolled_back.add(ident)  # went with the end of the stream
             elif task is None:
                 verdict.lose(ident, "its submission was acknowledged and is not in the log")
             elif not (task.finished() or task.status() == "running") or (
                     ends_by_itself(ident) and not task.finished()):
                 verdict.lose(ident, f"it is {task.status()}")
+            elif ident in self.stopped and not task.finished() and self._stop_is_lost(ident):
+                self.rolled_back.add(ident)
             elif ident in self.stopped and not task.finished():
                 verdict.lose(ident, f"its stop was acknowledged, and it is {task.status()}")
             elif kind == "stay" and task.status() != "running" and not task.stop:
@@ -268,44 +293,84 @@ class Judge:
         """What has started was decided, on that node, and each launch started once. What stays was
         not restarted in place: launches outlive workers, stores and the engine's daemon."""
         lives = collections.Counter()
-        for life, count in self._lives.starts.items():
+        for life, count in self._lives.starts_since(self.restored_at).items():
             key = self._resolve(life)
-            if count > 1:
+            if count > 1 and not self._engine_forgot(life):
                 verdict.double(key.task, f"{key} was started {count} times")
             if key.attempt < 0:
                 self.unseen.add(key)  # gone before anybody looked at the engine
                 continue
             started = self.model.started.get((key.task, key.attempt))
-            if started is None:
+            place = (key.task, key.attempt, key.node)
+            if place in self.model.placed_on or self._was_given_up(place):
+                pass
+            elif started is None:
                 verdict.double(key.task, f"{key} ran, and no decision started it")
-            elif started[0] != key.node:
+            else:
                 verdict.double(key.task, f"{key} ran, and was placed on {started[0]}")
             if not ends_by_itself(key.task):
-                lives[key.task, key.attempt] += 1
+                lives[place] += 1
         verdict.other += [f"attempt {attempt} of {task} was disturbed: {n} launches of it have run"
-                          for (task, attempt), n in lives.items() if n > 1]
+                          for (task, attempt, _), n in lives.items() if n > 1]
+
+    def _was_given_up(self, place):
+        """Of what the log had lost: its node has told it, and it was dropped or had ended."""
+        return place in self.model.dropped or place in self.model.over_there
+
+    def _engine_forgot(self, life):
+        """Docker notes that a container runs after it has begun: killed between the two, it says
+        that the container was never started. Nobody can tell, so it is started again."""
+        times = self._lives.times(life)
+        forgot = life.attempt < 0 and all(
+            any(one < killed < min(one + ENGINE_START_SECONDS, other)
+                for killed in self._world.engine_kills)
+            for one, other in zip(times, times[1:]))
+        if forgot:
+            self.forgotten_starts.add(life)
+        return forgot
 
     def _judge_overlaps(self, verdict):
         """Two lives of a task at one time: only if the log had given up the earlier one, since its
         node was silent. At most once holds in the log always, in the world while nodes can talk."""
+        self.overlaps_of_losses = 0
         for overlap in self._watcher.overlaps():
+            if 0 < overlap.at <= self.restored_at:
+                continue  # the log that explained it is gone
             older, newer = sorted(map(self._resolve, (overlap.first, overlap.second)),
                                   key=lambda key: key.attempt)
             lost = self.model.ended.get((older.task, older.attempt)) == "lost"
-            if older.attempt == newer.attempt or not lost:
+            if older.node != newer.node and self._loss_explains(older, newer):
+                self.overlaps_of_losses += 1
+            elif older.attempt == newer.attempt or not lost:
                 verdict.double(older.task, f"{older} and {newer} ran at one time, and the node of "
                                            "the first was not down")
+
+    def _loss_explains(self, *keys):
+        """One of the two was in the lost end of the log, which has given it up since: it is being
+        stopped, or its node was away when all others were asked for what they have."""
+        return self.restored_at > 0 and any(
+            self._was_given_up((key.task, key.attempt, key.node)) for key in keys)
+
+    def _judge_losses(self, verdict):
+        """Whoever has found that facts are missing says so, and asks all nodes anew."""
+        verdict.other += [f"facts of {name} are missing before {node.gap}, and no term has said so"
+                          for name, node in self.model.nodes.items() if node.gap]
 
     def _judge_exits(self, verdict):
         """Exit facts say what the programs themselves say."""
         self.unknown_codes = 0
-        ends = {self._resolve(life): code for life, code in self._lives.ends.items()}
+        since = self._lives.ends_since(self.restored_at)
+        ends = {self._resolve(life): code for life, code in since.items()}
+        all_ends = {self._resolve(life) for life in self._lives.ends}
         in_containers = {self._resolve(life) for life in self._lives.ends if life.attempt < 0}
         for key, code in ends.items():
             fact = self.model.exits.get((key.task, key.attempt, key.launch))
             if fact is None:
                 task = self.model.tasks.get(key.task)
-                newest = task is not None and task.attempt == key.attempt and task.placed == "there"
+                newest = task is not None and task.placed == "there" and (
+                    task.node, task.attempt) == (key.node, key.attempt)
+                if newest and self.restored_at:  # of a lost end the newest launch is told
+                    newest = task.newest is None or task.newest.launch <= key.launch
                 if newest and self.model.ended.get((key.task, key.attempt)) != "lost":
                     verdict.lose(key.task, f"{key} ended with code {code}, and no fact says so")
             elif fact.code == ENDED_UNSEEN and key in in_containers and self.engine_was_away:
@@ -318,8 +383,10 @@ class Judge:
             task = self.model.tasks.get(ident)
             if task is None or self.accepted.get(ident) not in ("short", "crash"):
                 continue
+            if (ident, attempt) not in self.model.started:
+                continue  # told of an attempt that the log has lost
             key = witness.Key(ident, attempt, launch, self.model.started[ident, attempt][0])
-            if fact.cause == "exited" and fact.code in (0, 3) and key not in ends and \
+            if fact.cause == "exited" and fact.code in (0, 3) and key not in all_ends and \
                     not any(life.task == ident for life in self.unseen):
                 verdict.other.append(f"a fact says that {key} ended with {fact.code}, the program "
                                      "itself does not")

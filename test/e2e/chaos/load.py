@@ -37,6 +37,7 @@ class Load(threading.Thread):
         self.stays = stays       # acknowledged, and no stop was tried
         self.accepted = {}       # id -> kind of task
         self.stopped = set()
+        self.acked = {}          # ("submit" or "stop", id) -> uptime when it was acknowledged
         self.operations = 0
         self.given_up = 0
         self.failure = None
@@ -80,6 +81,7 @@ class Load(threading.Thread):
                                      witness.script(self._world.witness_dir, script), **more)
         if self._until_taken(lambda: self._send_submit(spec)):
             self.accepted[ident] = kind
+            self.acked["submit", ident] = witness.uptime()
             return ident
         return None
 
@@ -100,6 +102,7 @@ class Load(threading.Thread):
         task = self.stays.pop(self._dice.randrange(len(self.stays)))
         if self._until_taken(lambda: self._send_stop(task)):
             self.stopped.add(task)
+            self.acked["stop", task] = witness.uptime()
 
     def _do_scale(self):
         replicas = self._dice.randrange(1, 6)

@@ -72,6 +72,10 @@ class Node:
         self.incarnation = 0
         self.last_fact = 0
         self.down = True
+        self.gap = 0          # sequence of a fact before which others are missing
+        self.holding = False  # it tells what it has, since the log has lost messages
+        self.all_held = False
+        self.held = {}        # (task, attempt) -> wire.Held, not decided on yet
 
 
 class Job:
@@ -82,8 +86,17 @@ class Job:
         self.failed = set()   # versions whose update failed
 
 
+def _place(fact):
+    """Facts of one attempt move forward."""
+    return fact.launch, fact.state, fact.final
+
+
 class Model:
+    """lossy: the log was replaced by an older one. What it has lost is no broken law then; how it
+    goes on from there has laws of its own."""
+
     def __init__(self):
+        self.lossy = False
         self.tasks = {}
         self.nodes = collections.defaultdict(Node)
         self.jobs = {}
@@ -92,6 +105,13 @@ class Model:
         self.refused = {}     # id -> why
         self.forgotten = {}   # id -> Task as it was then
         self.started = {}     # (task, attempt) -> (node, sequence of the decision)
+        self.placed_on = set()  # (task, attempt, node), all that ever were
+        self.readopted = set()  # the same, of those that were taken up again
+        self.anew = set()     # tasks that the log has only from the node that runs them
+        self.dropped = {}     # (task, attempt, node) -> why
+        self.over_there = set()  # (task, attempt, node): told as ended, and not taken up again
+        self.stops = set()    # tasks of which a stop has counted
+        self.resets = []      # (sequence, sentence)
         self.ended = {}       # (task, attempt) -> "lost", "final"
         self.exits = {}       # (task, attempt, launch) -> the newest Launch that says exited
         self.terms = []       # (epoch, manager)
@@ -128,12 +148,17 @@ class Model:
         if not self._follows(stored.seq, decision):
             self.foreign += 1
             return
+        if self.lossy and not self._has_all(decision):
+            self.foreign += 1
+            return
         self._last = wire.Stamp(decision.term_id, decision.cycle)
         self._epoch, self._term = decision.epoch, decision.term_id
         if decision.first:
             self.terms.append((decision.epoch, decision.manager))
         for stream, fold in (("intents", self._fold_intent), ("facts", self._fold_facts)):
             self._fold_up_to(stored.seq, stream, getattr(decision, stream), fold)
+        if decision.reset:
+            self._reset(stored.seq, decision.reset)
         for item in decision.items:
             fold = getattr(self, "_on_" + item.kind, None)
             if fold is not None:
@@ -144,7 +169,9 @@ class Model:
     def _follows(self, seq, decision):
         """The fence: nothing of a term that is over, nothing that did not see the last one."""
         if decision.prev != self._last:
-            self._law(seq, f"follows {decision.prev}, not {self._last}: a stale term has written")
+            if not self.lossy:
+                self._law(seq, f"follows {decision.prev}, not {self._last}: a stale term has "
+                               "written")
             return False
         same = decision.term_id == self._term and decision.epoch == self._epoch
         if same and decision.cycle != (self._last.cycle if self._last else 0) + 1:
@@ -155,6 +182,25 @@ class Model:
                            f"{self._epoch}")
             return False
         return True
+
+    def _has_all(self, decision):
+        """What it names is in the log: else it was decided on what is lost, and counts no more."""
+        for stream in ("intents", "facts"):
+            position, before = getattr(decision, stream), self._as_of[stream]
+            there = [before] if position.seq <= before.seq else self._waiting[stream]
+            if not any((position.seq, position.time_ns) == (at.seq, at.time_ns) for at in there):
+                return False
+        return True
+
+    def _reset(self, seq, why):
+        """A term begins that has found a loss: every worker has to tell what it has."""
+        self.resets.append((seq, why))
+        if not self.lossy:
+            self._law(seq, f"the log has lost messages, it says: {why}")
+        for node in self.nodes.values():
+            node.instance = 0
+            node.gap = 0
+            node.holding, node.all_held, node.held = False, False, {}
 
     def _fold_up_to(self, seq, stream, position, fold):
         before = self._as_of[stream]
@@ -192,6 +238,7 @@ class Model:
         task = self.tasks.get(item["id"])
         if task is not None and task.job is None and not task.finished():
             task.stop = True
+            self.stops.add(task.id)
 
     def _intent_submit_job(self, _seq, _index, item):
         job = self.jobs.setdefault(item["name"], Job())
@@ -225,29 +272,55 @@ class Model:
             if not current or node.incarnation == 0 or number <= node.last_fact:
                 self.stale_facts += 1
                 continue
-            if number != node.last_fact + 1:
+            if number != node.last_fact + 1 and self.lossy:
+                node.gap = stored.seq
+            elif number != node.last_fact + 1:
                 self.broken.append(f"fact {stored.seq}: {batch.node} says number {number} after "
                                    f"{node.last_fact}: facts were lost")
             node.last_fact = number
             if isinstance(fact, wire.Launch):
                 self._fold_launch(batch.node, fact)
+            elif isinstance(fact, wire.Held):
+                self._fold_held(batch.node, node, fact)
+            elif fact == "all held":
+                node.all_held = node.holding
+
+    def _fold_held(self, name, node, held):
+        task = self.tasks.get(held.task)
+        known = task is not None and task.live and (task.node, task.attempt, task.placement) == (
+            name, held.attempt, held.placement)
+        if not known and node.holding and not node.all_held:
+            node.held[held.task, held.attempt] = held
 
     def _fold_launch(self, node, fact):
         if fact.state == wire.EXITED:
             self.exits[fact.task, fact.attempt, fact.launch] = fact
+        held = self.nodes[node].held.get((fact.task, fact.attempt))
+        if held is not None and held.placement == fact.placement:
+            if held.observed is None or _place(held.observed) < _place(fact):
+                self.nodes[node].held[fact.task, fact.attempt] = held._replace(
+                    observed=fact, ended=held.ended or fact.final)
+            return
         task = self.tasks.get(fact.task)
         if task is None or not task.live or (task.node, task.attempt, task.placement) != (
                 node, fact.attempt, fact.placement):
             self.stale_facts += 1
             return
         before = task.newest
-        place = (fact.launch, fact.state, fact.final)
-        if before is not None and place < (before.launch, before.state, before.final):
+        if before is not None and _place(fact) < _place(before):
             self.stale_facts += 1
             return
         task.newest = fact
-        if fact.final:
-            self.ended[fact.task, fact.attempt] = "final"
+        self._note_end(task)
+
+    def _note_end(self, task):
+        if not task.ended:
+            return
+        self.ended[task.id, task.attempt] = "final"
+        if task.newest.stop_asked and not task.stop and not task.evicted and self.lossy:
+            # The decision that asked for its stop is lost: it is placed again.
+            task.placed = "lost"
+            self.ended[task.id, task.attempt] = "lost"
 
     # ---- decisions -----------------------------------------------------------------------------
 
@@ -272,22 +345,62 @@ class Model:
             self._law(seq, f"starts {task}, which is {known.status()}")
         if self.nodes[node].down:
             self._law(seq, f"starts {task} on {node}, which is down")
+        for name, other in self.nodes.items():
+            if other.all_held and not other.down and any(
+                    held.task == task and not held.ended for held in other.held.values()):
+                self._law(seq, f"starts {task}, of which {name} has told an attempt that nobody "
+                               "has decided on")
         known.attempt, known.node, known.placed, known.evicted = attempt, node, "there", ""
         known.placement = wire.Stamp(decision.term_id, decision.cycle)
         known.newest = None
-        self.started[task, attempt] = (node, seq)
+        self._note_place(task, attempt, node, seq)
 
-    def _on_readopt(self, seq, _decision, node, task, attempt, placement):
+    def _on_readopt(self, seq, _decision, node, task, attempt, placement, anew):
+        held = self.nodes[node].held.pop((task, attempt), None)
+        if held is None or held.placement != placement:
+            self._law(seq, f"takes up attempt {attempt} of {task}, which {node} does not have")
+            return
         known = self.tasks.get(task)
-        if known is None:
+        if known is None and anew and not held.ended:
+            known = self.tasks[task] = Task(task)
+            self.anew.add(task)
+        elif known is None:
             self._law(seq, f"takes {task} up again, which nobody has asked for")
             return
         if known.live:
             self._law(seq, f"takes up attempt {attempt} of {task} while attempt {known.attempt} is "
                            f"live on {known.node}")
+        if known.stop or known.finished():
+            self._law(seq, f"takes up {task}, which is {known.status()}")
+        if attempt <= known.attempt:
+            self._law(seq, f"takes up attempt {attempt} of {task} after {known.attempt}")
         known.attempt, known.node, known.placed, known.evicted = attempt, node, "there", ""
-        known.placement, known.newest = placement, None
+        known.placement, known.newest = placement, held.observed
+        self.readopted.add((task, attempt, node))
+        self._note_place(task, attempt, node, seq)
+        if held.observed is not None and held.observed.state == wire.EXITED:
+            self.exits[task, attempt, held.observed.launch] = held.observed
+        self._note_end(known)
+
+    def _note_place(self, task, attempt, node, seq):
         self.started[task, attempt] = (node, seq)
+        self.placed_on.add((task, attempt, node))
+
+    def _on_drop(self, seq, _decision, node, task, attempt, why):
+        if self.nodes[node].held.pop((task, attempt), None) is None:
+            self._law(seq, f"drops attempt {attempt} of {task}, which {node} does not have")
+        elif not why:
+            self._law(seq, f"drops attempt {attempt} of {task} and does not say why")
+        self.dropped[task, attempt, node] = why
+
+    def _on_settle(self, seq, _decision, node):
+        known = self.nodes[node]
+        for held in known.held.values():
+            self.over_there.add((held.task, held.attempt, node))
+            if not held.ended:
+                self._law(seq, f"settles {node} and says nothing of attempt {held.attempt} of "
+                               f"{held.task}, which it has")
+        known.holding, known.all_held, known.held = False, False, {}
 
     def _on_stop(self, _seq, _decision, task, attempt, **_):
         known = self.tasks.get(task)
@@ -309,8 +422,9 @@ class Model:
     def _on_node_up(self, _seq, _decision, node, **_):
         self.nodes[node].down = False
 
-    def _on_welcome(self, _seq, _decision, node, instance, incarnation):
+    def _on_welcome(self, _seq, _decision, node, instance, incarnation, hold):
         known = self.nodes[node]
+        known.holding, known.all_held, known.held, known.gap = hold, False, {}, 0
         known.instance, known.incarnation = instance, incarnation
         known.last_fact, known.down = 0, False
 

@@ -358,7 +358,10 @@ def main():
           f"{len(chaos.watcher.overlaps())} overlaps while a node was silent, slowest convergence "
           f"{chaos.slowest:.1f} s, exit codes that nobody knows any more "
           f"{chaos.judge.unknown_codes}, containers that nobody saw but themselves "
-          f"{len(chaos.judge.unseen)}, gone with a restored stream {len(chaos.judge.rolled_back)}")
+          f"{len(chaos.judge.unseen)}, gone with a restored stream {len(chaos.judge.rolled_back)}, "
+          f"readopted {len(chaos.judge.model.readopted)}, dropped "
+          f"{len(chaos.judge.model.dropped)}, overlaps of these {chaos.judge.overlaps_of_losses}, "
+          f"starts that a killed dockerd forgot {len(chaos.judge.forgotten_starts)}")
     print("faults: " + ", ".join(f"{name} {n}" for name, n in sorted(chaos.counts.items())))
     print(chaos.summary())
     sys.exit(0 if chaos.good() else 1)

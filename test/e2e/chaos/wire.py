@@ -13,9 +13,10 @@ Stamp = collections.namedtuple("Stamp", "term_id cycle")
 Position = collections.namedtuple("Position", "seq time_ns generation")
 Item = collections.namedtuple("Item", "kind fields")
 Decision = collections.namedtuple(
-    "Decision", "epoch term_id cycle prev intents facts nodes items first manager")
+    "Decision", "epoch term_id cycle prev intents facts nodes items first manager reset")
 Launch = collections.namedtuple(
     "Launch", "task attempt launch placement state cause code final stop_asked")
+Held = collections.namedtuple("Held", "task attempt placement ended observed")
 FactBatch = collections.namedtuple("FactBatch", "node instance incarnation first facts")
 
 PULLING, STARTING, RUNNING, EXITED = 10, 20, 30, 40
@@ -133,10 +134,15 @@ def _item(message, nodes):
         return Item(kind, {"node": node(1), "why": body.text(2)})
     if kind == "readopt":
         return Item(kind, {"node": node(1), "task": body.text(2), "attempt": body.number(3),
-                           "placement": _stamp(body.one(4))})
-    if kind in ("welcome", "refuse_node"):
+                           "placement": _stamp(body.one(4)), "anew": bool(body.number(5))})
+    if kind == "drop":
+        return Item(kind, {"node": node(1), "task": body.text(2), "attempt": body.number(3),
+                           "why": body.text(4)})
+    if kind == "settle":
+        return Item(kind, {"node": node(1)})
+    if kind == "welcome":
         return Item(kind, {"node": node(1), "instance": body.number(2),
-                           "incarnation": body.number(3) if kind == "welcome" else 0})
+                           "incarnation": body.number(3), "hold": bool(body.number(4))})
     if kind == "forget":
         return Item(kind, {"task": body.text(1)})
     if kind in ("fill", "empty"):
@@ -157,15 +163,27 @@ def decision(data):
                     _stamp(message.one(3)) if message.has(3) else None,
                     _position(message.one(4)), _position(message.one(5)), nodes,
                     [_item(item, nodes) for item in message.all(12)], message.has(8),
-                    start.text(2))
+                    start.text(2), start.text(5))
 
 
 def _fact(message):
-    """A Launch, or the name of another kind."""
+    """A Launch, a Held, or the name of another kind."""
+    if message.has(9):
+        return _held(message.one(9))
     if not message.has(5):
-        return {2: "joined", 3: "described", 4: "reported", 6: "left", 7: "health",
-                8: "leaving"}.get(next((n for n in message.known() if n > 1), 0), "unknown")
-    launch = message.one(5)
+        return {2: "joined", 3: "described", 4: "reported", 6: "left", 7: "health", 8: "leaving",
+                10: "all held"}.get(next((n for n in message.known() if n > 1), 0), "unknown")
+    return _launch(message.one(5))
+
+
+def _held(message):
+    """An attempt that a worker has, of which the log may know nothing any more."""
+    observed = _launch(message.one(5)) if message.has(5) else None
+    ended = not message.has(4) or (observed is not None and observed.final)
+    return Held(message.text(1), message.number(2), _stamp(message.one(3)), ended, observed)
+
+
+def _launch(launch):
     return Launch(launch.text(1), launch.number(2), launch.number(3), _stamp(launch.one(4)),
                   launch.number(5), CAUSES.get(launch.number(6), "?"), launch.signed(7),
                   bool(launch.number(13)), bool(launch.number(14)))

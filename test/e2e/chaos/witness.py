@@ -10,7 +10,6 @@ import json
 import os
 import socket
 import threading
-import time
 
 from lib import checks
 
@@ -45,6 +44,12 @@ def ends(seconds, code):
     return f"sleep {seconds}; says end {code}; exit {code}"
 
 
+def uptime():
+    """Seconds of the clock that tasks tell theirs by."""
+    with open("/proc/uptime", encoding="ascii") as file:
+        return float(file.read().split()[0])
+
+
 class Lives:
     """The file, read on and on."""
 
@@ -53,6 +58,8 @@ class Lives:
         self._offset = 0
         self.starts = collections.Counter()  # Key -> times
         self.ends = {}                       # Key -> exit code
+        self._started = []                   # (Key, uptime), in order
+        self._ended = {}                     # Key -> uptime
         self.odd = []                        # lines that cannot be read
 
     def read(self):
@@ -76,10 +83,28 @@ class Lives:
             else:
                 key = Key(parts[1], int(parts[2]), int(parts[3]), parts[4])
             if parts[0] == "start":
-                self.starts[key] += 1
+                self.note_start(key, float(parts[6]))
             else:
-                self.ends[key] = int(parts[5])
+                self.note_end(key, int(parts[5]), float(parts[6]))
         return self
+
+    def note_start(self, key, at):
+        self.starts[key] += 1
+        self._started.append((key, at))
+
+    def note_end(self, key, code, at):
+        self.ends[key] = code
+        self._ended[key] = at
+
+    def times(self, key):
+        """When it was started, each time."""
+        return [at for started, at in self._started if started == key]
+
+    def starts_since(self, at):
+        return collections.Counter(key for key, began in self._started if began > at)
+
+    def ends_since(self, at):
+        return {key: self.ends[key] for key, ended in self._ended.items() if ended > at}
 
 
 def look(unique):
@@ -168,7 +193,7 @@ class Watcher(threading.Thread):
         self._containers = containers
         self._end = threading.Event()
         self._lock = threading.Lock()
-        self._overlaps = {}   # (Key, Key) -> time of the first look
+        self._overlaps = {}   # (Key, Key) -> uptime at the first look
         self.looks = 0
         self.failure = None
 
@@ -193,7 +218,7 @@ class Watcher(threading.Thread):
                 # A look takes its time: the first one may have ended before the second began.
                 if all(any(runs(pid) for pid in pids[key]) for key in pair):
                     with self._lock:
-                        self._overlaps.setdefault(pair, time.time())
+                        self._overlaps.setdefault(pair, uptime())
 
     def overlaps(self):
         with self._lock:
