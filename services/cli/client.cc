@@ -260,8 +260,28 @@ Result<v1::TaskView> Client::Task(std::string_view match, std::uint64_t min_inte
               fmt::format("there is no task '{}'. 'cube ps -a' lists them", match));
 }
 
+Result<v1::TaskView> Client::FindKnown(const std::string& word) { return FindAt(word, 0); }
+
 Result<v1::TaskView> Client::Find(const std::string& word) {
-  auto task = Task(word);
+  auto task = FindAt(word, 0);
+  if (task || task.error().code != Code::kNotFound) return task;
+  const auto intents = State(subjects_.IntentsStream());
+  if (!intents) return task;  // this user may not ask: what the manager says has to do
+  const MonoTime deadline = In(settings_.nats.request_timeout);
+  while (true) {
+    task = FindAt(word, intents->last_seq);
+    const bool late = !task && task.error().code == Code::kTimedOut;
+    if (!late) return task;
+    if (Mono() >= deadline) break;
+  }
+  return Fail(Code::kTimedOut,
+              fmt::format("no task '{}' is known yet, and not all that was submitted is decided "
+                          "on: see 'cube status', and try again",
+                          word));
+}
+
+Result<v1::TaskView> Client::FindAt(const std::string& word, std::uint64_t min_intent) {
+  auto task = Task(word, min_intent);
   if (task || task.error().code != Code::kConflict) return task;
   v1::QueryRequest request;
   request.set_match(word);

@@ -42,7 +42,11 @@ class Client {
   // By id, unique prefix or name. min_intent: not before that intent is decided on.
   [[nodiscard]] Result<v1::TaskView> Task(std::string_view match, std::uint64_t min_intent = 0);
   // What a word on the command line means: as Task, and where several tasks fit, the only one of
-  // them that has not ended.
+  // them that has not ended. As far as the manager knows that happens to answer.
+  [[nodiscard]] Result<v1::TaskView> FindKnown(const std::string& word);
+  // The same; what is not known is asked for once more, not before all that is in the log now is
+  // decided on: it may have been submitted a moment ago. kTimedOut: that took longer than
+  // --request-timeout.
   [[nodiscard]] Result<v1::TaskView> Find(const std::string& word);
   [[nodiscard]] Result<std::vector<v1::NodeView>> Nodes(std::uint64_t min_intent = 0);
   // The job with exactly this name. min_intent: not before that intent is decided on.
@@ -106,6 +110,7 @@ class Client {
 
  private:
   class Impl;
+  [[nodiscard]] Result<v1::TaskView> FindAt(const std::string& word, std::uint64_t min_intent);
   [[nodiscard]] Result<std::optional<bus::StreamMessage>> AwaitMessage(bus::OpId op);
   Client(Settings settings, wire::Subjects subjects, std::unique_ptr<Impl> impl);
 

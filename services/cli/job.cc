@@ -164,7 +164,7 @@ Result<std::optional<v1::JobView>> FindJob(Client& client, const std::string& na
 Result<std::optional<v1::JobView>> JobMeant(Client& client, const std::string& word) {
   CUBE_TRY(auto job, FindJob(client, word));
   if (!job) return std::nullopt;
-  const auto task = client.Find(word);
+  const auto task = client.FindKnown(word);
   if (task && task->id() == word) return std::nullopt;
   // What lives wins over what has ended.
   if (JobHasEnded(*job) && task && !IsFinished(task->status())) return std::nullopt;

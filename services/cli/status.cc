@@ -79,7 +79,7 @@ Result<int> ShowNamed(Session& session, Client& client, const std::string& word)
   const bool people = format == Format::kTable || format == Format::kWide;
   CUBE_TRY(const auto job, JobMeant(client, word));
   if (job) return ShowJob(session, client, *job);
-  const auto task = client.Find(word);
+  auto task = client.FindKnown(word);
   if (!task && task.error().code != Code::kNotFound && task.error().code != Code::kConflict) {
     return std::unexpected(task.error());
   }
@@ -106,8 +106,9 @@ Result<int> ShowNamed(Session& session, Client& client, const std::string& word)
     }
     return kExitDone;
   }
+  if (!task && task.error().code == Code::kNotFound) task = client.Find(word);
   if (!task) {
-    if (task.error().code == Code::kConflict) return std::unexpected(task.error());
+    if (task.error().code != Code::kNotFound) return std::unexpected(task.error());
     return Fail(Code::kNotFound,
                 fmt::format("there is no task, no job and no node '{}'. 'cube ps -a' lists "
                             "tasks, 'cube job ls -a' jobs, 'cube node ls' nodes",

@@ -2,6 +2,7 @@
 """Two managers: the one that does not lead answers questions and says where it stands; it takes
 over from one that stands still, and that one does no harm when it goes on."""
 
+import json
 import signal
 
 from lib import suite
@@ -48,6 +49,18 @@ class StandbyTest(suite.Case):
             self.assertEqual(self.container(cluster, web), container, "no task was disturbed")
             terms = [event["manager"] for event in cluster.events() if event["kind"] == "term"]
             self.assertEqual(terms, ["manager", "second", "manager"])
+
+    def test_the_standby_is_asked_for_what_it_has_not_read_yet(self):
+        with Cluster("process") as cluster:
+            cluster.start("a")
+            cluster.start_manager("second")
+            self.wait_answer_of(cluster, "second", leading=False, behind=0)
+            cluster.kill("manager")
+            with cluster.connect() as client:
+                client.append("cube.tasks.submit", json.dumps(cluster.spec("late", id="late-0")))
+            # Nobody has decided on it before the standby takes over.
+            cluster.cube("--request-timeout", "30s", "stop", "-d", "late-0")
+            wait_for("its end", lambda: cluster.tasks()["late-0"]["status"] == "stopped")
 
 
 if __name__ == "__main__":

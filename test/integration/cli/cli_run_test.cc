@@ -185,6 +185,30 @@ TEST_F(CliStopTest, OneUnknownNameDoesNotKeepTheOthers) {
   EXPECT_EQ(shown.out, "web-aaaa1111\n");
 }
 
+// The manager that answers may not have read yet what was submitted a moment ago.
+TEST_F(CliStopTest, WhatTheManagerHasNotReadYetIsAskedForOnceMore) {
+  FakeManager manager(server_->url(), {.behind = true});
+  ASSERT_EQ(Cube({"run", "-d", "--id", "web-1", "nginx"}).exit_code, kExitDone);
+  const int before = manager.task_questions();
+  const Shown shown = Cube({"stop", "-d", "web-1"});
+  EXPECT_EQ(shown.exit_code, kExitDone) << shown.err;
+  EXPECT_EQ(manager.task_questions(), before + 2);
+  EXPECT_THAT(manager.stopped(), ElementsAre("web-1"));
+  for (const char* command : {"inspect", "status"}) {
+    const Shown found = command == std::string("inspect") ? Cube({"task", "inspect", "web-1"})
+                                                          : Cube({"status", "web-1"});
+    EXPECT_EQ(found.exit_code, kExitDone) << command << ": " << found.err;
+  }
+  EXPECT_EQ(Cube({"stop", "-d", "nosuch"}).exit_code, kExitNotFound);
+}
+
+TEST_F(CliStopTest, WhatIsKnownIsAskedForOnce) {
+  FakeManager manager(server_->url(), {});
+  manager.Put(TaskOf("web-aaaa1111", "web", "running"));
+  EXPECT_EQ(Cube({"task", "inspect", "web-aaaa1111"}).exit_code, kExitDone);
+  EXPECT_EQ(manager.task_questions(), 1);
+}
+
 TEST_F(CliStopTest, WaitsForTheEndUnlessToldNotTo) {
   FakeManager manager(server_->url(), {.stop_status = "stopping"});
   manager.Put(TaskOf("web-aaaa1111", "web", "running"));

@@ -196,8 +196,11 @@ v1::QueryReply FakeManager::Answer(std::string_view what, const v1::QueryRequest
 }
 
 void FakeManager::AnswerTask(const v1::QueryRequest& request, v1::QueryReply& reply) {
+  ++task_questions_;
+  const bool knows = !script_.behind || request.min_intent() >= intent_seq_;
   std::vector<std::string> fitting;
   for (const auto& [id, task] : tasks_) {
+    if (!knows) break;
     if (id == request.match()) {
       *reply.add_tasks() = task;
       return;

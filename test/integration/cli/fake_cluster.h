@@ -32,6 +32,7 @@ struct Script {
   bool tell_outcome = true;
   bool tell_feed = true;
   bool answer = true;   // queries
+  bool behind = false;  // knows a task only for a question that names the newest intent
   int page_size = 100;  // tasks in a page
   std::string stop_status = "stopped";
 };
@@ -49,6 +50,7 @@ class FakeManager {
   void PutJob(const v1::JobView& job);
   [[nodiscard]] std::optional<v1::TaskView> Get(const std::string& id);
   [[nodiscard]] std::vector<std::string> stopped();
+  [[nodiscard]] int task_questions() const { return task_questions_; }
 
  private:
   void Loop();
@@ -71,6 +73,7 @@ class FakeManager {
   std::vector<v1::JobView> jobs_;
   std::vector<std::string> stopped_;
   std::uint64_t intent_seq_ = 0;
+  std::atomic<int> task_questions_{0};
   std::atomic<bool> ready_{false};
   std::atomic<bool> stopping_{false};
   Inbox<bus::Event> inbox_;
