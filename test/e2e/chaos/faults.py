@@ -360,6 +360,7 @@ class RestoreStreams(Fault):
     """A server comes back with an older copy of its folder: the streams have gone backwards."""
 
     name = "streams restored"
+    weight = 3  # every other one only takes the copy
     seconds = (0, 2)
 
     def possible(self):
