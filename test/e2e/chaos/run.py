@@ -21,7 +21,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from chaos import faults, network  # noqa: E402
 from chaos.judge import Judge  # noqa: E402
 from chaos.load import Load  # noqa: E402
-from chaos.witness import Containers, Watcher  # noqa: E402
+from chaos.witness import Containers, Watcher, uptime  # noqa: E402
 from chaos.world import FAKETIME, World, server_version  # noqa: E402
 from lib.cluster import nats_server, wait_for, why_no_docker  # noqa: E402
 from lib.engine import Engine, why_none  # noqa: E402
@@ -70,6 +70,7 @@ class Chaos:
         self.judge = Judge(world, self.watcher, containers)
         self.judge.expects_restores = "restore" in options.with_
         self.rounds = 0
+        self._round_began = 0
         self.bag = []     # kinds still to come, so that each comes
         self.lost = {}
         self.doubled = {}
@@ -169,6 +170,7 @@ class Chaos:
 
     def round(self, seconds):
         self.rounds += 1
+        self._round_began = uptime()
         loads = [Load(self.world, self.seed, self.rounds, by_hand, self.stays[by_hand])
                  for by_hand in (True, False)]
         if self.rounds == 1:
@@ -188,12 +190,8 @@ class Chaos:
         self._conclude()
 
     def _conclude(self):
-        began = time.monotonic()
-        unsettled = self._converge(began + CONVERGE_SECONDS)
-        took = time.monotonic() - began
+        unsettled, took = self._settle()
         self.slowest = max(self.slowest, took)
-        if not unsettled:
-            unsettled = self._hold()
         self.judge.engine_was_away = self.counts.get(faults.RestartEngine.name, 0) > 0
         verdict = self.judge.verdict(unsettled)
         self.lost.update(verdict.lost)
@@ -208,6 +206,21 @@ class Chaos:
             f"{len(self.lost)}, doubled {len(self.doubled)}, broken {len(self.broken)}")
         for line in verdict.lines():
             self.timeline.add("  " + line)
+
+    def _settle(self):
+        """-> what is left, and the seconds until nothing was. A worker may still carry out stops
+        that went with the end of the log in this round: what moves then has to settle anew."""
+        began = time.monotonic()
+        lossy = self.world.restored_at > self._round_began
+        while True:
+            unsettled = self._converge(began + CONVERGE_SECONDS)
+            took = time.monotonic() - began
+            if unsettled:
+                return unsettled, took
+            unsettled = self._hold()
+            if not unsettled or not lossy or time.monotonic() > began + CONVERGE_SECONDS:
+                return unsettled, took
+            self.timeline.add(f"  {unsettled}", loud=False)
 
     def _converge(self, deadline):
         self._lately_full = set(self.world.members)  # of the round: still on its way up
