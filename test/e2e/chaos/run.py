@@ -182,6 +182,8 @@ class Chaos:
         finally:
             for load in loads:
                 load.end()
+        if self.world.restored_at > self._round_began:
+            wait_for("nodes that take tasks", faults.Drain(self.world, self.dice).uncordon_all)
         for load in loads:
             self.operations += load.operations
             self.judge.owe(load)
