@@ -241,6 +241,7 @@ Applied WorkerCore::ApplySet(Now now, Random& random) {
   for (const auto& [number, page] : pages) {
     for (const Assignment& assignment : page.assignments) {
       Assign(assignment, now);
+      if (!assignment.stop) TakeBackStop({assignment.task, assignment.attempt});
       named.insert({assignment.task, assignment.attempt});
     }
   }

@@ -253,6 +253,18 @@ void WorkerCore::BeginLaunch(Attempt& a, Now now) {
   containers_.emplace(c.status.key, std::move(c));
 }
 
+// The log never takes a stop back: what wants the attempt has lost the stop, with the end of the
+// log that had it, and has taken the attempt up again.
+void WorkerCore::TakeBackStop(const AttemptKey& key) {
+  Attempt& a = attempts_.at(key);
+  if (!a.stop || a.done || retired_) return;
+  const auto container = containers_.find(KeyOf(a));
+  if (container != containers_.end() && container->second.stop_grace) return;  // it ends already
+  a.stop = false;
+  a.grace = Duration{0};
+  Touch(a);
+}
+
 // A stop found no launch alive: the attempt ends without the engine.
 void WorkerCore::EndStopped(Attempt& a, Now now) {
   LaunchFact fact;

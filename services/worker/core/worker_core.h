@@ -216,6 +216,7 @@ class WorkerCore {
   void AskStop(const TaskId& task, std::uint32_t attempt, Duration grace);
   [[nodiscard]] Applied ApplySet(Now now, Random& random);
   void Supersede(const AttemptKey& newer);
+  void TakeBackStop(const AttemptKey& key);
 
   // observe.cc
   void SeeUp(const std::string& kind, const engine::Up& up);

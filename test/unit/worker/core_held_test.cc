@@ -32,6 +32,35 @@ TEST(Held, IsToldOnceBeforeAnythingElseIsTold) {
   EXPECT_EQ(rig.Step().find("held"), std::string::npos);
 }
 
+// The log has lost the stop with its end, and has taken the attempt up again.
+TEST(Held, AStopThatNoEngineWasAskedForIsTakenBackByTheSet) {
+  for (const bool asked : {false, true}) {
+    CoreRig rig = CoreRig::Ready();
+    rig.Apply(Batch(11, 10, {Start("a")}));
+    rig.Step();
+    rig.See(Status(Key("a"), LaunchState::kRunning));
+    rig.Step();
+    if (!asked) rig.Observe(engine::Down{"away"});
+    rig.Apply(Batch(12, 11, {StopOf("a")}));
+    EXPECT_EQ(rig.Step(), asked ? "stop docker a/1/0 SIGQUIT 7s\n" : "");
+    AssignBatch welcome = Batch(21, 0, {Welcomed{kInstance, 600, true}});
+    welcome.incarnation = 600;
+    welcome.term = {kTerm.epoch + 1, kTerm.id + 1};
+    EXPECT_EQ(rig.Apply(welcome), "welcomed");
+    DesiredPage set = Set(22, {Start("a")});
+    set.incarnation = 600;
+    set.term = welcome.term;
+    EXPECT_EQ(rig.Apply(set), "applied");
+    rig.Step();
+    EXPECT_EQ(rig.Stored("a")->stop, asked);
+    rig.Observe(engine::Up{"docker", true});
+    rig.Observe(engine::Listed{{Status(Key("a"), LaunchState::kRunning)}});
+    if (!asked) {
+      EXPECT_EQ(rig.Step().find("stop"), std::string::npos);
+    }
+  }
+}
+
 TEST(Held, WhoMissedItsWelcomeTellsAtTheNext) {
   CoreRig rig = CoreRig::Ready();
   rig.Apply(Batch(11, 10, {Start("a")}));
