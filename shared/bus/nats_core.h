@@ -122,6 +122,8 @@ class NatsCore : public std::enable_shared_from_this<NatsCore> {
   // ---- streams and readers (nats_core_streams.cc) ----
   void EnsureNext(const std::shared_ptr<EnsureJob>& job);
   void EnsureCompare(const std::shared_ptr<EnsureJob>& job, const StreamAnswer& answer);
+  // The stream is as it should be: the next one.
+  void EnsureDone(const std::shared_ptr<EnsureJob>& job);
   void EnsureApply(const std::shared_ptr<EnsureJob>& job, const std::string& verb,
                    std::string body);
   // Where JetStream is another account's. `refusal`: what the server has said instead.

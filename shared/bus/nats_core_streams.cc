@@ -73,7 +73,12 @@ void NatsCore::EnsureCompare(const std::shared_ptr<EnsureJob>& job, const Stream
     EnsureApply(job, "UPDATE", std::move(**update));
     return;
   }
+  EnsureDone(job);
+}
+
+void NatsCore::EnsureDone(const std::shared_ptr<EnsureJob>& job) {
   ++job->at;
+  job->raced = false;
   EnsureNext(job);
 }
 
@@ -99,9 +104,7 @@ void NatsCore::EnsureApply(const std::shared_ptr<EnsureJob>& job, const std::str
           }
           return;
         }
-        ++job->at;
-        job->raced = false;
-        EnsureNext(job);
+        EnsureDone(job);
       });
 }
 

@@ -206,13 +206,15 @@ TEST(NatsBusTest, ManyMakeTheSameStreamsAtOnce) {
     ASSERT_TRUE(all.back()->UntilCount<Connected>(1));
   }
   for (int round = 0; round < 50; ++round) {
-    StreamConfig config;
-    config.name = "LOG" + std::to_string(round);
-    config.subjects = {config.name + ".*"};
+    std::vector<StreamConfig> configs(3);  // each may be lost to another one
+    for (StreamConfig& config : configs) {
+      config.name = "LOG" + std::to_string(round) + "-" + std::to_string(&config - configs.data());
+      config.subjects = {config.name + ".*"};
+    }
     std::vector<OpId> ops;
     for (const auto& one : all) {
       ops.push_back(one->NextOp());
-      (*one)->EnsureStreams(ops.back(), {config});
+      (*one)->EnsureStreams(ops.back(), configs);
     }
     for (std::size_t i = 0; i < all.size(); ++i) {
       const auto ready = all[i]->UntilOp<StreamsReady>(ops[i]);
