@@ -8,9 +8,7 @@ namespace cube::manager {
 
 void ManagerLoop::BeginCheck() {
   phase_ = Phase::kChecking;
-  term_start_.reset();
-  tail_op_ = 0;
-  tail_seq_.reset();
+  EndTerm();
   check_ = {};
   reader_.Close(out_);
   snapshot_.Close(out_);

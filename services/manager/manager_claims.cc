@@ -16,6 +16,16 @@ void ManagerLoop::NoteLoss(const std::string& how) {
   loss_ = how;
 }
 
+// Whether the log, as it is, has no decision of that sequence and term. Leaders tell only what is
+// in the log.
+bool ManagerLoop::IsLost(Term term, std::uint64_t seq) const {
+  const auto& terms = view_.terms;
+  const auto next = std::ranges::upper_bound(
+      terms, term.epoch, {}, [](const TermBegin& begin) { return begin.term.epoch; });
+  if (term.epoch > view_.term.epoch || next == terms.begin()) return false;  // not known
+  return std::prev(next)->term != term || (next != terms.end() && seq >= next->seq);
+}
+
 // What the worker has been told and the log does not have. Empty = nothing.
 std::string ManagerLoop::WhyAhead(const Heartbeat& beat) const {
   const auto it = view_.nodes.find(NodeName::Trusted(beat.node));
@@ -31,13 +41,12 @@ std::string ManagerLoop::WhyAhead(const Heartbeat& beat) const {
   if (beat.position > view_.valid_seq + ours) {
     return who + " was told decision " + std::to_string(beat.position);
   }
-  const bool earlier = beat.term.epoch != 0 && beat.term.epoch < view_.term.epoch;
-  if (earlier && view_.term_seq != 0 && beat.position >= view_.term_seq) {
-    return who + " was told decision " + std::to_string(beat.position) + " of epoch " +
-           std::to_string(beat.term.epoch);
-  }
   if (beat.term.epoch > std::max(view_.term.epoch, term_.epoch)) {
     return who + " was told of epoch " + std::to_string(beat.term.epoch);
+  }
+  if (IsLost(beat.term, beat.position)) {
+    return who + " was told decision " + std::to_string(beat.position) + " of epoch " +
+           std::to_string(beat.term.epoch);
   }
   if (node.facts_missing) return who + " has told facts that are gone";
   return {};

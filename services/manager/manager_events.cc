@@ -103,10 +103,7 @@ void ManagerLoop::OnDisconnected(const bus::Disconnected& disconnected) {
   out_.Warn("disconnected from NATS: " + disconnected.reason);
   // The outcome of an append under way comes, or times out, as an event of its own.
   phase_ = Phase::kOffline;
-  term_start_.reset();
-  tail_op_ = 0;
-  tail_seq_.reset();
-  claim_.reset();
+  EndTerm();
   lease_.OnDisconnected();
   retention_.Stop(out_);
   snapshot_.Close(out_);

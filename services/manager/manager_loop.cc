@@ -328,6 +328,11 @@ void ManagerLoop::StandDown(const std::string& why) {
   out_.Info("not leading any more: " + why);
   caught_up_ = false;
   phase_ = Phase::kFollowing;
+  EndTerm();
+}
+
+// What was asked, or seen, as the leader counts no more.
+void ManagerLoop::EndTerm() {
   term_start_.reset();
   tail_op_ = 0;
   tail_seq_.reset();
@@ -337,10 +342,7 @@ void ManagerLoop::StandDown(const std::string& why) {
 void ManagerLoop::Reload(const std::string& why) {
   out_.Warn("reading the log again from the last commit: " + why);
   in_flight_.reset();
-  term_start_.reset();
-  tail_op_ = 0;
-  tail_seq_.reset();
-  claim_.reset();
+  EndTerm();
   facts_since_ = {};
   const std::uint64_t foreign = view_.foreign_messages;
   Result<View> view = loader_(records_);

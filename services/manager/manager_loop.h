@@ -201,6 +201,7 @@ class ManagerLoop {
 
   // That the log has lost messages (manager_claims.cc).
   void NoteLoss(const std::string& how);
+  [[nodiscard]] bool IsLost(Term term, std::uint64_t seq) const;
   [[nodiscard]] std::string WhyAhead(const Heartbeat& beat) const;
   [[nodiscard]] std::string WhyFactsAreMissing(const Heartbeat& beat) const;
   bool HasStoredMore(const Heartbeat& beat);
@@ -225,6 +226,7 @@ class ManagerLoop {
   void SendCycle(std::vector<FoldedIntents> intents, std::vector<DecisionItem> items);
   void OnAppended(const bus::Appended& done);
   void StandDown(const std::string& why);
+  void EndTerm();
   void Reload(const std::string& why);
   void Save();
   void MarkSaved();

@@ -86,7 +86,8 @@ Retention::Standing Retention::StandingOf(const SnapshotManifest& manifest,
   if (manifest.schema != ViewSchema().version || manifest.cluster != saved.cluster) {
     return Standing::kForeign;
   }
-  // By the decisions: one that this manager has read says what was folded by then.
+  // A snapshot that is no newer than our decisions covers no intent or fact that we have not
+  // folded; if it does, it is of another log.
   const bool ahead = manifest.cover.decision > saved.cover.decision;
   for (std::size_t stream = 0; stream < kStreams; ++stream) {
     const std::uint64_t covered = PositionIn(stream, manifest.cover);

@@ -77,7 +77,8 @@ AssignBatch Teller::Copy(const View& view, const Node& node, std::uint64_t seq) 
   copy.incarnation = node.incarnation;
   copy.seq = seq;
   copy.stamp = view.stamp;
-  copy.term_seq = view.term_seq;
+  if (!view.terms.empty()) copy.term_seq = view.terms.back().seq;
+  if (view.terms.size() > 1) copy.term_before = view.terms[view.terms.size() - 2].term;
   copy.cluster = view.term_start ? view.term_start->cluster : "";
   return copy;
 }

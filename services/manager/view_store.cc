@@ -218,7 +218,11 @@ v1::ViewMeta MetaOf(const View& view) {
   meta.set_untold_first(view.untold_first);
   meta.set_reset_at_ns(ToNanos(view.reset_at));
   meta.set_reset_epoch(view.reset_epoch);
-  meta.set_term_seq(view.term_seq);
+  for (const TermBegin& begin : view.terms) {
+    v1::TermBegin& record = *meta.add_terms();
+    ToProto(begin.term, *record.mutable_term());
+    record.set_seq(begin.seq);
+  }
   return meta;
 }
 
@@ -244,7 +248,9 @@ Result<void> ReadMeta(std::string_view bytes, View& view) {
         {record.intent(), record.index(), record.task(), FromProto(record.failure())});
   }
   view.untold_first = meta.untold_first();
-  view.term_seq = meta.term_seq();
+  for (const v1::TermBegin& record : meta.terms()) {
+    view.terms.push_back({FromProto(record.term()), record.seq()});
+  }
   view.reset_at = WallFromNanos(meta.reset_at_ns());
   view.reset_epoch = meta.reset_epoch();
   return {};

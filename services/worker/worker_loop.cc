@@ -282,8 +282,10 @@ void WorkerLoop::OnGot(const bus::Got& got, Now now) {
   if (!got.message) return;
   const auto decisions = wire::DecodeDecisions(got.message->payload);
   if (!decisions || decisions->term == core_.meta().term) return;
-  Log(LogLine::Level::kWarning, "the log continues in another term: what is desired is asked anew");
-  core_.TermIs(decisions->term);
+  if (core_.LogIsOf(decisions->term)) {
+    Log(LogLine::Level::kWarning,
+        "the log is of another term than what this worker was told: it shows that to the leader");
+  }
   SayHello(now);
 }
 

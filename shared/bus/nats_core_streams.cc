@@ -12,6 +12,7 @@ namespace cube::bus {
 
 namespace {
 
+// Round trips; some tenths of a second, where a stream is made within milliseconds.
 constexpr int kBeingMadeAsksMax = 1000;
 
 }  // namespace

@@ -394,7 +394,8 @@ void FoldDecisions(View& view, std::uint64_t seq, const DecisionBatch& batch) {
     view.term = batch.term;
     view.term_start = batch.term_start;
     view.term_began = batch.decided_at;
-    view.term_seq = seq;
+    view.terms.push_back({batch.term, seq});
+    if (view.terms.size() > kTermsKept) view.terms.erase(view.terms.begin());
   }
   // What the intents and facts of this cycle added carries no stamp yet.
   std::size_t known_before = view.untold.size();

@@ -36,9 +36,12 @@ AttemptHeld* FindHeld(Node& node, const AnyFact& fact) {
 }
 
 // What a worker says when it has joined is what its machine has: another one of the name may have
-// said more of the same launch.
+// said more. The ends of older launches, which it tells again first, say nothing of that.
 bool Counts(const Node& node, const std::optional<LaunchFact>& before, const LaunchFact& fact) {
-  return !before || MovesForward(*before, fact) || (!node.reported && *before != fact);
+  if (!before || MovesForward(*before, fact)) return true;
+  const bool older_end =
+      fact.state == LaunchState::kExited && !fact.final && fact.key.launch < before->key.launch;
+  return !node.reported && *before != fact && !older_end;
 }
 
 void FoldLaunch(View& view, Node& node, const LaunchFact& fact) {

@@ -21,7 +21,7 @@ IntentResult FoldSubmit(View& view, const Position& at, std::uint32_t index,
   if (Task* known = view.Find(id)) {
     if (*known->spec == *submit.spec) {
       // One that a node alone had vouched for is its user's again.
-      const bool vouched = known->job == nullptr && !known->pinned.empty();
+      const bool vouched = known->job == nullptr && !known->pinned.empty() && !IsFinished(*known);
       if (!vouched) return {index, Kind::kUnchanged, id.str(), {}};
       fold::ChangeTask(view, *known, [](Task& t) { t.pinned = {}; });
       return {index, Kind::kAccepted, id.str(), {}};

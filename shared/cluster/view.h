@@ -241,6 +241,14 @@ struct PendingKey {
   friend auto operator<=>(const PendingKey&, const PendingKey&) = default;
 };
 
+struct TermBegin {
+  Term term;
+  std::uint64_t seq = 0;  // of its first decision message
+  friend bool operator==(const TermBegin&, const TermBegin&) = default;
+};
+// More are not kept: whoever was told by an older one is not asked what the log has lost.
+inline constexpr std::size_t kTermsKept = 64;
+
 struct View {
   // Where it stands.
   Position intents;
@@ -252,7 +260,7 @@ struct View {
   WallTime decided_at;
   std::optional<TermStart> term_start;  // of the current term
   WallTime term_began;                  // cluster time of its first message
-  std::uint64_t term_seq = 0;           // sequence of that message; 0 = not known
+  std::vector<TermBegin> terms;         // the log's newest ones, as far as they are known
   WallTime reset_at;                    // cluster time of the last term with `reset`
   std::uint64_t reset_epoch = 0;        // of that term
   Stamp told;

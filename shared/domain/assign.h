@@ -56,6 +56,7 @@ struct AssignBatch {
   Stamp stamp;             // placement stamp of the attempts that it starts
   // Sequence of the term's first decision: what was told from there on in an earlier term is lost.
   std::uint64_t term_seq = 0;  // 0 = not known
+  Term term_before;            // the log's; {0,0} = not known
   std::vector<AssignItem> items;
   std::string cluster;
 };

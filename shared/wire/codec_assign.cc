@@ -154,6 +154,7 @@ std::string EncodeAssign(const AssignBatch& batch) {
   if (batch.stamp != Stamp{}) ToProto(batch.stamp, *message.mutable_stamp());
   message.set_cluster(batch.cluster);
   message.set_term_seq(batch.term_seq);
+  if (batch.term_before != Term{}) ToProto(batch.term_before, *message.mutable_term_before());
   message.mutable_items()->Reserve(static_cast<int>(batch.items.size()));
   AssignEncoder encoder(batch.stamp, message);
   for (const AssignItem& item : batch.items) encoder.Add(item);
@@ -180,6 +181,10 @@ Result<AssignBatch> DecodeAssign(std::string_view payload) {
   batch.cluster = message.cluster();
   if (message.term_seq() > message.seq()) return Fail(Code::kInvalid, "is after seq", "term_seq");
   batch.term_seq = message.term_seq();
+  if (message.has_term_before()) {
+    batch.term_before = FromProto(message.term_before());
+    CUBE_TRY_VOID(internal::CheckTerm(batch.term_before, "term_before"));
+  }
   const auto count = static_cast<std::size_t>(message.items_size());
   CUBE_TRY_VOID(CheckCount(count, kItemsMax, "items"));
   CUBE_TRY(const auto specs, internal::ReadSpecs(message.specs()));

@@ -139,7 +139,9 @@ std::string Laws::ModelFacts(std::uint64_t until) {
             joined->description.capacity;
         continue;
       }
-      if (const auto* launch = std::get_if<LaunchFact>(&fact.what); launch && launch->final) {
+      // An end that was asked for needs the word of who asked.
+      if (const auto* launch = std::get_if<LaunchFact>(&fact.what);
+          launch && launch->final && !launch->stop_asked) {
         accounted_.insert({launch->key.task, launch->key.attempt});
       }
       if (model_.speaks[node] != std::pair(batch->instance, batch->incarnation)) continue;
@@ -162,7 +164,7 @@ std::string Laws::ModelFacts(std::uint64_t until) {
       }
       if (const auto* held = std::get_if<AttemptHeld>(&fact.what)) {
         model_.held[node].insert_or_assign({held->task, held->attempt}, *held);
-        const bool ended = held->observed && held->observed->final;
+        const bool ended = held->observed && held->observed->final && !held->observed->stop_asked;
         if (ended) accounted_.insert({held->task, held->attempt});
         continue;
       }
@@ -315,6 +317,9 @@ std::string Laws::CheckBatch(const DecisionBatch& batch) {
         return "an attempt of " + evict->task.str() + " that is not alive has to leave";
       }
       life.evicted = !evict->ends;
+      accounted_.insert({evict->task, evict->attempt});
+    } else if (const auto* stop = std::get_if<StopAttempt>(&item)) {
+      accounted_.insert({stop->task, stop->attempt});
     } else if (const auto* readopt = std::get_if<ReadoptAttempt>(&item)) {
       if (std::string broken = Readopt(*readopt); !broken.empty()) return broken;
     } else if (const auto* drop = std::get_if<DropAttempt>(&item)) {
@@ -323,7 +328,9 @@ std::string Laws::CheckBatch(const DecisionBatch& batch) {
       model_.refused.emplace(refuse->task, refuse->error.Text());
     } else if (const auto* down = std::get_if<NodeDown>(&item)) {
       for (auto& [id, life] : model_.lives) {
-        if (life.alive && life.node == down->node.str()) End(life);
+        if (!life.alive || life.node != down->node.str()) continue;
+        accounted_.insert({TaskId::Trusted(id), life.attempt});
+        End(life);
       }
       model_.reported.erase(down->node.str());
     } else if (const auto* back = std::get_if<NodeUp>(&item)) {

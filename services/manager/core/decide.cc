@@ -43,7 +43,8 @@ class Planner::Cycle {
     FillJobs();
     Stops();
     EmptyNodes();
-    if (settled_.empty() && !HoldsStarts(view_, now_)) {
+    // Of a node that is down, and comes back by this message, the view does not hold starts.
+    if (!held_decided_ && !HoldsStarts(view_, now_)) {
       PinnedStarts();
       Starts();
     }
@@ -88,9 +89,11 @@ class Planner::Cycle {
   void Held() {
     DecideHeld(view_, now_, verdicts_.join_ok, [this](DecisionItem item, std::size_t size) {
       const auto* settle = std::get_if<SettleNode>(&item);
-      const NodeName settled = settle != nullptr ? settle->node : NodeName();
+      const std::optional<NodeName> settled =
+          settle == nullptr ? std::nullopt : std::optional(settle->node);
       if (!Add(std::move(item), size)) return false;
-      settled_.insert(settled);
+      if (settled) settled_.insert(*settled);
+      held_decided_ = true;
       return true;
     });
   }
@@ -294,6 +297,7 @@ class Planner::Cycle {
   std::unordered_set<const TaskSpec*> specs_;
   std::unordered_set<const Node*> nodes_;
   std::set<NodeName> settled_;    // nodes of which all that they hold is decided on by this cycle
+  bool held_decided_ = false;     // this cycle readopts, drops or settles
   std::set<TaskNumber> emptied_;  // tasks that this cycle's decisions on jobs end
 };
 
@@ -319,9 +323,12 @@ std::string Planner::WhyPending(const View& view, const Task& task) {
   if (!task.pinned.empty()) {
     const Choice choice = scheduler_.PickOnly(*task.spec, task.pinned);
     if (choice.node != nullptr) return "its turn has not come yet";
-    const std::string until = task.job == nullptr
-                                  ? " until it is submitted again (the log had lost that)"
-                                  : std::string();
+    std::string until;
+    if (task.job == nullptr) {  // the log had lost its submission
+      const auto slot = ParseJobTaskId(task.id);
+      until = " until " + (slot ? "job " + slot->job.str() : std::string("it")) +
+              " is submitted again (the log had lost that)";
+    }
     return "only for node " + task.pinned.str() + until + ": " +
            choice.explanation.filtered.front().filter;
   }

@@ -17,6 +17,7 @@ constexpr std::size_t kHeldBytes = 128;
 
 // Starts wait so long for nodes that have joined again and not told all they have yet.
 constexpr Duration kTellMax = std::chrono::seconds(60);
+static_assert(kVouchTime > kResetInterval + kTellMax);
 
 // Where a task is held.
 struct Holder {
@@ -49,13 +50,14 @@ class Settler {
     return node.all_held && (!node.down || back_.contains(node.name));
   }
 
-  // Of several holders of a task that with the newest attempt counts.
+  // Of several holders of a task that may have it, that with the newest attempt counts.
   void FindBest() {
     for (const NodeName& name : view_.holding) {
       const Node& node = view_.nodes.at(name);
       if (!IsToSettle(node)) continue;
       for (const auto& [key, held] : node.held) {
-        if (view_.Find(held.task) == nullptr && !MayVouch(node)) continue;
+        const Task* task = view_.Find(held.task);
+        if (task == nullptr ? !MayVouch(node) : !WhyNotHere(*task, node, held).empty()) continue;
         Holder holder{held.attempt, !HasEnded(held), name};
         const auto [it, is_new] = best_.try_emplace(held.task, holder);
         Holder& best = it->second;
@@ -94,12 +96,15 @@ class Settler {
   // Why the attempt does not count; empty = it does.
   [[nodiscard]] std::string WhyNot(const Node& node, const AttemptHeld& held) const {
     const std::string lost = "the log had lost this attempt, and ";
+    const Task* task = view_.Find(held.task);
+    if (task != nullptr) {
+      if (std::string why = WhyNotHere(*task, node, held); !why.empty()) return lost + why;
+    }
     const auto best = best_.find(held.task);
     if (best != best_.end() && best->second != Holder{held.attempt, !HasEnded(held), node.name}) {
       return lost + "node " + best->second.node.str() + " has attempt " +
              std::to_string(best->second.attempt);
     }
-    const Task* task = view_.Find(held.task);
     if (task == nullptr) return WhyNotAnew(node, held, lost);
     if (IsLive(*task)) {
       return lost + "attempt " + std::to_string(task->attempt) + " is on node " + task->node.str();
@@ -107,14 +112,17 @@ class Settler {
     if (!IsPending(*task)) {
       return lost + "its task is " + std::string(StatusName(StatusOf(*task)));
     }
-    if (held.spec != nullptr && *held.spec != *task->spec) {
-      return lost + "its task is another one by now";
-    }
-    if (!task->pinned.empty() && task->pinned != node.name) {
-      return lost + "its task is for node " + task->pinned.str() + " only";
-    }
     if (held.attempt <= task->attempt) {
       return lost + "the log has ended attempt " + std::to_string(task->attempt);
+    }
+    return {};
+  }
+
+  // Why no attempt that the node holds can be of this task; empty = it can.
+  static std::string WhyNotHere(const Task& task, const Node& node, const AttemptHeld& held) {
+    if (held.spec != nullptr && *held.spec != *task.spec) return "its task is another one by now";
+    if (!task.pinned.empty() && task.pinned != node.name) {
+      return "its task is for node " + task.pinned.str() + " only";
     }
     return {};
   }
@@ -124,7 +132,7 @@ class Settler {
   // could bring tasks in at any time.
   [[nodiscard]] bool MayVouch(const Node& node) const {
     if (node.settled_epoch == 0 || node.settled_epoch < view_.reset_epoch) return true;
-    return IsSet(view_.reset_at) && now_ - view_.reset_at < kResetInterval;
+    return IsSet(view_.reset_at) && now_ - view_.reset_at < kVouchTime;
   }
 
   // Of a task that the log has lost too.

@@ -20,14 +20,19 @@ bool WorkerCore::TermFits(Term term) const {
   return term == meta_.term || term.epoch > meta_.term.epoch;
 }
 
+// The end of the log that a welcome follows may be older than what we were told.
+bool WorkerCore::WelcomeFits(Term term) const { return TermFits(term) || log_term_ == term; }
+
 // An instance is of one cluster: it begins anew, with another one, where it is welcomed by another.
 bool WorkerCore::OfOtherCluster(const std::string& cluster) const {
   return !cluster.empty() && !meta_.cluster.empty() && meta_.cluster != cluster;
 }
 
 // Welcomes are ordered by term, then incarnation. In a newer term an incarnation that is not higher
-// means that the log has lost our welcome, and what is in the log counts.
+// means that the log has lost our welcome, and what is in the log counts. It has lost one of a
+// later term than its newest too.
 bool WorkerCore::WelcomeCounts(Term term, std::uint32_t incarnation) const {
+  if (log_term_ == term && term.epoch < meta_.welcome_epoch) return true;
   return std::tie(term.epoch, incarnation) > std::tie(meta_.welcome_epoch, meta_.incarnation);
 }
 
@@ -36,6 +41,7 @@ void WorkerCore::Welcome(std::uint32_t incarnation, const std::string& cluster, 
   const bool engines_started = !meta_.cluster.empty();
   ++welcomes_;
   LookAtAll();
+  log_term_.reset();
   meta_.incarnation = incarnation;
   meta_.welcome_epoch = term.epoch;
   meta_.cluster = cluster;
@@ -106,7 +112,7 @@ Applied WorkerCore::Apply(const AssignBatch& b, Now now) {
       const bool repeated = w->hold && w->incarnation == meta_.incarnation;
       const bool counts = !repeated && WelcomeCounts(b.term, w->incarnation);
       if (counts) {
-        if (!TermFits(b.term)) return Applied::kOtherTerm;
+        if (!WelcomeFits(b.term)) return Applied::kOtherTerm;
         Welcome(w->incarnation, b.cluster, b.term, 0, now);
       }
       if (w->hold && w->incarnation == meta_.incarnation) TellHeld(now);
@@ -124,16 +130,18 @@ Applied WorkerCore::Apply(const AssignBatch& b, Now now) {
     return Applied::kWelcomed;
   }
   if (!DesiredKnown()) return Applied::kGap;
-  // The log gives away again what we were told in an earlier term: it had lost its end. Our
-  // position shows that to the leader, with the next heartbeat.
-  const bool again = b.term_seq != 0 && b.term_seq <= meta_.position;
-  if (again && b.term.epoch > meta_.term.epoch) return Applied::kGap;
+  // The log gives away again what we were told in an earlier term: it had lost its end. It may have
+  // lost our term too, if that is not the one before. Our position and term show that to the
+  // leader, with the hello; its answer comes when it has looked.
+  const bool newer = b.term_seq != 0 && b.term.epoch > meta_.term.epoch;
+  if (newer && b.term_seq <= meta_.position) return Applied::kGap;
+  if (newer && b.term_before != meta_.term && !OnlyUpToDate(b)) return Applied::kGap;
   if (OnlyUpToDate(b)) {
     if (b.prev > meta_.position) return Applied::kGap;
   } else if (b.seq <= meta_.position) {
     if (b.term.epoch <= meta_.term.epoch) return Applied::kDuplicate;
-    // The same, by a leader that does not know where its term began: what is desired is unknown
-    // until a complete set says it.
+    // The same, told by a leader whose view was stored before it noted where terms begin: what is
+    // desired is unknown until a complete set says it.
     meta_.position = 0;
     effects_.meta_changed = true;
     return Applied::kGap;
@@ -205,8 +213,9 @@ Applied WorkerCore::Apply(const DesiredPage& page, Now now, Random& random) {
     return Applied::kIgnored;
   }
   if (OfOtherCluster(page.cluster)) return Applied::kOtherCluster;
-  if (!TermFits(page.term)) return Applied::kOtherTerm;
-  if (page.incarnation != meta_.incarnation) {
+  const bool welcomes = page.incarnation != meta_.incarnation;
+  if (!(welcomes ? WelcomeFits(page.term) : TermFits(page.term))) return Applied::kOtherTerm;
+  if (welcomes) {
     if (!WelcomeCounts(page.term, page.incarnation)) return Applied::kIgnored;
     Welcome(page.incarnation, page.cluster, page.term, page.last_fact, now);
   }
@@ -252,16 +261,6 @@ Applied WorkerCore::ApplySet(Now now, Random& random) {
   }
   FoldAll(now, random);
   return Applied::kApplied;
-}
-
-void WorkerCore::TermIs(Term term) {
-  if (term == meta_.term || meta_.incarnation == 0) return;
-  meta_.term = term;
-  // A welcome of a later term than the log's newest is not in the log any more.
-  if (term.epoch < meta_.welcome_epoch) meta_.welcome_epoch = 0;
-  meta_.position = 0;
-  pages_.clear();
-  effects_.meta_changed = true;
 }
 
 }  // namespace cube::worker

@@ -138,9 +138,10 @@ class WorkerCore {
 
   [[nodiscard]] Applied Apply(const AssignBatch& batch, Now now);
   [[nodiscard]] Applied Apply(const DesiredPage& page, Now now, Random& random);
-  // The newest decision message of the log is of this term: what we know of another one may never
-  // have been, so desired is unknown until a complete set comes.
-  void TermIs(Term term);
+  // The newest decision message of the log is of this term. If it is not ours, and no later one,
+  // the log may have lost what we were told: our position and term stay, since they show that to
+  // the leader, and its welcome counts. -> whether that is news.
+  bool LogIsOf(Term term) { return std::exchange(log_term_, term) != term; }
   // Log events are not for the core.
   void Observe(const std::string& engine, const engine::Event& event, Now now, Random& random);
   // What came of a check.
@@ -211,6 +212,7 @@ class WorkerCore {
   void TellAgain(Now now);
   void TellHeld(Now now);
   [[nodiscard]] bool TermFits(Term term) const;
+  [[nodiscard]] bool WelcomeFits(Term term) const;
   void ApplyItem(const AssignItem& item, Now now);
   void Assign(const Assignment& assignment, Now now);
   void AskStop(const TaskId& task, std::uint32_t attempt, Duration grace);
@@ -293,6 +295,7 @@ class WorkerCore {
   std::map<AttemptKey, Attempt> attempts_;
   Containers containers_;
   std::map<std::string, EngineState> engines_;
+  std::optional<Term> log_term_;                // see LogIsOf
   std::map<std::uint32_t, DesiredPage> pages_;  // of the set that is being received
   std::set<LaunchKey> pins_;
   Effects effects_;

@@ -139,6 +139,9 @@ TaskName RandomName(Random& random) {
   return TaskName::Trusted(RandomToken(random, kTaskNameLengthMax));
 }
 
+std::uint32_t SlotCount(Random& random) {
+  return static_cast<std::uint32_t>(1 + random.Below(kSlotsPerItemMax));
+}
 std::uint32_t Slot(Random& random) {
   return static_cast<std::uint32_t>(random.Below(kReplicasMax));
 }
@@ -449,18 +452,10 @@ DecisionItem RandomDecision(Random& random) {
       return FillSlots{RandomName(random), Positive32(random), Slot(random), 1,
                        RandomNode(random), Coin(random)};
     case 10:
-      return FillSlots{RandomName(random),
-                       Positive32(random),
-                       Slot(random),
-                       static_cast<std::uint32_t>(1 + random.Below(kSlotsPerItemMax)),
-                       {},
+      return FillSlots{RandomName(random), Positive32(random), Slot(random), SlotCount(random), {},
                        Coin(random)};
     case 11: {
-      EmptySlots empty{RandomName(random),
-                       Positive32(random),
-                       Slot(random),
-                       static_cast<std::uint32_t>(1 + random.Below(kSlotsPerItemMax)),
-                       {},
+      EmptySlots empty{RandomName(random), Positive32(random), Slot(random), SlotCount(random), {},
                        Coin(random)};
       if (Coin(random)) empty.grace = RandomGrace(random);
       return empty;
@@ -556,6 +551,8 @@ AssignBatch RandomAssign(Random& random) {
   batch.prev = random.Below(batch.seq);
   if (Coin(random)) batch.stamp = RandomStamp(random);
   if (Coin(random)) batch.cluster = RandomToken(random);
+  if (Coin(random)) batch.term_seq = random.Below(batch.seq);
+  if (Coin(random)) batch.term_before = RandomTerm(random);
   std::vector<TaskSpecPtr> pool;
   for (std::uint64_t i = random.Below(6); i > 0; --i) {
     batch.items.push_back(RandomAssignItem(random, batch.stamp, pool));

@@ -121,6 +121,39 @@ TEST_F(ResetTest, WhatAWorkerSaysWhenItHasJoinedIsWhatItsMachineHas) {
   EXPECT_EQ(log.StatusOf("t-9"), Status::kRunning);
 }
 
+// A worker that has joined tells the ends of all launches again, the oldest first.
+TEST_F(ResetTest, TheEndOfAnOlderLaunchSaysNothingOfTheNewest) {
+  log.Submit("t-9", test::Spec("t"));
+  log.Decide({log.Start("t-9", "a")});
+  log.Launch("t-9", LaunchState::kRunning, 1);
+  log.SayJoined("a", 200, {4000, 1 << 30, 0});
+  log.Decide({WelcomeNode{kA, 200, 9, false}});
+  log.Exit("t-9", 1, /*final=*/false);
+  EXPECT_EQ(log.StatusOf("t-9"), Status::kRunning);
+  EXPECT_EQ(task("t-9").observed->key.launch, 1u);
+}
+
+TEST_F(ResetTest, WhatANodeVouchedForAndHasEndedIsNotItsUsersAgain) {
+  Reset();
+  JoinAgain();
+  const AttemptHeld held = Held("gone-x", 4, LaunchState::kRunning);
+  log.Fact("a", held);
+  log.Decide({ReadoptAttempt{kA, held.task, 4, held.placement, held.spec}, SettleNode{kA}});
+  log.Exit("gone-x", 0, /*final=*/true);
+  EXPECT_TRUE(IsFinished(task("gone-x")));
+  EXPECT_EQ(log.Submit("gone-x", *held.spec).at(0).kind, IntentResult::Kind::kUnchanged);
+}
+
+TEST_F(ResetTest, TheNewestTermsAreKept) {
+  const TermBegin first{log.view().term, 1};
+  EXPECT_EQ(log.view().terms, std::vector{first});
+  for (std::size_t i = 0; i < kTermsKept; ++i) Reset();
+  EXPECT_EQ(log.view().terms.size(), kTermsKept);
+  EXPECT_EQ(log.view().terms.front().term.epoch, first.term.epoch + 1);
+  EXPECT_EQ(log.view().terms.back().term, log.view().term);
+  EXPECT_EQ(log.view().terms.back().seq, log.view().valid_seq);
+}
+
 TEST_F(ResetTest, WhatANodeHoldsIsBoundedByTheBytesOfItsSpecifications) {
   Reset();
   JoinAgain();

@@ -196,12 +196,26 @@ TEST_F(ManagerEventsTest, WhatTheLogDoesNotHaveAtItsEndIsLost) {
 TEST_F(ManagerEventsTest, WhatTheLogGaveToALaterTermIsLost) {
   Heartbeat beat = BeatOf(kSecond, 2);
   ASSERT_GT(rig_.view().term.epoch, 1u);
-  beat.term = {rig_.view().term.epoch - 1, 7};
-  beat.position = rig_.view().term_seq - 1;
+  const auto& terms = rig_.view().terms;
+  ASSERT_GT(terms.size(), 1u);
+  beat.term = terms[terms.size() - 2].term;
+  beat.position = terms.back().seq - 1;
   rig_.Feed({rig_.Beat(beat)});
   rig_.Pass(seconds(1));
   EXPECT_FALSE(rig_.sent());  // of the term before, up to its end
-  beat.position = rig_.view().term_seq;
+  beat.position = terms.back().seq;
+  rig_.Feed({rig_.Beat(beat)});
+  rig_.Pass(seconds(1));
+  ASSERT_TRUE(rig_.sent());
+  EXPECT_NE(rig_.batch().term_start->reset.find("of epoch"), std::string::npos);
+}
+
+// The log begins each epoch once: another term of an epoch that it has is in what it has lost.
+TEST_F(ManagerEventsTest, ATermThatTheLogDoesNotHaveIsLost) {
+  Heartbeat beat = BeatOf(kSecond, 2);
+  const TermBegin before = rig_.view().terms.front();
+  beat.term = {before.term.epoch, before.term.id + 1};
+  beat.position = before.seq;
   rig_.Feed({rig_.Beat(beat)});
   rig_.Pass(seconds(1));
   ASSERT_TRUE(rig_.sent());

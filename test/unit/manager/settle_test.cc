@@ -102,6 +102,21 @@ TEST_F(SettleTest, TheNewestAttemptCountsAndTheOthersEnd) {
             "settle a\nreadopt t-1/2 on b\nsettle b\n");
 }
 
+TEST_F(SettleTest, AHolderThatCannotHaveTheTaskTakesItFromNobody) {
+  log.Submit("t-1", test::Spec("t"));
+  Reset();
+  TaskSpec other = test::Spec("t");
+  other.image = "other";
+  AttemptHeld stranger = Held("t-1", 2);
+  stranger.spec = std::make_shared<const TaskSpec>(other);
+  Tells("a", {Held("t-1", 1)});
+  Tells("b", {stranger});
+  EXPECT_EQ(Decide(Later()),
+            "readopt t-1/1 on a\nsettle a\n"
+            "drop t-1/2 on b: the log had lost this attempt, and its task is another one by now\n"
+            "settle b\n");
+}
+
 TEST_F(SettleTest, WhatTheLogHasPlacedElsewhereEndsHere) {
   log.Submit("t-1", test::Spec("t"));
   log.Decide({log.Start("t-1", "b")});
@@ -199,7 +214,7 @@ TEST_F(SettleTest, ANodeVouchesOnceForWhatALossTook) {
       "the log had lost this attempt, and its task, and has lost nothing since this node told all";
   log.Submit("t-1", test::Spec("t"));
   Tells("a", {Held("new-x", 1), Held("t-1", 1)});
-  const WallTime late = log.view().reset_at + kResetInterval + seconds(1);
+  const WallTime late = log.view().reset_at + kVouchTime + seconds(1);
   EXPECT_EQ(Decide(late), "drop new-x/1 on a: " + refused + "\nreadopt t-1/1 on a\nsettle a\n");
   // The next loss is another matter.
   Reset();
@@ -212,7 +227,7 @@ TEST_F(SettleTest, ALossThatGivesNoResetSinceOneWasJustNowIsMendedAsWell) {
   Tells("a", {});
   EXPECT_EQ(Decide(Later()), "settle a\n");
   Tells("a", {Held("new-x", 1)});
-  EXPECT_EQ(Decide(log.view().reset_at + kResetInterval - seconds(1)),
+  EXPECT_EQ(Decide(log.view().reset_at + kVouchTime - seconds(1)),
             "readopt new-x/1 on a with spec\nsettle a\n");
 }
 
@@ -233,7 +248,7 @@ TEST_F(SettleTest, WhoMayNotVouchTakesNothingFromWhoMay) {
   EXPECT_EQ(Decide(Later()), "settle a\n");
   Tells("a", {Held("gone-x", 9)});
   Tells("b", {Held("gone-x", 1)});
-  const std::string text = Decide(log.view().reset_at + kResetInterval + seconds(1));
+  const std::string text = Decide(log.view().reset_at + kVouchTime + seconds(1));
   EXPECT_NE(text.find("drop gone-x/9 on a: "), std::string::npos) << text;
   EXPECT_NE(text.find("readopt gone-x/1 on b with spec\n"), std::string::npos) << text;
 }

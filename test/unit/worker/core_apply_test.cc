@@ -176,6 +176,9 @@ TEST(Apply, OfATermThatBeganBehindUsKeepsWhereWeStand) {
   EXPECT_EQ(rig.Step(), "");
   batch.items = {Start("b")};
   batch.term_seq = 11;
+  batch.term_before = {.epoch = kTerm.epoch, .id = kTerm.id + 1};
+  EXPECT_EQ(rig.Apply(batch), "gap") << "it has another one before it than ours";
+  batch.term_before = kTerm;
   EXPECT_EQ(rig.Apply(batch), "applied");
   EXPECT_EQ(rig.Step(), "launch docker b/1/0\n");
 }
@@ -215,7 +218,8 @@ TEST(Welcome, OfALogWhoseEpochsWentBackCountsOnceTheLogIsLookedAt) {
   CoreRig rig = CoreRig::Ready();
   EXPECT_EQ(rig.Apply(Welcoming(1, older)), "other-term");
   EXPECT_EQ(rig.Apply(SetOf(1, older, {})), "other-term");
-  rig.core().TermIs(older);
+  EXPECT_TRUE(rig.core().LogIsOf(older));
+  EXPECT_FALSE(rig.core().LogIsOf(older));
   EXPECT_EQ(rig.Apply(Welcoming(1, older)), "welcomed");
   EXPECT_EQ(rig.Apply(SetOf(1, older, {})), "applied");
 }
@@ -292,10 +296,23 @@ TEST(Term, ANewerOneIsFollowedAnOlderOneLookedInto) {
   EXPECT_EQ(rig.Apply(rival), "other-term");
   EXPECT_EQ(rig.Apply(Batch(12, 11, {Start("b")})), "other-term");
   EXPECT_EQ(rig.Apply(Set(12, {})), "other-term");
-  // The log says that the rival is right: all that we know may never have been.
-  rig.core().TermIs(rival.term);
-  EXPECT_FALSE(rig.core().DesiredKnown());
-  EXPECT_EQ(rig.core().attempts().size(), 1u) << "what runs goes on";
+}
+
+TEST(Term, OfTheLogThatIsARivalMayWelcomeAndKeepsUntilThenWhatShowsTheLoss) {
+  CoreRig rig = CoreRig::Ready();
+  const Term rival{.epoch = kTerm.epoch, .id = kTerm.id + 1};
+  EXPECT_EQ(rig.Apply(Welcoming(2, rival)), "other-term");
+  EXPECT_EQ(rig.Apply(SetOf(2, rival, {})), "other-term");
+  EXPECT_TRUE(rig.core().LogIsOf(rival));
+  AssignBatch batch = Batch(12, 10, {Start("b")});
+  batch.term = rival;
+  EXPECT_EQ(rig.Apply(batch), "other-term");
+  EXPECT_EQ(rig.Apply(SetOf(1, rival, {})), "other-term");
+  EXPECT_EQ(rig.core().meta().term, kTerm);
+  EXPECT_EQ(rig.core().meta().position, 10u);
+  EXPECT_EQ(rig.Apply(Welcoming(2, rival)), "welcomed");
+  EXPECT_EQ(rig.Apply(SetOf(2, rival, {Start("b")})), "applied");
+  EXPECT_EQ(rig.core().meta().term, rival);
 }
 
 TEST(Term, ThatGivesAKnownSequenceAwayAgainMakesDesiredUnknownUntilItsSetComes) {

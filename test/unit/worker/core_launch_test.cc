@@ -172,7 +172,8 @@ TEST(Restart, DoesNotHappenWhileDesiredIsUnknown) {
   CoreRig rig = Begun(kAlways);
   rig.See(Status(Key("a"), LaunchState::kRunning));
   rig.Step();
-  rig.core().TermIs({.epoch = 2, .id = 2});
+  rig.Apply(Batch(9, 0, {Welcomed{kInstance, 2}}));
+  rig.Step();
   rig.See(Exited(Key("a"), 1));
   EXPECT_EQ(rig.Step(), "2 a/1/0 exited code 1\n") << "what is seen is told all the same";
   rig.Pass(seconds(60));
