@@ -105,7 +105,7 @@ LogReader::Basis LogReader::BasisIn(const Lane& lane, const Position& at, const 
 
 LogReader::Basis LogReader::BasisOf(const View& view, std::uint64_t seq,
                                     const DecisionBatch& batch) const {
-  const bool old = seq <= ends_.decisions;
+  const bool old = ends_.sure && seq <= ends_.decisions;
   const Basis intents =
       BasisIn(intents_, view.intents, batch.intents, old && batch.intents.seq > ends_.intents);
   const Basis facts =

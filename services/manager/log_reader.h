@@ -29,6 +29,8 @@ struct LogEnds {
   std::uint64_t intents = 0;
   std::uint64_t facts = 0;
   std::uint64_t decisions = 0;
+  // False: whoever was asked may not have had all of them yet, so what is missing is awaited.
+  bool sure = true;
 };
 
 // An intent message as folded, with what came of each item.

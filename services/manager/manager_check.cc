@@ -64,11 +64,13 @@ void ManagerLoop::OnState(const bus::GotState& state) {
   }
   if (state.op == check_.intents_state) check_.ends.intents = state.state.last_seq;
   if (state.op == check_.facts_state) check_.ends.facts = state.state.last_seq;
+  check_.shared = check_.shared || state.state.replicas > 1;
   auto compare = [&](bus::OpId op, std::uint64_t position, std::uint64_t& gone,
                      const char* stream) {
     if (state.op != op) return;
     gone = state.state.first_seq == 0 ? 0 : state.state.first_seq - 1;
     if (state.state.last_seq >= position) return;
+    check_.shorter = true;
     check_.mismatch = std::string(stream) + " end at " + std::to_string(state.state.last_seq) +
                       ", before position " + std::to_string(position);
   };
@@ -118,6 +120,11 @@ void ManagerLoop::EndCheck() {
   }
   // An append may still be under way: wait for its outcome, it decides what we hold.
   if (in_flight_) return;
+  if (check_.shared && check_.shorter && IsDoubtful()) {
+    Unready(check_.mismatch + ", which may come from a server that has not all of it yet");
+    retry_at_ = now_.mono + kRetryAfterMax;
+    return;
+  }
   if (!check_.mismatch.empty()) {
     out_.Error("the log is not the one this view was built from (" + check_.mismatch +
                "); the view is rebuilt from the log as it stands");
@@ -145,8 +152,15 @@ void ManagerLoop::EndCheck() {
   loaded_.reset();
   manifest_wanted_.reset();
   unready_reason_.clear();
+  check_.ends.sure = !check_.shared || (doubted_since_ != MonoTime{} && !IsDoubtful());
   phase_ = Phase::kFollowing;
   reader_.Open(view_, check_.ends, out_);
+}
+
+// What is missing may still come.
+bool ManagerLoop::IsDoubtful() {
+  if (doubted_since_ == MonoTime{}) doubted_since_ = now_.mono;
+  return now_.mono - doubted_since_ < kReplicaLagMax;
 }
 
 // The store too.

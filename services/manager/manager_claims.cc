@@ -78,6 +78,7 @@ void ManagerLoop::Claim(const Heartbeat& beat) {
   if (claim_ || phase_ != Phase::kLeading) return;
   claim_.emplace();
   claim_->beat = beat;
+  claim_->since = now_.mono;
   claim_->decisions_op = next_op_++;
   claim_->facts_op = next_op_++;
   out_.Bus(bus::GetState{claim_->decisions_op, options_.subjects.DecisionsStream()});
@@ -87,12 +88,14 @@ void ManagerLoop::Claim(const Heartbeat& beat) {
 bool ManagerLoop::PendingClaim::OnState(const bus::GotState& state) {
   if (!Asked(state.op)) return false;
   (state.op == decisions_op ? decisions_end : facts_end) = state.state.last_seq;
+  if (state.state.replicas > 1) shared = true;
   return true;
 }
 
 // What the heartbeat names was in the log before it came, and has been read by now, or is lost.
 void ManagerLoop::JudgeClaim() {
   if (!claim_ || !claim_->decisions_end || !claim_->facts_end || term_start_) return;
+  if (now_.mono < claim_->JudgedFrom()) return;
   if (view_.decision_seq < *claim_->decisions_end || view_.facts.seq < *claim_->facts_end) return;
   const Heartbeat beat = std::exchange(claim_, std::nullopt)->beat;
   std::string why = WhyAhead(beat);

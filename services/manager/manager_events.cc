@@ -167,6 +167,7 @@ void ManagerLoop::OnMessage(const bus::Message& message) {
     } else if (wire::Subjects::LastToken(message.subject) == kLeaderHeartbeat) {
       if (const auto beat = wire::DecodeHeartbeat(message.payload)) {
         log_end_ = std::max(log_end_, beat->position);
+        if (phase_ == Phase::kFollowing) CompareWithLeader(*beat);
       }
     }
     return;
@@ -189,6 +190,18 @@ void ManagerLoop::OnMessage(const bus::Message& message) {
       {message.reply_to,
        Question(std::string(wire::Subjects::LastToken(message.subject)), message.payload),
        now_.mono + kQueryWaitMax});
+}
+
+// The leader goes on from a decision that was read here, and skipped: one of the two has read
+// another log, and who leads has written to it.
+void ManagerLoop::CompareWithLeader(const Heartbeat& beat) {
+  const bool skipped = view_.valid_seq < beat.position && beat.position <= view_.decision_seq;
+  if (!skipped || beat.term.epoch < view_.term.epoch || now_.mono < read_anew_at_) return;
+  read_anew_at_ = now_.mono + kReadAnewInterval;
+  out_.Error("the leader goes on from decision " + std::to_string(beat.position) +
+             ", which was skipped here: the view is built anew from the log");
+  ForgetView();
+  BeginCheck();
 }
 
 void ManagerLoop::OnHeartbeat(const bus::Message& message) {

@@ -102,6 +102,7 @@ MonoTime ManagerLoop::NextDeadline() const {
   }
   if (phase_ == Phase::kLeading) {
     next = std::min(next, next_beat_);
+    if (claim_ && now_.mono < claim_->JudgedFrom()) next = std::min(next, claim_->JudgedFrom());
     if (!in_flight_) next = std::min(next, loads_.NextDeadline());
     if (facts_since_ != MonoTime{} && !in_flight_) {
       next = std::min(next, facts_since_ + kFactsGatherMax);
@@ -122,7 +123,10 @@ void ManagerLoop::Advance() {
   }
   if (phase_ == Phase::kFollowing) {
     Follow();
-    if (view_.decision_seq >= log_end_) complete_ = true;
+    if (view_.decision_seq >= log_end_) {
+      complete_ = true;
+      doubted_since_ = {};
+    }
   }
   if (phase_ == Phase::kFollowing) {
     MaybeTakeOver();
@@ -156,12 +160,13 @@ void ManagerLoop::Follow() {
       stuck_since_ = now_.mono;
     } else if (now_.mono - stuck_since_ >= kBasisWaitMax) {
       out_.Warn("a decision waits for intents or facts that do not come; looking at the log anew");
+      if (doubted_since_ == MonoTime{}) doubted_since_ = stuck_since_;
       stuck_since_ = {};
       BeginCheck();
     }
     return;
   }
-  stuck_since_ = {};
+  stuck_since_ = doubted_since_ = {};
   epoch_floor_ = std::max(epoch_floor_, view_.term.epoch);
   SetClusterTime(view_.decided_at);
   if (view_.reset_epoch > loss_epoch_) loss_.clear();  // one of before the loss says nothing of it

@@ -68,6 +68,12 @@ inline constexpr Duration kJoinAgainInterval = std::chrono::seconds(2);
 inline constexpr std::size_t kJoinAskedMax = 65'536;  // names of such workers that are kept
 // A follower waits so long for messages that a decision names; then it looks at the log anew.
 inline constexpr Duration kBasisWaitMax = std::chrono::seconds(10);
+// Servers that share a stream may show less of it than there is: its new leader before it has
+// applied what it has, one that is cut off until it notices (it looks every 10 s whether it has
+// heard of the others within 10 s). Less counts as lost when it is so for longer.
+inline constexpr Duration kReplicaLagMax = std::chrono::seconds(20);
+// A follower that skips what the leader goes on from reads all anew, not more often than this.
+inline constexpr Duration kReadAnewInterval = std::chrono::seconds(60);
 
 struct ManagerOptions {
   wire::Subjects subjects;
@@ -155,8 +161,12 @@ class ManagerLoop {
     Heartbeat beat;
     bus::OpId decisions_op = 0, facts_op = 0;
     std::optional<std::uint64_t> decisions_end, facts_end;
+    MonoTime since{};
+    bool shared = false;  // several servers have the streams
 
     [[nodiscard]] bool Asked(bus::OpId op) const { return op == decisions_op || op == facts_op; }
+    // What several servers share may have ended later than they have said.
+    [[nodiscard]] MonoTime JudgedFrom() const { return shared ? since + kReplicaLagMax : since; }
     // False: it is none of its questions.
     bool OnState(const bus::GotState& state);
   };
@@ -170,6 +180,8 @@ class ManagerLoop {
     SnapshotCover gone;  // messages up to these are not there any more
     std::optional<StoredManifest> snapshot;
     bool failed = false;
+    bool shared = false;   // several servers have the streams
+    bool shorter = false;  // one of them ends before our position
     std::string mismatch;  // empty = the log is the one we know
   };
 
@@ -182,6 +194,7 @@ class ManagerLoop {
   void OnOpFailed(const bus::OpFailed& failed);
   void OnMessage(const bus::Message& message);
   void OnHeartbeat(const bus::Message& message);
+  void CompareWithLeader(const Heartbeat& beat);
   void AnswerDisplaced(const Heartbeat& beat);
   void AskToJoin(const Heartbeat& beat);
   void OnAppendFailed(const bus::AppendFailed& failed);
@@ -192,6 +205,7 @@ class ManagerLoop {
 
   // Checking that the log is the one we know (manager_check.cc).
   void BeginCheck();
+  [[nodiscard]] bool IsDoubtful();
   void AskPositions();
   void OnGot(const bus::Got& got);
   void OnState(const bus::GotState& state);
@@ -279,6 +293,8 @@ class ManagerLoop {
   LoadMeter loads_;
   Teller teller_;
 
+  MonoTime doubted_since_{};               // a log that several servers share shows less; 0 = no
+  MonoTime read_anew_at_{};                // not before
   MonoTime stuck_since_{};                 // a decision waits for what it names; 0 = none does
   bool follow_left_ = false;               // decisions lie here that the last step did not reach
   bus::OpId tail_op_ = 0;                  // asking for the log's end before taking over

@@ -216,6 +216,8 @@ class DamageStore(Fault):
         path = os.path.join(folder, "data.mdb")
         if not os.path.exists(path):
             return "there was none yet"
+        if target in self.world.workers:
+            self.world.damaged_at[self.world.node(target)] = uptime()
         how = self.dice.choice(["cut short", "bits turned", "page of zeros", "garbage", "removed",
                                 "folder removed"])
         size = os.path.getsize(path)

@@ -20,6 +20,8 @@ UNKNOWN = -1
 # What Docker says of a container that ended while dockerd was away; no task here ends so.
 ENDED_UNSEEN = 255
 # Who has an answer of the server may note it so much later.
+# A store that was damaged so long before the log lost its end may not have been told again.
+FORGOT_SECONDS = 60
 ACK_SECONDS = 1
 # A dockerd that is killed while it starts a container knows nothing of that afterwards.
 ENGINE_START_SECONDS = 10
@@ -310,8 +312,10 @@ class Judge:
                 verdict.double(key.task, f"{key} ran, and was placed on {started[0]}")
             if not ends_by_itself(key.task):
                 lives[place] += 1
+        # One that the log had lost ends for the one that it has placed since, under its number.
         verdict.other += [f"attempt {attempt} of {task} was disturbed: {n} launches of it have run"
-                          for (task, attempt, _), n in lives.items() if n > 1]
+                          for (task, attempt, node), n in lives.items()
+                          if n > 1 + ((task, attempt, node) in self.model.dropped)]
 
     def _was_given_up(self, place):
         """Of what the log had lost: its node has told it, and it was dropped or had ended."""
@@ -349,7 +353,13 @@ class Judge:
         """One of the two was in the lost end of the log, which has given it up since: it is being
         stopped, or its node was away when all others were asked for what they have."""
         return self.restored_at > 0 and any(
-            self._was_given_up((key.task, key.attempt, key.node)) for key in keys)
+            self._was_given_up((key.task, key.attempt, key.node)) or self._forgot(key.node)
+            for key in keys)
+
+    def _forgot(self, node):
+        """Its worker had lost its store when the log lost its end: nobody knew what it ran, until
+        it looked at its engine and ended that."""
+        return self._world.damaged_at.get(node, 0) > self.restored_at - FORGOT_SECONDS
 
     def _judge_losses(self, verdict):
         """Whoever has found that facts are missing says so, and asks all nodes anew."""

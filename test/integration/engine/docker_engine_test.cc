@@ -266,10 +266,10 @@ TEST_F(DockerEngineTest, WhatCanNeverWorkIsInvalid) {
 class CreatedContainer : public DockerTest {
  protected:
   // As a worker leaves it that dies between create and start.
-  void MakeOne(const LaunchKey& key) {
+  void MakeOne(const LaunchKey& key, const std::string& node = "node-1") {
     std::vector<std::string> command{"create", "--name", Name(key)};
     const std::map<std::string, std::string> labels{{"cube.cluster", owner_.cluster},
-                                                    {"cube.node", "node-1"},
+                                                    {"cube.node", node},
                                                     {"cube.task", key.task.str()},
                                                     {"cube.attempt", "1"},
                                                     {"cube.launch", "0"},
@@ -293,6 +293,17 @@ TEST_F(CreatedContainer, IsListedAndTakenUp) {
   EXPECT_EQ(running.container_id, launches[0].container_id);
   EXPECT_EQ(running.placement, (Stamp{7, 8}));
   EXPECT_EQ(Containers(), 1u);
+}
+
+// Its node ends it, as the log does not know of it.
+TEST_F(CreatedContainer, OfAnotherNodeThatHasTheNameIsWaitedFor) {
+  const LaunchKey key = Key("made");
+  MakeOne(key, "node-2");
+  StartEngine();
+  Launch("made", LongRunning());
+  ASSERT_TRUE(recorder_.WaitForState(key, LaunchState::kStarting)) << "it waits, and says so";
+  ASSERT_EQ(Docker(real_, {"rm", "-f", Name(key)}).exit_code, 0) << "it is not there any more";
+  EXPECT_EQ(WaitRunning(key).state, LaunchState::kRunning);
 }
 
 TEST_F(CreatedContainer, IsRemovedByAStop) {

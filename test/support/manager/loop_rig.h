@@ -21,6 +21,7 @@ namespace cube::test {
 // What the bus says of one stream.
 struct RigStream {
   std::uint64_t last_seq = 0;
+  std::int32_t replicas = 1;
   std::map<std::uint64_t, bus::StreamMessage> messages;  // others are purged
   std::uint64_t opened_from = 0;                         // by the newest reader
   bus::SubId reader = 0;
@@ -168,6 +169,7 @@ class LoopRig {
     } else if (const auto* state = std::get_if<bus::GetState>(&operation)) {
       bus::StreamState answer;
       answer.last_seq = streams_[state->stream].last_seq;
+      answer.replicas = streams_[state->stream].replicas;
       Feed({bus::GotState{state->op, answer}});
     }
   }

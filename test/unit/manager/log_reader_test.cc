@@ -244,9 +244,23 @@ TEST_F(LogReaderTest, ALeaderDropsItsOwnDecisionsAndSeesAnothers) {
   EXPECT_TRUE(reader_.DropDecisions(2, out_));
 }
 
+TEST_F(LogReaderTest, WhatMayStillComeIsAwaitedThoughTheStreamEndedBeforeIt) {
+  ends_ = {1, 0, 2, false};
+  Open();
+  const DecisionBatch first = Next(nullptr, 1, 0);
+  Intent(1);
+  Decision(1, first);
+  Decision(2, Next(&first, 2, 0));
+  EXPECT_EQ(Follow(), 1u);
+  EXPECT_EQ(Follow(), 0u);
+  Intent(2);
+  EXPECT_EQ(Follow(), 1u);
+  EXPECT_EQ(view_.valid_seq, 2u);
+}
+
 // A power cut has taken the second intent, and the decision that names it is still there.
 TEST_F(LogReaderTest, ADecisionThatNamesWhatIsLostCountsNoMoreNorDoesWhatFollows) {
-  ends_ = {1, 0, 3};
+  ends_ = {1, 0, 3, true};
   Open();
   const DecisionBatch first = Next(nullptr, 1, 0);
   const DecisionBatch second = Next(&first, 2, 0);

@@ -74,6 +74,51 @@ TEST_F(ManagerCheckTest, AShorterStreamIsAnotherLog) {
   EXPECT_TRUE(Rebuilt());
 }
 
+// The server that answers may have become the stream's leader just now.
+TEST_F(ManagerCheckTest, LessOfASharedStreamIsNoLossBeforeItHasStayedSo) {
+  rig_.intents().replicas = 3;
+  --rig_.intents().last_seq;
+  rig_.Connect();
+  EXPECT_FALSE(rig_.view().tasks.empty());
+  rig_.Pass(kReplicaLagMax - seconds(6));
+  EXPECT_EQ(rig_.warnings(), 1) << "it is said once";
+  EXPECT_FALSE(rig_.sent()) << "and nothing is decided meanwhile";
+  ++rig_.intents().last_seq;
+  rig_.Pass(kRetryAfterMax + seconds(1));
+  EXPECT_FALSE(Rebuilt());
+  EXPECT_TRUE(rig_.sent());
+}
+
+TEST_F(ManagerCheckTest, LessOfASharedStreamThatStaysSoIsALoss) {
+  rig_.intents().replicas = 3;
+  --rig_.intents().last_seq;
+  rig_.Connect();
+  rig_.Pass(kReplicaLagMax + kRetryAfterMax + seconds(1));
+  EXPECT_TRUE(Rebuilt());
+}
+
+TEST_F(ManagerCheckTest, WhoSkipsWhatTheLeaderGoesOnFromReadsAllAnew) {
+  rig_.decisions().last_seq += 3;  // so that it reads on and does not lead
+  rig_.Connect();
+  rig_.decisions().last_seq -= 3;
+  rig_.Feed({rig_.Read(rig_.decisions(), wire::Subjects().Decisions(), "not a decision")});
+  const std::uint64_t skipped = rig_.view().decision_seq;
+  ASSERT_EQ(skipped, log_.view().valid_seq + 1);
+  Heartbeat beat;
+  beat.node = kLeaderHeartbeat;
+  beat.instance = 1;
+  beat.term = log_.view().term;
+  beat.position = log_.view().valid_seq;
+  rig_.Feed({rig_.Beat(beat)});
+  EXPECT_FALSE(Rebuilt());
+  beat.position = skipped + 1;  // not read here yet
+  rig_.Feed({rig_.Beat(beat)});
+  EXPECT_FALSE(Rebuilt());
+  beat.position = skipped;
+  rig_.Feed({rig_.Beat(beat)});
+  EXPECT_TRUE(Rebuilt());
+}
+
 TEST_F(ManagerCheckTest, ShorterFactsAreAnotherLog) {
   --rig_.facts().last_seq;
   rig_.Connect();

@@ -192,6 +192,18 @@ TEST_F(ManagerEventsTest, WhatTheLogDoesNotHaveAtItsEndIsLost) {
             "node n1 was told decision " + std::to_string(beat.position));
 }
 
+TEST_F(ManagerEventsTest, WhatSeveralServersShareMayEndLaterThanTheySay) {
+  rig_.decisions().replicas = 3;
+  Heartbeat beat = BeatOf(kSecond, 2);
+  beat.position = rig_.view().valid_seq + 2;
+  rig_.Feed({rig_.Beat(beat)});
+  rig_.Pass(kReplicaLagMax - seconds(2));
+  EXPECT_FALSE(rig_.sent());
+  rig_.Pass(seconds(3));
+  ASSERT_TRUE(rig_.sent());
+  EXPECT_NE(rig_.batch().term_start->reset, "");
+}
+
 // The log has grown again behind its lost end, beyond what the worker was told.
 TEST_F(ManagerEventsTest, WhatTheLogGaveToALaterTermIsLost) {
   Heartbeat beat = BeatOf(kSecond, 2);

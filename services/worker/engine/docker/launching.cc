@@ -199,9 +199,7 @@ void Launching::OnVolume(const std::string& name, const HttpResponse& answer) {
   const auto labels = DecodeVolume(answer.body);
   if (answer.status != kOk || !labels)
     return Fail({Code::kUnavailable, DecodeErrorText(answer.body), "volumes"});
-  const auto cluster = labels->find(kLabelCluster);
-  if (cluster == labels->end() || cluster->second != parts_.session.owner().cluster)
-    return Fail(ForeignVolume(name));
+  if (!IsOfOurCluster(*labels)) return Fail(ForeignVolume(name));
   CheckNext();
 }
 
@@ -272,6 +270,8 @@ void Launching::OnLookedUp(Result<HttpResponse> answer) {
     // Not ours: it is left alone.
     id_.clear();
     if (discarding_) return Fail(*discarding_);
+    if (cancelled_) return Fail(Aborted());
+    if (IsOfOurCluster(container->labels) && ++name_waits_ <= kNameWaitsMax) return WaitForName();
     return Fail({Code::kConflict,
                  fmt::format("the name {} is taken by a container that is not this launch's",
                              ContainerName(parts_.session.owner().cluster, request_.key)),
@@ -282,6 +282,20 @@ void Launching::OnLookedUp(Result<HttpResponse> answer) {
   if (container->state == ContainerState::kRemoving) return Retry("somebody is removing it");
   if (container->state == ContainerState::kCreated) return Begun();
   Finish(std::move(*container));
+}
+
+// The log has lost an attempt, and given its number to another node; the two share an engine. The
+// other one ends what the log does not know.
+void Launching::WaitForName() {
+  parts_.slots.Give(this);
+  handlers_.on_progress(LaunchState::kStarting, "waits for another node's container of that name",
+                        {});
+  After(kNameWait, &Launching::Again);
+}
+
+bool Launching::IsOfOurCluster(const Labels& labels) const {
+  const auto cluster = labels.find(kLabelCluster);
+  return cluster != labels.end() && cluster->second == parts_.session.owner().cluster;
 }
 
 // There is a container, and it has not been started.
@@ -395,7 +409,10 @@ void Launching::Later(const std::string& why, void (Launching::*step)()) {
     if (maybe_created_) error.message += " (a container may be left; the next list shows it)";
     return Fail(std::move(error));
   }
-  const auto delay = std::min(kRetryMin * (1 << (tries_ - 1)), kRetryMax);
+  After(std::min(kRetryMin * (1 << (tries_ - 1)), kRetryMax), step);
+}
+
+void Launching::After(std::chrono::milliseconds delay, void (Launching::*step)()) {
   timer_ = parts_.loop.After(delay, [this, step] {
     timer_.reset();
     (this->*step)();

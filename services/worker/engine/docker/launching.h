@@ -70,6 +70,9 @@ class Launching {
   static constexpr int kTriesMax = 6;
   static constexpr std::chrono::milliseconds kRetryMin{200};
   static constexpr std::chrono::milliseconds kRetryMax{5'000};
+  // Looks at a name that another node's container bears; longer than that node takes to stop it.
+  static constexpr int kNameWaitsMax = 60;
+  static constexpr std::chrono::milliseconds kNameWait{1'000};
 
  private:
   void Pull();
@@ -90,6 +93,9 @@ class Launching {
   void Discard(Error error);
   void Retry(const std::string& why);
   void Later(const std::string& why, void (Launching::*step)());
+  void After(std::chrono::milliseconds delay, void (Launching::*step)());
+  void WaitForName();
+  [[nodiscard]] bool IsOfOurCluster(const Labels& labels) const;
   void Again() { Begin(/*look_first=*/false); }
   void Fail(Error error);
   void Finish(std::optional<Container> container);
@@ -106,7 +112,8 @@ class Launching {
   std::optional<ImageRef> image_;
   std::optional<ImagePulls::Ticket> ticket_;
   std::optional<HttpLoop::Id> timer_;
-  std::string id_;              // of the container that bears our labels
+  std::string id_;  // of the container that bears our labels
+  int name_waits_ = 0;
   bool maybe_created_ = false;  // an answer is outstanding or was lost
   bool name_taken_ = false;     // said the last create
   bool pulled_ = false;
