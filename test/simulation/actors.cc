@@ -48,6 +48,7 @@ void ManagerActor::Start() {
   PauseUntil({});
   manager::ManagerOptions options;
   store_port_.emplace(*store_);
+  options.limits.replicas = stage_.replicas;
   if (stage_.stream_bytes != 0) {
     options.limits.intents_bytes_max = options.limits.decisions_bytes_max =
         options.limits.facts_bytes_max = stage_.stream_bytes;

@@ -31,6 +31,7 @@ struct Stage {
   std::uint32_t crash_rate = 0;
   // Of each stream of the log; 0 = as in a real cluster.
   std::int64_t stream_bytes = 0;
+  std::int32_t replicas = 1;
   // A line of the trace; empty function = nobody reads it.
   std::function<void(const std::string&)> trace;
 

@@ -39,6 +39,7 @@ struct Plan {
   std::uint32_t leaves = 0;       // workers that are told to end, and hand over or not
   std::uint32_t jobs = 0;         // submitted, scaled, replaced, stopped
   std::uint32_t tails_lost = 0;   // power cuts: streams lose their ends
+  std::uint32_t shows_less = 0;   // servers that share the streams show less of them than there is
   std::int64_t stream_bytes = 0;  // of each stream of the log; 0 = they are large enough
 
   [[nodiscard]] static Plan FromSeed(std::uint64_t seed);
@@ -76,6 +77,7 @@ class World {
   void DrawFaults();
   void DrawDrains();
   void DrawPowerCuts();
+  void DrawShownLess();
   void LoseTails();
   void Excuse(const bus::SimStream& intents, std::uint64_t from);
   void DrawJobs();

@@ -1,4 +1,5 @@
 // Power cuts: the server comes back without the ends of some streams, whose sequences come again.
+// And servers that share the streams, which only show less of them.
 #include <algorithm>
 
 #include "shared/wire/codec.h"
@@ -24,6 +25,21 @@ void World::DrawPowerCuts() {
       At(Millis(100 + stage_.random.Below(6000)), [this] {
         if (!stage_.server.running()) stage_.server.Start();
       });
+    });
+  }
+}
+
+// A server that led the streams dies, and the next one answers before it has applied all.
+void World::DrawShownLess() {
+  const auto lasts = static_cast<std::uint64_t>(plan_.faults_last / Millis(1));
+  for (std::uint32_t i = 0; i < plan_.shows_less; ++i) {
+    At(Millis(stage_.random.Below(lasts)), [this] {
+      if (!stage_.server.running()) return;
+      const Duration time = Millis(stage_.random.Below(15'000));
+      stage_.Note("less of the streams is shown for " + FormatDuration(time));
+      stage_.server.Stop();
+      stage_.server.ShowLess(time, 1 + stage_.random.Below(30));
+      stage_.server.Start();
     });
   }
 }

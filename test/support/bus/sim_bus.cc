@@ -78,7 +78,7 @@ void SimBus::GetState(OpId op, std::string stream) {
   server_.Ask(id_, op, [server = &server_, op, stream = std::move(stream)]() -> Result<Event> {
     const SimStream* s = server->StreamNamed(stream);
     if (s == nullptr) return std::unexpected(NoStream(stream));
-    return GotState{op, s->State()};
+    return GotState{op, server->Shown(*s)};
   });
 }
 

@@ -234,6 +234,23 @@ void SimServer::Start() {
   }
 }
 
+void SimServer::ShowLess(Duration time, std::uint64_t most) {
+  shown_until_ = clock_.now().mono + time;
+  for (const auto& [name, stream] : streams_) {
+    const StreamState state = stream.State();
+    const std::uint64_t less = std::min(random_.Below(most + 1), state.messages);
+    if (state.replicas > 1) shown_ends_[name] = state.last_seq - less;
+  }
+}
+
+StreamState SimServer::Shown(const SimStream& stream) const {
+  StreamState state = stream.State();
+  const auto end = shown_ends_.find(state.name);
+  const bool less = clock_.now().mono < shown_until_ && end != shown_ends_.end();
+  if (less) state.last_seq = std::min(state.last_seq, end->second);
+  return state;
+}
+
 bool SimServer::Begin(Client& client, OpId op, OpKind kind, Duration timeout) {
   CUBE_CHECK(!client.pending.contains(op));
   const std::uint64_t order = ++orders_;

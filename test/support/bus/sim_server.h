@@ -83,6 +83,10 @@ class SimServer {
   // stopped.
   void LoseTail(const std::string& stream, std::uint64_t last_seq);
 
+  // Of streams with several replicas those who ask where they end hear, for that long, of the
+  // messages that are there now, less up to `most` (drawn): a new leader that has not applied all.
+  void ShowLess(Duration time, std::uint64_t most);
+
   // ---- an operator's hands; at once ----
   // Removes the messages below `before_seq`.
   void Purge(const std::string& stream, std::uint64_t before_seq);
@@ -164,6 +168,7 @@ class SimServer {
                                        const std::vector<std::string>& subjects) const;
   SimStream* StreamOf(const std::string& subject);
   SimStream* StreamNamed(const std::string& name);
+  [[nodiscard]] StreamState Shown(const SimStream& stream) const;
   void PumpReaders(const std::string& stream);
   void PumpReader(Client& client, SubId sub);
   void FailReader(Client& client, SubId sub, Error error);
@@ -180,6 +185,8 @@ class SimServer {
   SimClientId client_last_ = 0;
   std::map<SimClientId, std::unique_ptr<Client>> clients_;
   std::map<std::string, SimStream> streams_;
+  std::map<std::string, std::uint64_t> shown_ends_;  // by stream, until then
+  MonoTime shown_until_{};
 };
 
 }  // namespace cube::bus
