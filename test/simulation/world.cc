@@ -66,10 +66,10 @@ std::string Plan::Text() const {
          n(vanishing) + ", engine outages " + n(engine_outages) + ", pauses " + n(pauses) +
          ", clock jumps " + n(clock_jumps) + (rival ? ", two workers of one name" : "") +
          ", drains " + n(drains) + ", leaves " + n(leaves) + ", jobs " + n(jobs) + ", streams of " +
-         n(stream_bytes) + " bytes, power cuts " + n(tails_lost) + ", shown less " + n(shows_less) + "; per M: lost " +
-         n(faults.message_lost) + ", doubled " + n(faults.message_doubled) + ", acks lost " +
-         n(faults.ack_lost) + ", connections lost " + n(faults.connection_lost) + ", delayed " +
-         n(faults.delayed);
+         n(stream_bytes) + " bytes, power cuts " + n(tails_lost) + ", shown less " + n(shows_less) +
+         "; per M: lost " + n(faults.message_lost) + ", doubled " + n(faults.message_doubled) +
+         ", acks lost " + n(faults.ack_lost) + ", connections lost " + n(faults.connection_lost) +
+         ", delayed " + n(faults.delayed);
 }
 
 World::World(const Plan& plan, std::function<void(const std::string&)> trace)
