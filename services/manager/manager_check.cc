@@ -10,6 +10,7 @@ void ManagerLoop::BeginCheck() {
   phase_ = Phase::kChecking;
   EndTerm();
   check_ = {};
+  check_.asked_at = now_.mono;
   reader_.Close(out_);
   snapshot_.Close(out_);
   snapshot_read_ = false;
@@ -160,7 +161,7 @@ void ManagerLoop::EndCheck() {
 // What is missing may still come.
 bool ManagerLoop::IsDoubtful() {
   if (doubted_since_ == MonoTime{}) doubted_since_ = now_.mono;
-  return now_.mono - doubted_since_ < kReplicaLagMax;
+  return check_.asked_at - doubted_since_ < kReplicaLagMax;
 }
 
 // The store too.

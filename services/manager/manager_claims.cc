@@ -79,10 +79,16 @@ void ManagerLoop::Claim(const Heartbeat& beat) {
   claim_.emplace();
   claim_->beat = beat;
   claim_->since = now_.mono;
-  claim_->decisions_op = next_op_++;
-  claim_->facts_op = next_op_++;
-  out_.Bus(bus::GetState{claim_->decisions_op, options_.subjects.DecisionsStream()});
-  out_.Bus(bus::GetState{claim_->facts_op, options_.subjects.FactsStream()});
+  AskEnds(*claim_);
+}
+
+void ManagerLoop::AskEnds(PendingClaim& claim) {
+  claim.decisions_end.reset();
+  claim.facts_end.reset();
+  claim.decisions_op = next_op_++;
+  claim.facts_op = next_op_++;
+  out_.Bus(bus::GetState{claim.decisions_op, options_.subjects.DecisionsStream()});
+  out_.Bus(bus::GetState{claim.facts_op, options_.subjects.FactsStream()});
 }
 
 bool ManagerLoop::PendingClaim::OnState(const bus::GotState& state) {
@@ -95,7 +101,12 @@ bool ManagerLoop::PendingClaim::OnState(const bus::GotState& state) {
 // What the heartbeat names was in the log before it came, and has been read by now, or is lost.
 void ManagerLoop::JudgeClaim() {
   if (!claim_ || !claim_->decisions_end || !claim_->facts_end || term_start_) return;
-  if (now_.mono < claim_->JudgedFrom()) return;
+  if (claim_->shared && !claim_->asked_again) {
+    if (now_.mono < claim_->AskAgainAt()) return;
+    claim_->asked_again = true;
+    AskEnds(*claim_);
+    return;
+  }
   if (view_.decision_seq < *claim_->decisions_end || view_.facts.seq < *claim_->facts_end) return;
   const Heartbeat beat = std::exchange(claim_, std::nullopt)->beat;
   std::string why = WhyAhead(beat);

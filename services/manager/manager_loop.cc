@@ -102,7 +102,7 @@ MonoTime ManagerLoop::NextDeadline() const {
   }
   if (phase_ == Phase::kLeading) {
     next = std::min(next, next_beat_);
-    if (claim_ && now_.mono < claim_->JudgedFrom()) next = std::min(next, claim_->JudgedFrom());
+    if (claim_) next = std::min(next, claim_->AskAgainAt());
     if (!in_flight_) next = std::min(next, loads_.NextDeadline());
     if (facts_since_ != MonoTime{} && !in_flight_) {
       next = std::min(next, facts_since_ + kFactsGatherMax);

@@ -162,17 +162,21 @@ class ManagerLoop {
     bus::OpId decisions_op = 0, facts_op = 0;
     std::optional<std::uint64_t> decisions_end, facts_end;
     MonoTime since{};
-    bool shared = false;  // several servers have the streams
+    bool shared = false;       // several servers have the streams
+    bool asked_again = false;  // so they are asked a second time
 
     [[nodiscard]] bool Asked(bus::OpId op) const { return op == decisions_op || op == facts_op; }
     // What several servers share may have ended later than they have said.
-    [[nodiscard]] MonoTime JudgedFrom() const { return shared ? since + kReplicaLagMax : since; }
+    [[nodiscard]] MonoTime AskAgainAt() const {
+      return shared && !asked_again ? since + kReplicaLagMax : MonoTime::max();
+    }
     // False: it is none of its questions.
     bool OnState(const bus::GotState& state);
   };
   // Comparing positions: what is still to come, and what was found.
   struct Check {
     std::set<bus::OpId> pending;
+    MonoTime asked_at{};  // answers are of then, or later
     bus::OpId intents_state = 0, facts_state = 0, decisions_state = 0;
     bus::OpId intents = 0, facts = 0, decisions = 0;
     bus::OpId manifest = 0;
@@ -220,6 +224,7 @@ class ManagerLoop {
   [[nodiscard]] std::string WhyFactsAreMissing(const Heartbeat& beat) const;
   bool HasStoredMore(const Heartbeat& beat);
   void Claim(const Heartbeat& beat);
+  void AskEnds(PendingClaim& claim);
   void JudgeClaim();
 
   // Beginning with a snapshot (manager_snapshot.cc).
