@@ -9,6 +9,8 @@ namespace cube::manager {
 void ManagerLoop::BeginCheck() {
   phase_ = Phase::kChecking;
   EndTerm();
+  // Nobody has looked for long: what was doubted may have come, and others be late now.
+  if (now_.mono - check_.asked_at > kBasisWaitMax + kRetryAfterMax) doubted_since_ = {};
   check_ = {};
   check_.asked_at = now_.mono;
   reader_.Close(out_);
@@ -116,6 +118,7 @@ void ManagerLoop::OnGot(const bus::Got& got) {
 void ManagerLoop::EndCheck() {
   if (phase_ != Phase::kChecking) return;
   if (check_.failed) {
+    doubted_since_ = {};
     EnsureLater();
     return;
   }

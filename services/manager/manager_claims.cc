@@ -31,6 +31,7 @@ std::string ManagerLoop::WhyAhead(const Heartbeat& beat) const {
   const auto it = view_.nodes.find(NodeName::Trusted(beat.node));
   if (beat.incarnation == 0 || it == view_.nodes.end()) return {};
   const Node& node = it->second;
+  if (node.instance == 0) return {};  // a reset has said so, and it is asked to join
   const std::string who = "node " + beat.node;
   if (beat.incarnation > node.incarnation) {
     return who + " was welcomed as incarnation " + std::to_string(beat.incarnation);

@@ -102,7 +102,7 @@ MonoTime ManagerLoop::NextDeadline() const {
   }
   if (phase_ == Phase::kLeading) {
     next = std::min(next, next_beat_);
-    if (claim_) next = std::min(next, claim_->AskAgainAt());
+    if (claim_ && !in_flight_) next = std::min(next, claim_->AskAgainAt());
     if (!in_flight_) next = std::min(next, loads_.NextDeadline());
     if (facts_since_ != MonoTime{} && !in_flight_) {
       next = std::min(next, facts_since_ + kFactsGatherMax);
@@ -151,6 +151,7 @@ bool ManagerLoop::KeepsLog() const {
 
 void ManagerLoop::Follow() {
   std::vector<FoldedIntents> folded;
+  const std::uint64_t valid = view_.valid_seq;
   const std::size_t count = reader_.Follow(view_, kFollowPerStep, folded, out_);
   follow_left_ = count == kFollowPerStep;
   if (count == 0) {
@@ -166,7 +167,8 @@ void ManagerLoop::Follow() {
     }
     return;
   }
-  stuck_since_ = doubted_since_ = {};
+  stuck_since_ = {};
+  if (view_.valid_seq > valid) doubted_since_ = {};
   epoch_floor_ = std::max(epoch_floor_, view_.term.epoch);
   SetClusterTime(view_.decided_at);
   if (view_.reset_epoch > loss_epoch_) loss_.clear();  // one of before the loss says nothing of it

@@ -71,9 +71,7 @@ inline constexpr Duration kBasisWaitMax = std::chrono::seconds(10);
 // Servers that share a stream may show less of it than there is: its new leader before it has
 // applied what it has, one that is cut off until it notices (it looks every 10 s whether it has
 // heard of the others within 10 s). Less counts as lost when it is so for longer.
-inline constexpr Duration kReplicaLagMax = std::chrono::seconds(20);
-// A follower that skips what the leader goes on from reads all anew, not more often than this.
-inline constexpr Duration kReadAnewInterval = std::chrono::seconds(60);
+inline constexpr Duration kReplicaLagMax = std::chrono::seconds(25);
 
 struct ManagerOptions {
   wire::Subjects subjects;
@@ -298,9 +296,9 @@ class ManagerLoop {
   LoadMeter loads_;
   Teller teller_;
 
-  MonoTime doubted_since_{};               // a log that several servers share shows less; 0 = no
-  MonoTime read_anew_at_{};                // not before
-  MonoTime stuck_since_{};                 // a decision waits for what it names; 0 = none does
+  MonoTime doubted_since_{};  // a log that several servers share shows less; 0 = no
+  std::optional<std::uint64_t> read_anew_at_;  // the last valid decision when all was read anew
+  MonoTime stuck_since_{};                     // a decision waits for what it names; 0 = none does
   bool follow_left_ = false;               // decisions lie here that the last step did not reach
   bus::OpId tail_op_ = 0;                  // asking for the log's end before taking over
   std::optional<std::uint64_t> tail_seq_;  // the answer

@@ -281,8 +281,10 @@ void WorkerLoop::OnGot(const bus::Got& got, Now now) {
   term_op_.reset();
   if (!got.message) return;
   const auto decisions = wire::DecodeDecisions(got.message->payload);
-  if (!decisions || decisions->term == core_.meta().term) return;
-  if (core_.LogIsOf(decisions->term)) {
+  if (!decisions) return;
+  const bool news = core_.LogIsOf(decisions->term);
+  if (decisions->term == core_.meta().term) return;
+  if (news) {
     Log(LogLine::Level::kWarning,
         "the log is of another term than what this worker was told: it shows that to the leader");
   }

@@ -411,15 +411,15 @@ class JudgeTest(suite.Case):
     def test_only_what_was_acknowledged_before_a_restore_may_be_lost(self):
         self.world.restored_at = 5
         self.judge.accepted["b-1"] = "stay"
-        self.judge.acked["submit", "b-1"] = 4
+        self.judge.sent["submit", "b-1"] = 4
         self.assertEqual(self.verdict().lines(), [])
         self.assertEqual(self.judge.rolled_back, {"b-1"})
-        self.judge.acked["submit", "b-1"] = 9
+        self.judge.sent["submit", "b-1"] = 9
         self.assertEqual(list(self.verdict().lost), ["b-1"])
 
     def test_a_stop_may_be_lost_with_the_end_of_the_log(self):
         self.judge.stopped.add("a-1")
-        self.judge.acked["stop", "a-1"] = 4
+        self.judge.sent["stop", "a-1"] = 4
         self.assertEqual(list(self.verdict().lost), ["a-1"])
         self.world.restored_at = 5
         self.assertEqual(self.verdict().lines(), [])

@@ -52,9 +52,10 @@ Plan Plan::FromSeed(std::uint64_t seed) {
   plan.tails_lost = random.Below(3) == 0 ? 1 + static_cast<std::uint32_t>(random.Below(3)) : 0;
   // Two machines of one name both hold what the log has lost, and nobody can tell which is right.
   if (plan.rival) plan.tails_lost = 0;
+  if (random.Below(3) == 0) plan.replicas = 3;
   // Nothing is lost then, and nobody may say so.
-  const bool shows_less = random.Below(3) == 0 && plan.tails_lost == 0;
-  plan.shows_less = shows_less ? 1 + static_cast<std::uint32_t>(random.Below(4)) : 0;
+  const bool shows_less = plan.replicas > 1 && plan.tails_lost == 0;
+  plan.shows_less = shows_less ? static_cast<std::uint32_t>(random.Below(5)) : 0;
   return plan;
 }
 
@@ -66,10 +67,10 @@ std::string Plan::Text() const {
          n(vanishing) + ", engine outages " + n(engine_outages) + ", pauses " + n(pauses) +
          ", clock jumps " + n(clock_jumps) + (rival ? ", two workers of one name" : "") +
          ", drains " + n(drains) + ", leaves " + n(leaves) + ", jobs " + n(jobs) + ", streams of " +
-         n(stream_bytes) + " bytes, power cuts " + n(tails_lost) + ", shown less " + n(shows_less) +
-         "; per M: lost " + n(faults.message_lost) + ", doubled " + n(faults.message_doubled) +
-         ", acks lost " + n(faults.ack_lost) + ", connections lost " + n(faults.connection_lost) +
-         ", delayed " + n(faults.delayed);
+         n(stream_bytes) + " bytes, power cuts " + n(tails_lost) + ", replicas " + n(replicas) +
+         ", shown less " + n(shows_less) + "; per M: lost " + n(faults.message_lost) +
+         ", doubled " + n(faults.message_doubled) + ", acks lost " + n(faults.ack_lost) +
+         ", connections lost " + n(faults.connection_lost) + ", delayed " + n(faults.delayed);
 }
 
 World::World(const Plan& plan, std::function<void(const std::string&)> trace)
@@ -82,7 +83,7 @@ World::World(const Plan& plan, std::function<void(const std::string&)> trace)
     if (trace) trace(stamped);
   };
   stage_.stream_bytes = plan_.stream_bytes;
-  stage_.replicas = plan_.shows_less > 0 ? 3 : 1;
+  stage_.replicas = plan_.replicas;
   for (int i = 0; i < plan_.managers; ++i) {
     managers_.push_back(std::make_unique<ManagerActor>(stage_, "m" + std::to_string(i)));
     actors_.push_back(managers_.back().get());

@@ -39,6 +39,7 @@ struct Plan {
   std::uint32_t leaves = 0;       // workers that are told to end, and hand over or not
   std::uint32_t jobs = 0;         // submitted, scaled, replaced, stopped
   std::uint32_t tails_lost = 0;   // power cuts: streams lose their ends
+  std::int32_t replicas = 1;      // of the streams, as the servers say
   std::uint32_t shows_less = 0;   // servers that share the streams show less of them than there is
   std::int64_t stream_bytes = 0;  // of each stream of the log; 0 = they are large enough
 

@@ -217,7 +217,7 @@ class DamageStore(Fault):
         if not os.path.exists(path):
             return "there was none yet"
         if target in self.world.workers:
-            self.world.damaged_at[self.world.node(target)] = uptime()
+            self.world.damaged_at[self.world.node(target)].append(uptime())
         how = self.dice.choice(["cut short", "bits turned", "page of zeros", "garbage", "removed",
                                 "folder removed"])
         size = os.path.getsize(path)
@@ -292,8 +292,7 @@ class RestartEngine(Fault):
 
     def strike(self, _target):
         how = self.dice.choice([signal.SIGTERM, signal.SIGKILL])
-        if how == signal.SIGKILL:
-            self.world.engine_kills.append(uptime())
+        self.world.engine_kills.append(uptime())  # SIGTERM does not wait for a start either
         self.world.own_engine.stop(how)
         return how.name
 

@@ -19,10 +19,10 @@ API_SECONDS = 10
 UNKNOWN = -1
 # What Docker says of a container that ended while dockerd was away; no task here ends so.
 ENDED_UNSEEN = 255
-# Who has an answer of the server may note it so much later.
 # A store that was damaged so long before the log lost its end may not have been told again.
 FORGOT_SECONDS = 60
-ACK_SECONDS = 1
+# Or so shortly behind it, before it was asked for what it has.
+START_SECONDS = 5
 # A dockerd that is killed while it starts a container knows nothing of that afterwards.
 ENGINE_START_SECONDS = 10
 
@@ -129,7 +129,7 @@ class Judge:
         self.unknown_codes = 0
         self.engine_was_away = False
         self.expects_restores = False
-        self.acked = {}       # ("submit" or "stop", id) -> uptime
+        self.sent = {}        # ("submit" or "stop", id) -> uptime
         self.rolled_back = set()
         self.forgotten_starts = set()  # containers that dockerd was killed over
         self.overlaps_of_losses = 0    # that a lost end of the log explains
@@ -139,7 +139,7 @@ class Judge:
     def owe(self, load):
         self.accepted.update(load.accepted)
         self.stopped |= load.stopped
-        self.acked.update(load.acked)
+        self.sent.update(load.sent)
 
     @property
     def restored_at(self):
@@ -148,9 +148,9 @@ class Judge:
         return self._world.restored_at
 
     def _may_be_lost(self, what, ident):
-        """It was acknowledged by a log that is gone."""
-        return self.restored_at > 0 and \
-            self.acked.get((what, ident), 0) <= self.restored_at + ACK_SECONDS
+        """It was sent to a log that is gone, and acknowledged by that or, while it was asked for,
+        by the one behind it."""
+        return self.restored_at > 0 and self.sent.get((what, ident), 0) <= self.restored_at
 
     def _stop_is_lost(self, ident):
         """With the end of the log, or it came before the task was known again."""
@@ -359,7 +359,8 @@ class Judge:
     def _forgot(self, node):
         """Its worker had lost its store when the log lost its end: nobody knew what it ran, until
         it looked at its engine and ended that."""
-        return self._world.damaged_at.get(node, 0) > self.restored_at - FORGOT_SECONDS
+        return any(-FORGOT_SECONDS < at - self.restored_at < START_SECONDS
+                   for at in self._world.damaged_at[node])
 
     def _judge_losses(self, verdict):
         """Whoever has found that facts are missing says so, and asks all nodes anew."""

@@ -33,11 +33,12 @@ class Load(threading.Thread):
         self._by_hand = by_hand
         self._end = threading.Event()
         self._client = None
+        self._sent_at = 0
         self._count = 0
         self.stays = stays       # acknowledged, and no stop was tried
         self.accepted = {}       # id -> kind of task
         self.stopped = set()
-        self.acked = {}          # ("submit" or "stop", id) -> uptime when it was acknowledged
+        self.sent = {}           # ("submit" or "stop", id) -> uptime, of what was acknowledged
         self.operations = 0
         self.given_up = 0
         self.failure = None
@@ -81,7 +82,7 @@ class Load(threading.Thread):
                                      witness.script(self._world.witness_dir, script), **more)
         if self._until_taken(lambda: self._send_submit(spec)):
             self.accepted[ident] = kind
-            self.acked["submit", ident] = witness.uptime()
+            self.sent["submit", ident] = self._sent_at
             return ident
         return None
 
@@ -102,7 +103,7 @@ class Load(threading.Thread):
         task = self.stays.pop(self._dice.randrange(len(self.stays)))
         if self._until_taken(lambda: self._send_stop(task)):
             self.stopped.add(task)
-            self.acked["stop", task] = witness.uptime()
+            self.sent["stop", task] = self._sent_at
 
     def _do_scale(self):
         replicas = self._dice.randrange(1, 6)
@@ -123,12 +124,16 @@ class Load(threading.Thread):
 
     def _until_taken(self, attempt):
         deadline = time.monotonic() + ACCEPT_SECONDS
-        while not attempt():
+        while not self._attempt(attempt):
             if self._end.is_set() or time.monotonic() > deadline:
                 self.given_up += 1
                 return False
             time.sleep(RETRY_SECONDS)
         return True
+
+    def _attempt(self, attempt):
+        self._sent_at = witness.uptime()
+        return attempt()
 
     def _send_submit(self, spec):
         if self._by_hand:

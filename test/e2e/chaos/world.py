@@ -53,7 +53,7 @@ class World(Cluster):
         self.ends_in_a_row = collections.Counter()
         self._not_before = collections.defaultdict(float)
         self.clocks = {}      # name -> seconds that its wall clock is ahead
-        self.damaged_at = {}  # node -> uptime when its worker's store was damaged last
+        self.damaged_at = collections.defaultdict(list)  # node -> uptimes: its worker's store
         self.restored_at = 0  # uptime when the streams went backwards last; 0 = they never have
         self.engine_kills = []   # uptimes
         self.witness_dir = self.path("witness")
