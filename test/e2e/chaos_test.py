@@ -5,17 +5,19 @@ CUBE_E2E_SEED=N replays the choices of a printed seed (the machine's timing stay
 scripts/chaos goes on for longer, with partitions, full disks and several servers.
 """
 
+import collections
 import os
 import random
 import struct
 import types
 import unittest
 
-from chaos import run, wire
-from chaos.judge import Judge, Verdict
+from chaos import judge, run, wire
+from chaos.judge import Judge, Verdict, WentBackwards
 from chaos.model import Model, Stored
-from chaos.witness import Key, Overlap, container_key
+from chaos.witness import Key, Overlap, container_key, uptime
 from lib import suite
+from lib.nats import NatsError
 
 SEED = int(os.environ.get("CUBE_E2E_SEED") or random.SystemRandom().randrange(1 << 32))
 ROUNDS, ROUND_SECONDS = 3, 16  # with the time to converge: 90 s
@@ -334,7 +336,8 @@ class JudgeTest(suite.Case):
         self.live = {self.key: 1}
         self.overlaps = []
         watcher = types.SimpleNamespace(overlaps=lambda: self.overlaps, failure=None)
-        self.world = types.SimpleNamespace(witness_dir="/nowhere", restored_at=0, engine_kills=[])
+        self.world = types.SimpleNamespace(witness_dir="/nowhere", restored_at=0, engine_kills=[],
+                                           damaged_at=collections.defaultdict(list))
         self.judge = Judge(self.world, watcher, None)
         self.judge.model = self.log.model
         self.judge.running = lambda: self.live
@@ -456,6 +459,26 @@ class JudgeTest(suite.Case):
         self.assertEqual(self.verdict().lines(), [])
         self.assertEqual(self.judge.overlaps_of_losses, 1)
 
+    def test_whose_store_went_as_the_log_lost_its_end_cannot_tell(self):
+        self.world.restored_at = 500
+        stray = Key("b-1", 1, 0, "m")
+        self.began(stray, at=501)
+        self.overlaps = [Overlap(501, self.key, self.key._replace(node="m"))]
+        for damaged, good in (([], False), ([400], False), ([490], True), ([502], True),
+                              ([530], False), ([490, 530], True)):
+            self.world.damaged_at["m"] = damaged
+            self.assertEqual(self.verdict().good(), good, damaged)
+
+    def test_what_was_dropped_may_be_placed_under_its_number(self):
+        self.world.restored_at = 5
+        for at in (6, 7):
+            self.began(self.key._replace(launch=at), at=at)
+        self.assertIn("was disturbed", self.verdict().other[0])
+        self.log.model.dropped["a-1", 1, "n"] = "it is elsewhere"
+        self.assertEqual(self.verdict().lines(), [])
+        self.began(self.key._replace(launch=8), at=8)
+        self.assertIn("was disturbed", self.verdict().other[0])
+
     def test_a_gap_in_the_facts_needs_a_reset(self):
         self.log.model.lossy = True
         self.world.restored_at = 5
@@ -476,6 +499,17 @@ class JudgeTest(suite.Case):
     def test_not_converged_is_bad(self):
         self.assertFalse(self.judge.verdict("something moves").good())
         self.assertTrue(Verdict().good())
+
+
+class ReaderTest(suite.Case):
+    def test_what_several_servers_do_not_show_is_looked_for_again(self):
+        for servers, since, error in ((1, 0, WentBackwards), (3, 0, NatsError),
+                                      (3, judge.SHOWS_LESS_SECONDS + 1, WentBackwards)):
+            reader = judge.Reader(types.SimpleNamespace(servers=["n"] * servers))
+            reader._next["facts"] = 9
+            reader._less_since["facts"] = uptime() - since
+            with self.assertRaises(error):
+                reader._compare(None, "facts", 7)
 
 
 class WireTest(suite.Case):

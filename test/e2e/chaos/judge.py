@@ -23,6 +23,8 @@ ENDED_UNSEEN = 255
 FORGOT_SECONDS = 60
 # Or so shortly behind it, before it was asked for what it has.
 START_SECONDS = 5
+# A stream's leader that is cut off answers so long, and one that has just begun has not all of it.
+SHOWS_LESS_SECONDS = 30
 # A dockerd that is killed while it starts a container knows nothing of that afterwards.
 ENGINE_START_SECONDS = 10
 
@@ -45,6 +47,7 @@ class Reader:
         self._world = world
         self._next = dict.fromkeys(STREAMS, 1)
         self._times = {}  # stream -> server's time of the last message that was read
+        self._less_since = {}  # stream -> uptime: what was read of it is not shown since then
 
     def read(self, model):
         """Feeds what is new. NatsError, OSError: nothing is lost, read again later."""
@@ -70,7 +73,11 @@ class Reader:
         if last == 0:
             return
         if end < last:
+            since = self._less_since.setdefault(name, witness.uptime())
+            if len(self._world.servers) > 1 and witness.uptime() < since + SHOWS_LESS_SECONDS:
+                raise NatsError(f"{STREAMS[name]} is not shown to its end")
             raise WentBackwards(f"{STREAMS[name]} ends at {end}, {last} was there")
+        self._less_since.pop(name, None)
         if self._one(client, STREAMS[name], last).time_ns != self._times[name]:
             raise WentBackwards(f"{STREAMS[name]} has another message {last}")
 
@@ -305,6 +312,8 @@ class Judge:
             started = self.model.started.get((key.task, key.attempt))
             place = (key.task, key.attempt, key.node)
             if place in self.model.placed_on or self._was_given_up(place):
+                pass
+            elif self.restored_at > 0 and self._forgot(key.node):
                 pass
             elif started is None:
                 verdict.double(key.task, f"{key} ran, and no decision started it")
