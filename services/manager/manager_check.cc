@@ -90,6 +90,7 @@ void ManagerLoop::OnGot(const bus::Got& got) {
   }
   if (check_.pending.erase(got.op) == 0) return;
   auto differs = [this](const char* stream, std::uint64_t seq) {
+    check_.other = true;
     check_.mismatch =
         std::string(stream) + " hold another message at position " + std::to_string(seq);
   };
@@ -124,7 +125,7 @@ void ManagerLoop::EndCheck() {
   }
   // An append may still be under way: wait for its outcome, it decides what we hold.
   if (in_flight_) return;
-  if (check_.shared && check_.shorter && IsDoubtful()) {
+  if (check_.shared && check_.shorter && !check_.other && IsDoubtful()) {
     Unready(check_.mismatch + ", which may come from a server that has not all of it yet");
     retry_at_ = now_.mono + kRetryAfterMax;
     return;

@@ -184,6 +184,7 @@ class ManagerLoop {
     bool failed = false;
     bool shared = false;   // several servers have the streams
     bool shorter = false;  // one of them ends before our position
+    bool other = false;    // one of them has another message there
     std::string mismatch;  // empty = the log is the one we know
   };
 

@@ -89,6 +89,14 @@ TEST_F(ManagerCheckTest, LessOfASharedStreamIsNoLossBeforeItHasStayedSo) {
   EXPECT_TRUE(rig_.sent());
 }
 
+TEST_F(ManagerCheckTest, AnotherMessageIsALossWhateverIsShownOfTheRest) {
+  rig_.intents().replicas = 3;
+  --rig_.intents().last_seq;
+  rig_.facts().messages.begin()->second.time += seconds(1);
+  rig_.Connect();
+  EXPECT_TRUE(Rebuilt());
+}
+
 TEST_F(ManagerCheckTest, LessOfASharedStreamThatStaysSoIsALoss) {
   rig_.intents().replicas = 3;
   --rig_.intents().last_seq;
