@@ -127,6 +127,13 @@ void Retention::OnCompared(const bus::Got& got) {
 // -> whether it is known what the newest snapshot is worth.
 bool Retention::Judge(const Saved& saved, Now now, bus::OpId& next_op, Operations& out) {
   if (!newest_) return true;
+  for (std::size_t stream = 0; stream < kStreams; ++stream) {
+    if (sizes_[stream].last_seq >= PositionIn(stream, saved.cover)) continue;
+    // A server that shows less than we have read: what the snapshot covers is not to be seen there.
+    Stop(out);
+    retry_at_ = now.mono + kRetentionRetry;
+    return false;
+  }
   switch (StandingOf(newest_->manifest, saved)) {
     case Standing::kForeign:
       return !LookAtOlder(next_op, out);
