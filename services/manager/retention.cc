@@ -128,8 +128,8 @@ void Retention::OnCompared(const bus::Got& got) {
 bool Retention::Judge(const Saved& saved, Now now, bus::OpId& next_op, Operations& out) {
   if (!newest_) return true;
   for (std::size_t stream = 0; stream < kStreams; ++stream) {
-    if (sizes_[stream].last_seq >= PositionIn(stream, saved.cover)) continue;
-    // A server that shows less than we have read: what the snapshot covers is not to be seen there.
+    if (sizes_[stream].last_seq >= PositionIn(stream, asked_at_)) continue;
+    // A server that shows less than we had read: what the snapshot covers is not to be seen there.
     Stop(out);
     retry_at_ = now.mono + kRetentionRetry;
     return false;
@@ -181,7 +181,7 @@ void Retention::Step(const Saved& saved, Now now, Random& random, bus::OpId& nex
     full_ = looked_ = false;
   }
   if (phase_ == Phase::kIdle && now.mono >= retry_at_ && LookIsDue(saved.read)) {
-    Look(next_op, out);
+    Look(saved, next_op, out);
   }
 }
 
@@ -220,8 +220,9 @@ void Retention::Fail(const std::string& why, Now now, Operations& out) {
 
 // ---- looking ----------------------------------------------------------------------------------
 
-void Retention::Look(bus::OpId& next_op, Operations& out) {
+void Retention::Look(const Saved& saved, bus::OpId& next_op, Operations& out) {
   phase_ = Phase::kLooking;
+  asked_at_ = saved.cover;
   compared_ = false;
   for (std::size_t stream = 0; stream < kStreams; ++stream) {
     state_ops_[stream] = next_op++;

@@ -128,7 +128,7 @@ class Retention {
   [[nodiscard]] bool Judge(const Saved& saved, Now now, bus::OpId& next_op, Operations& out);
   [[nodiscard]] std::int64_t GrowthMax(const Size& size) const;
   [[nodiscard]] bool LookIsDue(const LogReader::Bytes& read) const;
-  void Look(bus::OpId& next_op, Operations& out);
+  void Look(const Saved& saved, bus::OpId& next_op, Operations& out);
   void Act(const Saved& saved, Now now, Random& random, bus::OpId& next_op, Operations& out);
   [[nodiscard]] std::optional<SnapshotReference> Second() const;
   [[nodiscard]] bool SnapshotIsDue(const SnapshotCover& at) const;
@@ -149,7 +149,8 @@ class Retention {
   Duration retry_after_ = kRetentionRetry;
   std::string failed_why_;  // said already
 
-  bool looked_ = false;  // sizes_ and newest_ are known
+  SnapshotCover asked_at_;  // what we had saved when the sizes were asked for
+  bool looked_ = false;     // sizes_ and newest_ are known
   std::array<Size, kStreams> sizes_;
   std::set<bus::OpId> asked_;
   std::array<bus::OpId, kStreams> state_ops_{};
