@@ -125,7 +125,9 @@ void ManagerLoop::EndCheck() {
   }
   // An append may still be under way: wait for its outcome, it decides what we hold.
   if (in_flight_) return;
-  if (check_.shared && check_.shorter && !check_.other && IsDoubtful()) {
+  const bool less = check_.shared && check_.shorter && !check_.other;
+  if (less && doubted_since_ == MonoTime{}) doubted_since_ = now_.mono;
+  if (less && IsDoubtful()) {
     Unready(check_.mismatch + ", which may come from a server that has not all of it yet");
     retry_at_ = now_.mono + kRetryAfterMax;
     return;
@@ -163,10 +165,7 @@ void ManagerLoop::EndCheck() {
 }
 
 // What is missing may still come.
-bool ManagerLoop::IsDoubtful() {
-  if (doubted_since_ == MonoTime{}) doubted_since_ = now_.mono;
-  return check_.asked_at - doubted_since_ < kReplicaLagMax;
-}
+bool ManagerLoop::IsDoubtful() const { return check_.asked_at - doubted_since_ < kReplicaLagMax; }
 
 // The store too.
 void ManagerLoop::ForgetAll() {

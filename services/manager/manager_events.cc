@@ -197,8 +197,8 @@ void ManagerLoop::OnMessage(const bus::Message& message) {
 // another log, and who leads has written to it.
 void ManagerLoop::CompareWithLeader(const Heartbeat& beat) {
   const bool skipped = view_.valid_seq < beat.position && beat.position <= view_.decision_seq;
-  if (!skipped || beat.term.epoch < view_.term.epoch || read_anew_at_ == view_.valid_seq) return;
-  read_anew_at_ = view_.valid_seq;  // once: the same log would be read as it was
+  if (!skipped || beat.term.epoch < view_.term.epoch || read_anew_from_ == view_.valid_seq) return;
+  read_anew_from_ = view_.valid_seq;  // once: the same log would be read as it was
   out_.Error("the leader goes on from decision " + std::to_string(beat.position) +
              ", which was skipped here: the view is built anew from the log");
   ForgetView();

@@ -208,7 +208,7 @@ class ManagerLoop {
 
   // Checking that the log is the one we know (manager_check.cc).
   void BeginCheck();
-  [[nodiscard]] bool IsDoubtful();
+  [[nodiscard]] bool IsDoubtful() const;
   void AskPositions();
   void OnGot(const bus::Got& got);
   void OnState(const bus::GotState& state);
@@ -298,8 +298,8 @@ class ManagerLoop {
   Teller teller_;
 
   MonoTime doubted_since_{};  // a log that several servers share shows less; 0 = no
-  std::optional<std::uint64_t> read_anew_at_;  // the last valid decision when all was read anew
-  MonoTime stuck_since_{};                     // a decision waits for what it names; 0 = none does
+  std::optional<std::uint64_t> read_anew_from_;  // the last valid decision when all was read anew
+  MonoTime stuck_since_{};                 // a decision waits for what it names; 0 = none does
   bool follow_left_ = false;               // decisions lie here that the last step did not reach
   bus::OpId tail_op_ = 0;                  // asking for the log's end before taking over
   std::optional<std::uint64_t> tail_seq_;  // the answer

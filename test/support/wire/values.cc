@@ -142,6 +142,7 @@ TaskName RandomName(Random& random) {
 std::uint32_t SlotCount(Random& random) {
   return static_cast<std::uint32_t>(1 + random.Below(kSlotsPerItemMax));
 }
+
 std::uint32_t Slot(Random& random) {
   return static_cast<std::uint32_t>(random.Below(kReplicasMax));
 }

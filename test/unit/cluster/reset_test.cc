@@ -42,6 +42,15 @@ class ResetTest : public testing::Test {
     fact.state = state;
     return fact;
   }
+  // A task that the log has lost, and the node runs: it counts again.
+  AttemptHeld Vouched(const std::string& id) {
+    Reset();
+    JoinAgain();
+    AttemptHeld held = Held(id, 4, LaunchState::kRunning);
+    log.Fact("a", held);
+    log.Decide({ReadoptAttempt{kA, held.task, 4, held.placement, held.spec}, SettleNode{kA}});
+    return held;
+  }
   const Node& node() { return log.view().nodes.at(kA); }
   const Task& task(const std::string& id) { return *log.view().Find(TaskId::Trusted(id)); }
 
@@ -134,11 +143,7 @@ TEST_F(ResetTest, TheEndOfAnOlderLaunchSaysNothingOfTheNewest) {
 }
 
 TEST_F(ResetTest, WhatANodeVouchedForAndHasEndedIsNotItsUsersAgain) {
-  Reset();
-  JoinAgain();
-  const AttemptHeld held = Held("gone-x", 4, LaunchState::kRunning);
-  log.Fact("a", held);
-  log.Decide({ReadoptAttempt{kA, held.task, 4, held.placement, held.spec}, SettleNode{kA}});
+  const AttemptHeld held = Vouched("gone-x");
   log.Exit("gone-x", 0, /*final=*/true);
   EXPECT_TRUE(IsFinished(task("gone-x")));
   EXPECT_EQ(log.Submit("gone-x", *held.spec).at(0).kind, IntentResult::Kind::kUnchanged);
@@ -199,11 +204,7 @@ TEST_F(ResetTest, ATaskThatTheLogHasLostComesBackWithItsSpecification) {
 }
 
 TEST_F(ResetTest, WhatANodeAloneVouchesForIsItsOwnUntilItsUserSubmitsItAgain) {
-  Reset();
-  JoinAgain();
-  const AttemptHeld held = Held("gone-x", 4, LaunchState::kRunning);
-  log.Fact("a", held);
-  log.Decide({ReadoptAttempt{kA, held.task, 4, held.placement, held.spec}, SettleNode{kA}});
+  const AttemptHeld held = Vouched("gone-x");
   EXPECT_EQ(task("gone-x").pinned, kA);
   EXPECT_EQ(log.view().vouched.at(kA), 1u);
   EXPECT_EQ(node().settled_epoch, log.view().term.epoch);
