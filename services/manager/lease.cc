@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "shared/base/json.h"
 
@@ -9,7 +10,13 @@ namespace cube::manager {
 namespace {
 constexpr std::string_view kReleased = "released";
 // Renewals per life: two may be lost.
-constexpr int kRenewalsPerLife = 3;
+constexpr int kRenewalsPerLife = 4;
+// So much of a life before its end it counts as over.
+constexpr Duration Margin(Duration life) { return life / 6; }
+// Another one's lease that is renewed is looked at as seldom as this; one that was not renewed
+// since the last look ends soon.
+constexpr Duration LookAfter(Duration life) { return life * 2 / 5; }
+constexpr Duration TryAfter(Duration life) { return life / 25; }
 }  // namespace
 
 std::string Lease::Value(std::uint64_t epoch) const {
@@ -50,7 +57,7 @@ bool Lease::OnAppended(const bus::Appended& done) {
   pending_ = 0;
   revision_ = done.seq;
   // Counted from before it was sent: the server cannot have started the key's life earlier.
-  held_until_ = sent_at_ + life_ - life_ / (2 * kRenewalsPerLife);
+  held_until_ = sent_at_ + life_ - Margin(life_);
   return true;
 }
 
@@ -80,7 +87,10 @@ bool Lease::OnGot(const bus::Got& got) {
   if (owner != value.end() && (*owner == owner_ || *owner == kReleased)) {
     revision_ = got.message->seq;
     next_try_ = {};  // ours from before, or nobody's: take it now
+    return true;
   }
+  const bool renewed = std::exchange(others_, got.message->seq) != got.message->seq;
+  next_try_ = sent_at_ + (renewed ? LookAfter(life_) : TryAfter(life_));
   return true;
 }
 

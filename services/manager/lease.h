@@ -46,6 +46,7 @@ class Lease {
   std::string owner_;
   Duration life_;
   std::uint64_t revision_ = 0;  // of the key as we last saw it; 0 = absent
+  std::uint64_t others_ = 0;    // the newest revision that another manager was seen to write
   bus::OpId pending_ = 0;       // the operation under way, 0 = none
   MonoTime sent_at_{};
   MonoTime held_until_{};

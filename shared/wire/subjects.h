@@ -23,7 +23,7 @@ struct StreamLimits {
   std::int64_t intents_bytes_max = std::int64_t{2} << 30;
   std::int64_t decisions_bytes_max = std::int64_t{2} << 30;
   std::int64_t facts_bytes_max = std::int64_t{2} << 30;
-  Duration lease = std::chrono::seconds(3);  // life of a leader's key without renewal
+  Duration lease = std::chrono::milliseconds(2500);  // life of a leader's key without renewal
   std::int32_t replicas = 1;
 };
 

@@ -101,6 +101,28 @@ TEST_F(LeaseTest, AnothersIsLeftAloneAndItsEpochRemembered) {
   EXPECT_EQ(nlohmann::json::parse(again.payload)["epoch"], 12);
 }
 
+TEST_F(LeaseTest, AnothersThatIsNotRenewedIsAskedForOftenUntilItEnds) {
+  (void)Asked();
+  Refused(R"({"owner":"other","epoch":1})", 5);
+  const Duration seldom = lease_.NextDeadline() - now_;
+  EXPECT_GE(seldom, seconds(1)) << "it may have been renewed just now";
+  EXPECT_LT(seldom, kLife / 2) << "one that is given away is not left lying";
+  now_ = lease_.NextDeadline();
+  (void)Asked();
+  Refused(R"({"owner":"other","epoch":1})", 6);
+  EXPECT_EQ(lease_.NextDeadline() - now_, seldom) << "renewed";
+  for (int i = 0; i < 3; ++i) {
+    now_ = lease_.NextDeadline();
+    (void)Asked();
+    Refused(R"({"owner":"other","epoch":1})", 6);
+    EXPECT_LT(lease_.NextDeadline() - now_, milliseconds(200));
+  }
+  now_ = lease_.NextDeadline();
+  (void)Asked();
+  Granted(7);
+  EXPECT_TRUE(lease_.Held(now_));
+}
+
 TEST_F(LeaseTest, OursFromBeforeARestartAndAReleasedOneAreTakenAtOnce) {
   for (const char* owner : {"me", "released"}) {
     lease_ = Lease(wire::Subjects(), "me", kLife);
