@@ -368,7 +368,8 @@ Result<void> ViewRecords::LoadJobs(const store::Store& store, View& view) const 
 Result<View> ViewRecords::Load(const store::Store& store) {
   Result<View> view = Read(store);
   // A value that no message could bring is damage.
-  return view || view.error().code != Code::kInvalid ? view : Damaged(view.error().Text());
+  if (!view && view.error().code == Code::kInvalid) return Damaged(view.error().Text());
+  return view;
 }
 
 Result<View> ViewRecords::Read(const store::Store& store) {
@@ -470,6 +471,9 @@ void ViewRecords::SaveJobs(View& view, store::WriteBatch& batch) {
 
 store::WriteBatch ViewRecords::Save(View& view) {
   store::WriteBatch batch;
+  std::sort(view.dirty_tasks.begin(), view.dirty_tasks.end());
+  const auto last = std::unique(view.dirty_tasks.begin(), view.dirty_tasks.end());
+  view.dirty_tasks.erase(last, view.dirty_tasks.end());
   for (const TaskNumber& number : view.dirty_tasks) {
     const auto it = view.tasks.find(number);
     if (it == view.tasks.end()) {

@@ -27,7 +27,7 @@ class Folder {
       t.placed_at = batch_.decided_at;
       t.stop_told = false;
       t.lost_reason.clear();
-      t.explanation = std::make_shared<const Explanation>(start.explanation);
+      t.explanation = Shared(start.explanation);
       t.observed.reset();
       t.health.reset();
     });
@@ -136,15 +136,15 @@ class Folder {
   }
 
   void operator()(const ForgetTask& forget) {
-    const Task* task = view_.Find(forget.task);
+    Task* task = view_.Find(forget.task);
     if (task == nullptr || !IsFinished(*task)) return;
     const TaskNumber number = task->number;
     const JobRefPtr job = task->job;
     if (job != nullptr) fold::NoteForgotten(view_, *task);
     index::Leave(view_, *task);
-    view_.numbers.erase(task->id);
+    view_.by_id.erase(task);
     view_.tasks.erase(number);
-    view_.dirty_tasks.insert(number);
+    view_.dirty_tasks.push_back(number);
     if (job != nullptr) fold::DropVersions(view_, job->name);
   }
 
@@ -237,6 +237,12 @@ class Folder {
   void operator()(const EndJob& end) { fold::End(view_, batch_.decided_at, end); }
 
  private:
+  // Tasks of one shape follow each other, often with one explanation for all.
+  std::shared_ptr<const Explanation> Shared(const Explanation& why) {
+    if (why_ == nullptr || *why_ != why) why_ = std::make_shared<const Explanation>(why);
+    return why_;
+  }
+
   Node* FindNode(const NodeName& name) {
     const auto it = view_.nodes.find(name);
     return it == view_.nodes.end() ? nullptr : &it->second;
@@ -269,9 +275,9 @@ class Folder {
     task.submitted_at = batch_.decided_at;
     task.pinned = readopt.node;
     Task& added = view_.tasks.emplace(number, std::move(task)).first->second;
-    view_.numbers.emplace(added.id, number);
+    view_.by_id.insert(&added);
     index::Enter(view_, added);
-    view_.dirty_tasks.insert(number);
+    view_.dirty_tasks.push_back(number);
     if (const auto slot = ParseJobTaskId(added.id)) fold::NoteLostVersion(view_, *slot);
     return &added;
   }
@@ -291,6 +297,7 @@ class Folder {
   View& view_;
   std::uint64_t seq_;
   const DecisionBatch& batch_;
+  std::shared_ptr<const Explanation> why_;  // of the last attempt that was started
 };
 
 // Tasks that have come to their end since the last decision now have a time for it.
@@ -301,7 +308,7 @@ void SetEnds(View& view, WallTime now) {
     if (it == view.tasks.end()) continue;
     it->second.ended_at = now;
     view.finished.insert({now, number});
-    view.dirty_tasks.insert(number);
+    view.dirty_tasks.push_back(number);
   }
 }
 

@@ -42,10 +42,10 @@ IntentResult FoldSubmit(View& view, const Position& at, std::uint32_t index,
   task.number = number;
   task.spec = submit.spec;
   task.submitted_at = at.time;
-  const Task& placed = view.tasks.emplace(number, std::move(task)).first->second;
-  view.numbers.emplace(id, number);
+  Task& placed = view.tasks.emplace(number, std::move(task)).first->second;
+  view.by_id.insert(&placed);
   index::Enter(view, placed);
-  view.dirty_tasks.insert(number);
+  view.dirty_tasks.push_back(number);
   fold::NoteTransition(view, placed);
   return {index, Kind::kAccepted, id.str(), {}};
 }

@@ -195,10 +195,10 @@ void FillOne(View& view, WallTime now, const JobVersion& version, std::uint32_t 
   task.job = version.ref;
   task.slot = slot;
   task.pinned = node;
-  const Task& added = view.tasks.emplace(number, std::move(task)).first->second;
-  view.numbers.emplace(added.id, number);
+  Task& added = view.tasks.emplace(number, std::move(task)).first->second;
+  view.by_id.insert(&added);
   index::Enter(view, added);
-  view.dirty_tasks.insert(number);
+  view.dirty_tasks.push_back(number);
   NoteTransition(view, added);
 }
 

@@ -25,12 +25,13 @@ void ChangeTask(View& view, Task& task, const Change& change) {
   const bool healthy_before = IsHealthy(task);
   const std::uint32_t attempt_before = task.attempt;
   const bool live_before = IsLive(task);
-  index::Leave(view, task);
+  const index::Footprint footprint(task);
   change(task);
-  if (live_before && !IsLive(task)) ++view.room_version;
-  index::Enter(view, task);
-  if (live_before != IsLive(task)) index::PlacementsChanged(view, task);
-  view.dirty_tasks.insert(task.number);
+  index::Update(view, task, footprint);
+  const bool live = IsLive(task);
+  if (live_before && !live) ++view.room_version;
+  if (live_before != live) index::PlacementsChanged(view, task);
+  view.dirty_tasks.push_back(task.number);
   if (StatusOf(task) != before || IsHealthy(task) != healthy_before ||
       task.attempt != attempt_before) {
     NoteTransition(view, task);

@@ -7,8 +7,8 @@ namespace {
 
 PendingKey KeyOf(const Task& task) { return {-task.spec->priority, task.number}; }
 
-Node& NodeOf(View& view, const Task& task) {
-  const auto it = view.nodes.find(task.node);
+Node& NodeAt(View& view, const NodeName& name) {
+  const auto it = view.nodes.find(name);
   CUBE_CHECK(it != view.nodes.end());  // attempts are placed on welcomed nodes only
   return it->second;
 }
@@ -46,8 +46,6 @@ void ForStaticPorts(View& view, Node& node, const TaskSpec& spec, const Step& st
   }
 }
 
-bool IsVouched(const Task& task) { return task.job == nullptr && !task.pinned.empty(); }
-
 std::size_t HeldBytes(const AttemptHeld& held) {
   return held.spec == nullptr ? 0 : EncodedBytesMax(*held.spec);
 }
@@ -60,18 +58,104 @@ void Keep(std::set<TaskName>& names, const TaskName& name, bool in) {
   }
 }
 
-// The counts of the job whose task it is. What a system job lacks is asked for when a task has
-// ended; what it goes through before says nothing new about its node.
-void CountForJob(View& view, const Task& task, int by) {
-  if (task.job == nullptr) return;
+void MoveLive(View& view, const Task& task, const Footprint& before, const Footprint& after) {
+  if (before.on == after.on) return;
+  if (before.on) {
+    Node& node = NodeAt(view, *before.on);
+    node.allocated -= task.spec->resources;
+    node.attempts.erase(task.number);
+    const auto name = node.names.find(task.spec->name);
+    CUBE_CHECK(name != node.names.end());
+    if (--name->second == 0) node.names.erase(name);
+    ForStaticPorts(view, node, *task.spec, DropPort);
+  }
+  if (after.on) {
+    Node& node = NodeAt(view, *after.on);
+    node.allocated += task.spec->resources;
+    node.attempts.insert(task.number);
+    ++node.names[task.spec->name];
+    ForStaticPorts(view, node, *task.spec, AddPort);
+  }
+}
+
+// What a system job lacks is asked for when a task has ended; what it goes through before says
+// nothing new about its node.
+void MoveCounts(View& view, const Task& task, const Footprint& before, const Footprint& after) {
+  if (task.job == nullptr || before.counts == after.counts) return;
   const auto job = view.jobs.find(task.job->name);
   CUBE_CHECK(job != view.jobs.end());
   const auto version = job->second.versions.find(task.job->version);
   CUBE_CHECK(version != job->second.versions.end());
-  Count(version->second.counts, task, by);
-  if (by < 0) return;
+  version->second.counts -= before.counts;
+  version->second.counts += after.counts;
   Keep(view.jobs_due, job->first, NeedsLook(job->second));
-  if (job->second.type == JobType::kSystem && IsFinished(task)) ++view.system_version;
+  if (job->second.type == JobType::kSystem && after.finished) ++view.system_version;
+}
+
+void MoveVouched(View& view, const Footprint& before, const Footprint& after) {
+  if (before.vouched == after.vouched) return;
+  if (before.vouched) {
+    const auto vouched = view.vouched.find(*before.vouched);
+    CUBE_CHECK(vouched != view.vouched.end());
+    if (--vouched->second == 0) view.vouched.erase(vouched);
+  }
+  if (after.vouched) ++view.vouched[*after.vouched];
+}
+
+void MoveWaiting(View& view, const Task& task, const Footprint& before, const Footprint& after) {
+  if (before.waits == after.waits) return;
+  const auto anywhere = [](const Footprint& of) { return of.waits && of.waits->empty(); };
+  const auto pinned = [](const Footprint& of) { return of.waits && !of.waits->empty(); };
+  if (pinned(before)) view.pinned.erase(task.number);
+  if (pinned(after)) view.pinned.insert(task.number);
+  if (anywhere(before)) {
+    const auto shape = view.pending.find(ShapeOf(*task.spec));
+    CUBE_CHECK(shape != view.pending.end());
+    shape->second.erase(KeyOf(task));
+    if (shape->second.empty()) view.pending.erase(shape);
+  }
+  if (anywhere(after)) view.pending[ShapeOf(*task.spec)].insert(KeyOf(task));
+}
+
+void MoveLeaving(View& view, const Task& task, const Footprint& before, const Footprint& after) {
+  if (before.leaves == after.leaves) return;
+  if (before.leaves) {
+    const auto from = view.moving.find(*before.leaves);
+    CUBE_CHECK(from != view.moving.end());
+    from->second.erase(task.number);
+    if (from->second.empty()) view.moving.erase(from);
+  }
+  if (after.leaves) view.moving[*after.leaves].insert(task.number);
+}
+
+void MoveFinished(View& view, const Task& task, const Footprint& before, const Footprint& after) {
+  if (before.finished == after.finished) return;
+  if (before.finished && IsSet(*before.finished)) {
+    view.finished.erase({*before.finished, task.number});
+  } else if (before.finished) {
+    std::erase(view.ended_now, task.number);
+  }
+  if (after.finished && IsSet(*after.finished)) {
+    view.finished.insert({*after.finished, task.number});
+  } else if (after.finished) {
+    view.ended_now.push_back(task.number);
+  }
+}
+
+void Move(View& view, const Task& task, const Footprint& before, const Footprint& after) {
+  MoveLive(view, task, before, after);
+  MoveCounts(view, task, before, after);
+  MoveVouched(view, before, after);
+  MoveWaiting(view, task, before, after);
+  MoveLeaving(view, task, before, after);
+  MoveFinished(view, task, before, after);
+  if (before.stops != after.stops) {
+    if (after.stops) {
+      view.stops_due.insert(task.number);
+    } else {
+      view.stops_due.erase(task.number);
+    }
+  }
 }
 
 }  // namespace
@@ -83,72 +167,21 @@ void NoteJob(View& view, const Job& job) {
   ++view.system_version;
 }
 
-void Enter(View& view, const Task& task) {
-  if (IsLive(task)) {
-    Node& node = NodeOf(view, task);
-    node.allocated += task.spec->resources;
-    node.attempts.insert(task.number);
-    ++node.names[task.spec->name];
-    ForStaticPorts(view, node, *task.spec, AddPort);
-  }
-  CountForJob(view, task, 1);
-  if (IsVouched(task)) ++view.vouched[task.pinned];
-  if (IsPending(task)) {
-    if (task.pinned.empty()) {
-      view.pending[ShapeOf(*task.spec)].insert(KeyOf(task));
-    } else {
-      view.pinned.insert(task.number);
-    }
-  }
-  if (NeedsStop(task)) view.stops_due.insert(task.number);
-  if (IsMoving(task)) view.moving[task.eviction->node].insert(task.number);
-  if (IsFinished(task)) {
-    if (IsSet(task.ended_at)) {
-      view.finished.insert({task.ended_at, task.number});
-    } else {
-      view.ended_now.push_back(task.number);
-    }
-  }
+Footprint::Footprint(const Task& task) : stops(NeedsStop(task)) {
+  if (IsLive(task)) on = task.node;
+  if (task.job == nullptr && !task.pinned.empty()) vouched = task.pinned;
+  if (IsPending(task)) waits = task.pinned;
+  if (IsMoving(task)) leaves = task.eviction->node;
+  if (IsFinished(task)) finished = task.ended_at;
+  if (task.job != nullptr) counts = CountOf(task);
 }
 
-void Leave(View& view, const Task& task) {
-  if (IsLive(task)) {
-    Node& node = NodeOf(view, task);
-    node.allocated -= task.spec->resources;
-    node.attempts.erase(task.number);
-    const auto name = node.names.find(task.spec->name);
-    CUBE_CHECK(name != node.names.end());
-    if (--name->second == 0) node.names.erase(name);
-    ForStaticPorts(view, node, *task.spec, DropPort);
-  }
-  CountForJob(view, task, -1);
-  if (IsVouched(task)) {
-    const auto vouched = view.vouched.find(task.pinned);
-    CUBE_CHECK(vouched != view.vouched.end());
-    if (--vouched->second == 0) view.vouched.erase(vouched);
-  }
-  if (IsPending(task) && !task.pinned.empty()) {
-    view.pinned.erase(task.number);
-  } else if (IsPending(task)) {
-    const auto shape = view.pending.find(ShapeOf(*task.spec));
-    CUBE_CHECK(shape != view.pending.end());
-    shape->second.erase(KeyOf(task));
-    if (shape->second.empty()) view.pending.erase(shape);
-  }
-  if (NeedsStop(task)) view.stops_due.erase(task.number);
-  if (IsMoving(task)) {
-    const auto from = view.moving.find(task.eviction->node);
-    CUBE_CHECK(from != view.moving.end());
-    from->second.erase(task.number);
-    if (from->second.empty()) view.moving.erase(from);
-  }
-  if (IsFinished(task)) {
-    if (IsSet(task.ended_at)) {
-      view.finished.erase({task.ended_at, task.number});
-    } else {
-      std::erase(view.ended_now, task.number);
-    }
-  }
+void Enter(View& view, const Task& task) { Move(view, task, Footprint(), Footprint(task)); }
+
+void Leave(View& view, const Task& task) { Move(view, task, Footprint(task), Footprint()); }
+
+void Update(View& view, const Task& task, const Footprint& before) {
+  Move(view, task, before, Footprint(task));
 }
 
 void AddNode(View& view, Node& node) {
@@ -206,7 +239,7 @@ void SumHeld(Node& node) {
 }
 
 void PlacementsChanged(View& view, const Task& task) {
-  const Node& node = NodeOf(view, task);
+  const Node& node = NodeAt(view, task.node);
   bool has_static = false;
   for (const PortSpec& port : task.spec->ports) has_static = has_static || port.host_port != 0;
   if (!has_static) {

@@ -1,13 +1,33 @@
-// Keeps a view's indexes true: Leave before a task's record changes, Enter after it. For fold and
-// RebuildIndexes only.
+// Keeps a view's indexes true. For fold and RebuildIndexes only.
 #pragma once
+
+#include <optional>
 
 #include "shared/cluster/view.h"
 
 namespace cube::index {
 
+// What the indexes hold of a task: taken before its record changes, and compared with what it is
+// afterwards, since most steps of a task's life leave most indexes alone.
+struct Footprint {
+  Footprint() = default;  // of no task
+  explicit Footprint(const Task& task);
+
+  std::optional<NodeName> on;        // IsLive: its node
+  std::optional<NodeName> vouched;   // a plain task that is pinned: where
+  std::optional<NodeName> waits;     // IsPending: the node that it is pinned to, empty = any
+  std::optional<NodeName> leaves;    // IsMoving: the node that it had to leave
+  std::optional<WallTime> finished;  // IsFinished: since when, as far as that is known
+  bool stops = false;                // NeedsStop
+  JobCounts counts;                  // of a task of a job
+};
+
+// A new task.
 void Enter(View& view, const Task& task);
+// One that is about to be erased.
 void Leave(View& view, const Task& task);
+// One whose record has changed.
+void Update(View& view, const Task& task, const Footprint& before);
 // After a change of a job's record.
 void NoteJob(View& view, const Job& job);
 

@@ -1,12 +1,18 @@
 #include "shared/cluster/job.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "shared/cluster/status.h"
 #include "shared/cluster/view.h"
 
 namespace cube {
 namespace {
+
+constexpr std::uint32_t JobCounts::* kAllCounts[] = {
+    &JobCounts::tasks,    &JobCounts::unfinished, &JobCounts::up,     &JobCounts::rising,
+    &JobCounts::crashing, &JobCounts::completed,  &JobCounts::failed, &JobCounts::lost};
+static_assert(sizeof(JobCounts) == std::size(kAllCounts) * sizeof(std::uint32_t));
 
 // The run that holds a slot below `filled`.
 std::size_t RunOf(const Job& job, std::uint32_t slot) {
@@ -21,6 +27,16 @@ bool BatchIsOver(const Job& job) {
 }
 
 }  // namespace
+
+JobCounts& JobCounts::operator+=(const JobCounts& more) {
+  for (const auto count : kAllCounts) this->*count += more.*count;
+  return *this;
+}
+
+JobCounts& JobCounts::operator-=(const JobCounts& less) {
+  for (const auto count : kAllCounts) this->*count -= less.*count;
+  return *this;
+}
 
 bool IsLive(const Job& job) { return !job.versions.empty() && job.end == JobEnd::kNone; }
 
@@ -126,23 +142,28 @@ bool IsCrashing(const Task& task) {
   return !well && task.observed->key.launch + 1 >= kCrashingLaunches;
 }
 
-void Count(JobCounts& counts, const Task& task, int by) {
-  const auto add = [by](std::uint32_t& count) { count += static_cast<std::uint32_t>(by); };
-  add(counts.tasks);
-  const Status status = StatusOf(task);
+JobCounts CountOf(const Task& task) {
+  JobCounts counts;
+  counts.tasks = 1;
   if (!IsFinished(task)) {
-    add(counts.unfinished);
-    if (task.stop_wanted) return;
-    add(IsHealthy(task) ? counts.up : counts.rising);
-    if (IsCrashing(task)) add(counts.crashing);
-    return;
+    counts.unfinished = 1;
+    if (task.stop_wanted) return counts;
+    (IsHealthy(task) ? counts.up : counts.rising) = 1;
+    counts.crashing = IsCrashing(task) ? 1 : 0;
+    return counts;
   }
-  if (task.stop_wanted) return;
-  if (status == Status::kCompleted) {
-    add(counts.completed);
-  } else {
-    add(status == Status::kFailed ? counts.failed : counts.lost);
+  if (task.stop_wanted) return counts;
+  switch (StatusOf(task)) {
+    case Status::kCompleted:
+      counts.completed = 1;
+      break;
+    case Status::kFailed:
+      counts.failed = 1;
+      break;
+    default:
+      counts.lost = 1;
   }
+  return counts;
 }
 
 void SetRun(Job& job, std::uint32_t first, std::uint32_t count, std::uint32_t version) {

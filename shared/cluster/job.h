@@ -30,6 +30,8 @@ struct JobCounts {
   std::uint32_t failed = 0;  // ended as failed
   std::uint32_t lost = 0;    // ended as lost, or had to leave their node and must not move
   friend bool operator==(const JobCounts&, const JobCounts&) = default;
+  JobCounts& operator+=(const JobCounts& more);
+  JobCounts& operator-=(const JobCounts& less);
 };
 // A task that is being rolled out and has failed so often does not come up.
 inline constexpr std::uint32_t kCrashingLaunches = 3;
@@ -111,8 +113,8 @@ struct Job {
 
 // A task whose launches fail one after the other, or that has failed for good where it was.
 [[nodiscard]] bool IsCrashing(const Task& task);
-// For keeping the counts: adds (`by` = 1) or takes away (-1) what the task stands for.
-void Count(JobCounts& counts, const Task& task, int by);
+// What a task stands for in the counts of its version.
+[[nodiscard]] JobCounts CountOf(const Task& task);
 
 // For folding: slots [first, first + count) pass to a version.
 void SetRun(Job& job, std::uint32_t first, std::uint32_t count, std::uint32_t version);

@@ -148,17 +148,24 @@ std::string ShapeOf(const TaskSpec& spec) {
 }
 
 Task* View::Find(const TaskId& id) {
-  const auto it = numbers.find(id);
-  return it == numbers.end() ? nullptr : &tasks.at(it->second);
+  const auto it = by_id.find(id);
+  return it == by_id.end() ? nullptr : *it;
 }
 
 const Task* View::Find(const TaskId& id) const {
-  const auto it = numbers.find(id);
-  return it == numbers.end() ? nullptr : &tasks.at(it->second);
+  const auto it = by_id.find(id);
+  return it == by_id.end() ? nullptr : *it;
+}
+
+View View::Copy() const {
+  View copy(*this);
+  copy.by_id.clear();
+  for (auto& [number, task] : copy.tasks) copy.by_id.insert(&task);
+  return copy;
 }
 
 void RebuildIndexes(View& view) {
-  view.numbers.clear();
+  view.by_id.clear();
   view.pending.clear();
   view.pinned.clear();
   view.vouched.clear();
@@ -190,8 +197,9 @@ void RebuildIndexes(View& view) {
   for (auto& [name, job] : view.jobs) {
     for (auto& [number, version] : job.versions) version.counts = {};
   }
-  for (const auto& [number, task] : view.tasks) {
-    view.numbers.emplace(task.id, number);
+  view.by_id.reserve(view.tasks.size());
+  for (auto& [number, task] : view.tasks) {
+    view.by_id.insert(&task);
     index::Enter(view, task);
   }
   for (const auto& [name, job] : view.jobs) index::NoteJob(view, job);

@@ -10,7 +10,7 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "shared/base/time.h"
@@ -249,7 +249,27 @@ struct TermBegin {
 // More are not kept: whoever was told by an older one is not asked what the log has lost.
 inline constexpr std::size_t kTermsKept = 64;
 
+// For finding a task by its id without keeping that twice. Not noexcept, so that a table keeps
+// each hash beside its entry.
+struct TaskIdHash {
+  using is_transparent = void;
+  std::size_t operator()(const TaskId& id) const { return std::hash<TaskId>()(id); }
+  std::size_t operator()(const Task* task) const { return (*this)(task->id); }
+};
+struct TaskIdEqual {
+  using is_transparent = void;
+  bool operator()(const Task* a, const Task* b) const { return a->id == b->id; }
+  bool operator()(const Task* a, const TaskId& b) const { return a->id == b; }
+  bool operator()(const TaskId& a, const Task* b) const { return a == b->id; }
+};
+
 struct View {
+  View() = default;
+  View(View&&) = default;  // its tasks stay where they are
+  View& operator=(View&&) = default;
+  ~View() = default;
+  [[nodiscard]] View Copy() const;
+
   // Where it stands.
   Position intents;
   Position facts;
@@ -266,7 +286,7 @@ struct View {
   Stamp told;
 
   std::map<TaskNumber, Task> tasks;
-  std::unordered_map<TaskId, TaskNumber> numbers;  // by id; never iterated
+  std::unordered_set<Task*, TaskIdHash, TaskIdEqual> by_id;  // of `tasks`; never iterated
   std::map<NodeName, Node> nodes;
   std::map<TaskName, Job> jobs;        // also names whose job has ended
   NodeName last_node;                  // of the last placement: round robin goes on behind it
@@ -294,7 +314,7 @@ struct View {
   std::uint32_t slots_used = 0;  // of Node::slot
 
   // What changed since the last commit of the view.
-  std::set<TaskNumber> dirty_tasks;  // also forgotten ones
+  std::vector<TaskNumber> dirty_tasks;  // also forgotten ones; some more than once
   std::set<NodeName> dirty_nodes;
   std::set<TaskName> dirty_jobs;
 
@@ -304,6 +324,9 @@ struct View {
 
   [[nodiscard]] Task* Find(const TaskId& id);
   [[nodiscard]] const Task* Find(const TaskId& id) const;
+
+ private:
+  View(const View&) = default;  // without those that by_id points to
 };
 
 // Rebuilds everything that follows from tasks and nodes (after loading the records).

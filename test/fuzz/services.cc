@@ -41,7 +41,7 @@ const View& Cluster() {
     log.Decide({log.Start("web-1", "n1")});
     log.Launch("web-1", LaunchState::kRunning);
     log.Decide({});
-    return log.view();
+    return log.view().Copy();
   }();
   return view;
 }
@@ -150,8 +150,8 @@ void Acknowledge(test::LoopRig& rig) {
 
 // What was folded is stored, and read back as the same.
 void CheckStored(const View& folded) {
-  View view = folded;
-  for (const auto& [number, task] : view.tasks) view.dirty_tasks.insert(number);
+  View view = folded.Copy();
+  for (const auto& [number, task] : view.tasks) view.dirty_tasks.push_back(number);
   for (const auto& [name, node] : view.nodes) view.dirty_nodes.insert(name);
   for (const auto& [name, job] : view.jobs) view.dirty_jobs.insert(name);
   store::MemoryStore store(manager::ViewSchema());

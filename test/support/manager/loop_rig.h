@@ -30,8 +30,8 @@ struct RigStream {
 class LoopRig {
  public:
   // `committed` is what the store holds; its positions are the ends of the streams.
-  LoopRig(View committed, WallTime wall, std::int32_t replicas = 1)
-      : committed_(std::move(committed)) {
+  LoopRig(const View& committed, WallTime wall, std::int32_t replicas = 1)
+      : committed_(committed.Copy()) {
     now_.mono = MonoTime(std::chrono::hours(1));
     now_.wall = wall;
     decisions().last_seq = committed_.decision_seq;
@@ -45,7 +45,7 @@ class LoopRig {
     loop_ = std::move(*manager::ManagerLoop::Make(std::move(options),
                                                   [this](manager::ViewRecords&) -> Result<View> {
                                                     ++loads_;
-                                                    return committed_;
+                                                    return committed_.Copy();
                                                   }));
   }
 

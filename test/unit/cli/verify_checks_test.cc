@@ -70,7 +70,7 @@ class VerifyChecksTest : public testing::Test {
 };
 
 TEST_F(VerifyChecksTest, ADamagedRecordOfAViewIsNamed) {
-  const View log = log_.view();
+  const View log = log_.view().Copy();
   EXPECT_FALSE(CompareViews(log, log_.view()).has_value());
   task("a-2").attempt = 9;
   task("a-2").lost_reason = "none";
@@ -84,7 +84,7 @@ TEST_F(VerifyChecksTest, ADamagedRecordOfAViewIsNamed) {
 }
 
 TEST_F(VerifyChecksTest, ARecordThatOnlyOneSideHas) {
-  const View log = log_.view();
+  const View log = log_.view().Copy();
   log_.Submit("a-4", test::Spec("a"));
   const auto only_service = CompareRecordLists(
       manager::RecordKind::kTask, RecordsIn(log, manager::RecordKind::kTask, "", ""),

@@ -176,7 +176,7 @@ TEST_F(ResetTest, WhatANodeHoldsIsBoundedByTheBytesOfItsSpecifications) {
   const std::size_t count = node().held.size();
   log.Fact("a", Held("one-more", 1, LaunchState::kRunning));
   EXPECT_EQ(node().held.size(), count);
-  View rebuilt = log.view();
+  View rebuilt = log.view().Copy();
   rebuilt.nodes.at(kA).held_bytes = 0;
   RebuildIndexes(rebuilt);
   EXPECT_EQ(rebuilt.nodes.at(kA).held_bytes, bytes);
@@ -212,7 +212,7 @@ TEST_F(ResetTest, WhatANodeAloneVouchesForIsItsOwnUntilItsUserSubmitsItAgain) {
   log.Decide({NodeDown{kA, "silent"}});
   EXPECT_EQ(log.StatusOf("gone-x"), Status::kPending);
   EXPECT_TRUE(log.view().pinned.contains(task("gone-x").number));
-  View rebuilt = log.view();
+  View rebuilt = log.view().Copy();
   RebuildIndexes(rebuilt);
   EXPECT_EQ(rebuilt.vouched, log.view().vouched);
   EXPECT_EQ(rebuilt.pinned, log.view().pinned);

@@ -27,7 +27,7 @@ View TwoWorkersOfOneName() {
   log.Decide({WelcomeNode{kNode, kSecond, 2}});
   log.Fact("n1", NodeReported{log.view().nodes.at(kNode).up});
   log.Decide({});
-  return log.view();
+  return log.view().Copy();
 }
 
 Heartbeat BeatOf(std::uint64_t instance, std::uint32_t incarnation) {
@@ -41,7 +41,7 @@ Heartbeat BeatOf(std::uint64_t instance, std::uint32_t incarnation) {
 
 class ManagerEventsTest : public testing::Test {
  protected:
-  explicit ManagerEventsTest(View view = TwoWorkersOfOneName())
+  explicit ManagerEventsTest(const View& view = TwoWorkersOfOneName())
       : rig_(view, view.decided_at + seconds(1)) {
     rig_.Lead();
   }
@@ -259,7 +259,7 @@ TEST_F(ManagerEventsTest, FactsThatAreStoredAndNotThereAreLost) {
 TEST_F(ManagerEventsTest, CompleteSetsOfManyNodesTakeSeveralSteps) {
   test::LogWriter log;
   for (const char* node : {"n1", "n2"}) log.Join(node, kCapacity);
-  View view = log.view();
+  View view = log.view().Copy();
   const auto spec = std::make_shared<const TaskSpec>(test::Spec("web"));
   for (std::uint32_t i = 0; i < 2 * kSetAssignmentsPerStep; ++i) {
     Task task;
@@ -352,8 +352,7 @@ TEST_F(ManagerEventsTest, AQuestionAboutManyTasksLetsCyclesAndOtherQuestionsGoFi
     task.spec = spec;
     task.over = task.stop_wanted = true;
     task.ended_at = view.decided_at;
-    view.numbers.emplace(task.id, task.number);
-    view.tasks.emplace(task.number, std::move(task));
+    view.by_id.insert(&view.tasks.emplace(task.number, std::move(task)).first->second);
   }
   LoopRig rig(view, view.decided_at + seconds(1));
   rig.Lead();

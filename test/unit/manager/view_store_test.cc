@@ -188,7 +188,7 @@ TEST_F(ViewStoreTest, GoesOnWithWhatAnotherProcessHasStored) {
   Save();
   ViewRecords next;
   View view = *next.Load(store_);
-  view.dirty_tasks.insert({1, 0});
+  view.dirty_tasks.push_back({1, 0});
   ASSERT_TRUE(store_.Commit(next.Save(view)).has_value());
   EXPECT_EQ(Specs(), 1u);
   EXPECT_EQ(ViewBytes(Loaded()), ViewBytes(view));
@@ -204,7 +204,7 @@ TEST_F(ViewStoreTest, ClearedItIsEmptyAndBeginsAgain) {
   ViewRecords other;
   ASSERT_TRUE(other.Load(store_).has_value());
   EXPECT_EQ(other.cluster(), "name");
-  log_.view().dirty_tasks.insert({1, 0});
+  log_.view().dirty_tasks.push_back({1, 0});
   Save();
   EXPECT_EQ(ViewBytes(Loaded()), ViewBytes(log_.view()));
 }
