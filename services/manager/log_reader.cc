@@ -9,7 +9,7 @@ namespace {
 
 // A leader's cycle takes at most so much, so that neither intents nor facts starve each other and
 // its message does not grow beyond what deciding can put into it.
-constexpr std::size_t kIntentMessagesPerCycle = 64;
+constexpr std::size_t kIntentMessagesPerCycle = 256;
 constexpr std::size_t kFactMessagesPerCycle = 256;
 constexpr std::size_t kIntentBytesPerCycle = 1u << 20;
 // All that one decision names lies here before it is folded.

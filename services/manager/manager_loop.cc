@@ -83,6 +83,7 @@ std::vector<Operation> ManagerLoop::Step(std::span<const Input> inputs, Now now,
 }
 
 std::vector<Operation> ManagerLoop::Shutdown() {
+  if (!in_flight_ && save_at_ != MonoTime::max()) Save();
   if (lease_.Held(now_.mono)) lease_.Release(next_op_, out_);
   return out_.Take();
 }
@@ -104,14 +105,12 @@ MonoTime ManagerLoop::NextDeadline() const {
     next = std::min(next, next_beat_);
     if (claim_ && !in_flight_) next = std::min(next, claim_->AskAgainAt());
     if (!in_flight_) next = std::min(next, loads_.NextDeadline());
-    if (facts_since_ != MonoTime{} && !in_flight_) {
-      next = std::min(next, facts_since_ + kFactsGatherMax);
-    }
+    if (reader_.HasFacts() && !in_flight_) next = std::min(next, FactsDueAt());
   }
   if (!in_flight_) {  // they are answered between cycles
     if (queries_left_ || (leading() && !hellos_.empty())) return now_.mono;
     for (const WaitingQuery& query : queries_) next = std::min(next, query.deadline);
-    next = std::min(next, verify_.NextDeadline(now_.mono));
+    next = std::min({next, verify_.NextDeadline(now_.mono), save_at_});
   }
   return next;
 }
@@ -133,7 +132,10 @@ void ManagerLoop::Advance() {
   }
   // Before the next cycle, which under load follows at once: between folding and the log's
   // acknowledgement the view is ahead of the log.
-  if (!in_flight_) AnswerWaiting();
+  if (!in_flight_) {
+    SaveIfDue();
+    AnswerWaiting();
+  }
   if (phase_ == Phase::kLeading) Lead();
   if (KeepsLog()) {
     retention_.Step(saved_, now_, random_, next_op_, out_);
@@ -172,7 +174,7 @@ void ManagerLoop::Follow() {
   epoch_floor_ = std::max(epoch_floor_, view_.term.epoch);
   SetClusterTime(view_.decided_at);
   if (view_.reset_epoch > loss_epoch_) loss_.clear();  // one of before the loss says nothing of it
-  Save();
+  Changed();
 }
 
 void ManagerLoop::MaybeTakeOver() {
@@ -247,26 +249,24 @@ void ManagerLoop::Lead() {
   RunCycle();
 }
 
+MonoTime ManagerLoop::FactsDueAt() const {
+  return facts_paid_until_ - (kFactsAtOnce - 1) * kFactsInterval;
+}
+
 bool ManagerLoop::RunCycle() {
-  const bool facts_due = [this] {
-    if (!reader_.HasFacts()) {
-      facts_since_ = {};
-      return false;
-    }
-    if (facts_since_ == MonoTime{}) facts_since_ = now_.mono;
-    // Facts may free room or let a node in: who waits for that should not wait for more facts.
-    const bool awaited = !view_.pending.empty() || !view_.pinned.empty() ||
-                         !view_.stops_due.empty() || !view_.jobs_due.empty();
-    return awaited || now_.mono - facts_since_ >= kFactsGatherMax;
-  }();
+  // Facts may free room or let a node in: who waits for that should not wait for more facts.
+  const bool awaited = !view_.pending.empty() || !view_.pinned.empty() ||
+                       !view_.stops_due.empty() || !view_.jobs_due.empty();
   std::vector<FoldedIntents> intents;
   const Position intents_before = view_.intents;
   const Position facts_before = view_.facts;
   reader_.TakeIntents(view_, intents, out_);
   const bool intents_folded = view_.intents != intents_before;
-  if (facts_due || intents_folded) {
+  if (awaited || intents_folded) {
     reader_.TakeFacts(view_, out_);
-    facts_since_ = {};
+  } else if (reader_.HasFacts() && now_.mono >= FactsDueAt()) {
+    reader_.TakeFacts(view_, out_);
+    facts_paid_until_ = std::max(facts_paid_until_, now_.mono) + kFactsInterval;
   }
   const bool folded = intents_folded || view_.facts != facts_before;
   Verdicts verdicts = liveness_.Judge(view_);
@@ -326,7 +326,7 @@ void ManagerLoop::OnAppended(const bus::Appended& done) {
   teller_.TellOutcomes(sent.intents, out_);
   teller_.TellFeed(view_, now_.mono, out_);
   told_ = view_.stamp;
-  Save();
+  Changed();
   // What a check has asked for was compared with the position before.
   if (phase_ == Phase::kChecking) BeginCheck();
 }
@@ -350,7 +350,6 @@ void ManagerLoop::Reload(const std::string& why) {
   out_.Warn("reading the log again from the last commit: " + why);
   in_flight_.reset();
   EndTerm();
-  facts_since_ = {};
   const std::uint64_t foreign = view_.foreign_messages;
   Result<View> view = loader_(records_);
   if (!view) {
@@ -369,6 +368,17 @@ void ManagerLoop::Reload(const std::string& why) {
   reader_.Open(view_, check_.ends, out_);
 }
 
+void ManagerLoop::Changed() {
+  if (save_at_ == MonoTime::max()) save_at_ = now_.mono + kSaveAfter;
+}
+
+// Only while the view is as of a decision: what is folded for the next one is not the log's yet.
+void ManagerLoop::SaveIfDue() {
+  if (save_at_ == MonoTime::max()) return;
+  const bool much = view_.dirty_tasks.size() >= kSaveTasksMax;
+  if (now_.mono >= save_at_ || much || verify_.IsAsked()) Save();
+}
+
 void ManagerLoop::Save() {
   verify_.BeforeSave(view_);
   out_.Commit(records_.Save(view_));
@@ -379,6 +389,7 @@ void ManagerLoop::MarkSaved() {
   saved_.cover = {view_.intents, view_.facts, view_.valid_seq, view_.stamp};
   saved_.read = reader_.bytes();
   saved_.cluster = view_.term_start ? view_.term_start->cluster : std::string();
+  save_at_ = MonoTime::max();
 }
 
 void ManagerLoop::AnswerQueries() {

@@ -2,7 +2,7 @@
 // it reads no clock, starts no thread, blocks nowhere. See docs/ARCHITECTURE.md.
 //
 //   take -> fold intents, then facts -> decide -> append ONE message, fenced -> (acknowledged)
-//   -> fold the decisions -> tell -> commit
+//   -> fold the decisions -> tell -> (now and then) commit
 #pragma once
 
 #include <cstdint>
@@ -33,9 +33,15 @@
 
 namespace cube::manager {
 
-// Facts that need no decision gather this long, so that a busy cluster's cycles are few. A waiting
-// task or a joining node is not kept waiting.
-inline constexpr Duration kFactsGatherMax = std::chrono::milliseconds(20);
+// Facts that need no decision gather, so that a busy cluster's cycles are few: on average a cycle
+// for them alone begins after each such interval. A few in a row may begin at once, so that a quiet
+// cluster's steps are told without delay; a waiting task or a joining node waits for none.
+inline constexpr Duration kFactsInterval = std::chrono::milliseconds(5);
+inline constexpr int kFactsAtOnce = 8;
+// The view is saved so long after a change, or when so many of its tasks have changed: what changes
+// again within that time is written once. After a crash a little more of the log is read again.
+inline constexpr Duration kSaveAfter = std::chrono::milliseconds(200);
+inline constexpr std::size_t kSaveTasksMax = 16'384;
 // Give up on an acknowledgement: its outcome is then unknown and the log is read again.
 inline constexpr Duration kAppendTimeout = std::chrono::seconds(5);
 // A refused or failed append is not repeated before this time; it doubles while nothing gets in (a
@@ -240,12 +246,15 @@ class ManagerLoop {
   void Follow();
   void MaybeTakeOver();
   void Lead();
+  [[nodiscard]] MonoTime FactsDueAt() const;
   bool RunCycle();
   void SendCycle(std::vector<FoldedIntents> intents, std::vector<DecisionItem> items);
   void OnAppended(const bus::Appended& done);
   void StandDown(const std::string& why);
   void EndTerm();
   void Reload(const std::string& why);
+  void Changed();
+  void SaveIfDue();
   void Save();
   void MarkSaved();
   [[nodiscard]] bool KeepsLog() const;
@@ -310,7 +319,9 @@ class ManagerLoop {
   std::uint64_t epoch_floor_ = 0;        // epochs we have seen
   std::optional<InFlight> in_flight_;
   Stamp told_;
-  MonoTime facts_since_{};  // the oldest fact waits since then; 0 = none
+  // When the cycles for facts alone would be over if each had taken its interval.
+  MonoTime facts_paid_until_{};
+  MonoTime save_at_ = MonoTime::max();  // max = the store has all
 
   WallTime cluster_base_{};  // cluster time at cluster_mono_
   MonoTime cluster_mono_{};

@@ -40,6 +40,8 @@ class VerifyService {
     bool complete = false;   // it has been as far as the log once
     bool leading = false;
   };
+  // Whether somebody waits for an answer, which is as of a view that is saved.
+  [[nodiscard]] bool IsAsked() const { return !waiting_.empty(); }
   // Goes on with what was asked. Only between cycles.
   void Step(const View& view, Standing standing, MonoTime now, Operations& out);
   // The view's marks of changes are about to be cleared.

@@ -161,6 +161,7 @@ TEST_F(ManagerCheckTest, ADecisionOfAnotherTermIsAnotherLog) {
 
 TEST_F(ManagerCheckTest, EveryReconnectComparesBeforeAnythingElse) {
   rig_.Lead();
+  rig_.Pass(kSaveAfter);
   const std::uint64_t commits = rig_.commits();
   rig_.Feed({bus::Disconnected{"test"}});
   // Messages that the readers had under way are of the log before.
