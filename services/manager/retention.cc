@@ -134,24 +134,22 @@ bool Retention::Judge(const Saved& saved, Now now, bus::OpId& next_op, Operation
     retry_at_ = now.mono + kRetentionRetry;
     return false;
   }
-  switch (StandingOf(newest_->manifest, saved)) {
-    case Standing::kForeign:
+  const Standing standing = StandingOf(newest_->manifest, saved);
+  if (standing == Standing::kForeign) return !LookAtOlder(next_op, out);
+  if (proven_ != newest_->manifest.snapshot) {
+    if (std::exchange(compared_, true)) {
+      out.Warn("the snapshot as of decision " + std::to_string(newest_->manifest.cover.decision) +
+               " is of a log that has lost its end: it counts no more");
       return !LookAtOlder(next_op, out);
-    case Standing::kAhead:  // of another one that has led meanwhile: first we read on
-      Stop(out);
-      retry_at_ = now.mono + kRetentionRetry;
-      return false;
-    case Standing::kGood:
-      break;
-  }
-  if (proven_ == newest_->manifest.snapshot) return true;
-  if (!std::exchange(compared_, true)) {
+    }
     Compare(next_op, out);
-    return asked_.empty();
+    if (!asked_.empty()) return false;
   }
-  out.Warn("the snapshot as of decision " + std::to_string(newest_->manifest.cover.decision) +
-           " is of a log that has lost its end: it counts no more");
-  return !LookAtOlder(next_op, out);
+  if (standing == Standing::kGood) return true;
+  // Of another one that has led meanwhile: first we read on.
+  Stop(out);
+  retry_at_ = now.mono + kRetentionRetry;
+  return false;
 }
 
 // -> whether there may be one that was written before the newest.

@@ -312,54 +312,87 @@ TEST_F(RetentionTest, AHolderThatLagsReadsOnBeforeItKeepsTheLog) {
   EXPECT_GE(Newest().manifest.cover.decision, covered) << "no older one stands in front";
 }
 
-// The streams have lost their ends, and messages have come since: the facts reach beyond what the
-// newest snapshot covers, and cannot be folded, since the decisions are full. Only room helps.
-TEST(RetentionOfALostEnd, ASnapshotOfTheLostPartIsNotWaitedFor) {
-  const wire::Subjects names;
-  Retention retention(names, "a", {});
-  Random random(1);
-  Operations out;
-  bus::OpId next_op = 1;
-  const Now now{MonoTime(std::chrono::hours(1)), WallFromNanos(1'000'000'000)};
-  Saved saved;
-  saved.cluster = "c";
-  saved.cover = {{40, WallFromNanos(1)}, {120, WallFromNanos(1)}, 172, {.term_id = 1, .cycle = 9}};
-  SnapshotManifest lost;
-  lost.snapshot = 5;
-  lost.schema = ViewSchema().version;
-  lost.first_chunk = 1;
-  lost.chunks = 1;
-  lost.rows = lost.bytes = 1;
-  lost.cover = {{30, WallFromNanos(1)}, {153, WallFromNanos(1)}, 145, {.term_id = 1, .cycle = 3}};
-  lost.cluster = "c";
-  lost.manager = "a";
-  retention.OnFull();
-  retention.Step(saved, now, random, next_op, out);
-  for (const Operation& operation : out.Take()) {
-    const auto* call = std::get_if<bus::Operation>(&operation);
-    ASSERT_NE(call, nullptr);
-    if (const auto* state = std::get_if<bus::GetState>(call)) {
+// The streams have lost their ends, and the decisions are full: only room helps.
+class RetentionOfALostEnd : public testing::Test {
+ protected:
+  RetentionOfALostEnd() {
+    saved_.cluster = lost_.cluster = "c";
+    saved_.cover = {
+        {40, WallFromNanos(1)}, {120, WallFromNanos(1)}, 172, {.term_id = 1, .cycle = 9}};
+    lost_.snapshot = 5;
+    lost_.schema = ViewSchema().version;
+    lost_.first_chunk = lost_.chunks = 1;
+    lost_.rows = lost_.bytes = 1;
+    lost_.manager = "a";
+  }
+  // -> whether it writes a snapshot of what is saved.
+  bool WritesOne() {
+    retention_.OnFull();
+    bool writes = false;
+    for (int i = 0; i < 3; ++i) {
+      retention_.Step(saved_, {MonoTime(std::chrono::hours(1)), WallFromNanos(1'000'000'000)},
+                      random_, next_op_, out_);
+      for (const Operation& operation : out_.Take()) {
+        writes = writes || std::holds_alternative<Freeze>(operation);
+        if (const auto* call = std::get_if<bus::Operation>(&operation)) Answer(*call);
+      }
+    }
+    return writes;
+  }
+  void Answer(const bus::Operation& call) {
+    bus::StreamMessage message;
+    if (const auto* state = std::get_if<bus::GetState>(&call)) {
       bus::StreamState answer;
       answer.first_seq = 1;
       answer.last_seq = 200;
       answer.messages = 200;
       answer.bytes_max = 51'200;
-      answer.bytes = state->stream == names.DecisionsStream() ? 48'397 : 10'000;
-      EXPECT_TRUE(retention.OnState({state->op, answer}));
-    } else if (const auto* last = std::get_if<bus::GetLast>(call)) {
-      bus::StreamMessage message;
+      answer.bytes = state->stream == names_.DecisionsStream() ? 48'397 : 10'000;
+      EXPECT_TRUE(retention_.OnState({state->op, answer}));
+    } else if (const auto* last = std::get_if<bus::GetLast>(&call)) {
       message.seq = 9;
-      message.subject = names.SnapshotManifest();
-      message.payload = wire::EncodeSnapshotManifest(lost);
-      EXPECT_TRUE(retention.OnGot({last->op, message}));
+      message.subject = names_.SnapshotManifest();
+      message.payload = wire::EncodeSnapshotManifest(lost_);
+      EXPECT_TRUE(retention_.OnGot({last->op, message}));
+    } else if (const auto* get = std::get_if<bus::Get>(&call)) {
+      const bool decision = get->stream == names_.DecisionsStream();
+      message.seq = get->seq;
+      message.time = WallFromNanos(1 + (is_same_ ? 0 : 1));
+      if (decision) {
+        DecisionBatch batch;
+        batch.term = {1, lost_.cover.stamp.term_id};
+        batch.cycle = lost_.cover.stamp.cycle;
+        message.payload = wire::EncodeDecisions(batch);
+      }
+      EXPECT_TRUE(retention_.OnGot({get->op, message}));
     }
   }
-  retention.Step(saved, now, random, next_op, out);
-  bool writes = false;
-  for (const Operation& operation : out.Take()) {
-    writes = writes || std::holds_alternative<Freeze>(operation);
-  }
-  EXPECT_TRUE(writes);
+
+  const wire::Subjects names_;
+  Retention retention_{names_, "a", {}};
+  Random random_{1};
+  Operations out_;
+  bus::OpId next_op_ = 1;
+  Saved saved_;
+  SnapshotManifest lost_;  // the newest one
+  bool is_same_ = false;   // the log has at its positions what it had then
+};
+
+// Messages have come since: the facts reach beyond what the newest snapshot covers, and cannot be
+// folded.
+TEST_F(RetentionOfALostEnd, ASnapshotOfTheLostPartIsNotWaitedFor) {
+  lost_.cover = {{30, WallFromNanos(1)}, {153, WallFromNanos(1)}, 145, {.term_id = 1, .cycle = 3}};
+  EXPECT_TRUE(WritesOne());
+}
+
+// The decision that the snapshot is as of is there, and counts no more: nobody will come to it.
+TEST_F(RetentionOfALostEnd, OneThatIsAheadIsWaitedForOnlyIfItIsOfThisLog) {
+  lost_.cover = {{41, WallFromNanos(1)}, {121, WallFromNanos(1)}, 173, {.term_id = 1, .cycle = 10}};
+  is_same_ = true;
+  EXPECT_FALSE(WritesOne()) << "another one has led meanwhile";
+  is_same_ = false;
+  retention_ = Retention(names_, "a", {});
+  EXPECT_TRUE(WritesOne());
 }
 
 // A stream that is full cannot grow, and no snapshot seems due by its growth.
