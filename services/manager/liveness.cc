@@ -1,6 +1,7 @@
 #include "services/manager/liveness.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace cube::manager {
 
@@ -8,11 +9,12 @@ void Liveness::Reset() {
   heard_.clear();
   silent_.clear();
   returned_.clear();
+  claiming_.clear();
   joins_.clear();
   mass_ = false;
 }
 
-bool Liveness::OnHeartbeat(const View& view, const Heartbeat& beat) {
+bool Liveness::OnHeartbeat(const View& view, const Heartbeat& beat, bool claims) {
   const NodeName name = NodeName::Trusted(beat.node);
   const auto it = view.nodes.find(name);
   if (it == view.nodes.end() || it->second.incarnation == 0 ||
@@ -24,7 +26,13 @@ bool Liveness::OnHeartbeat(const View& view, const Heartbeat& beat) {
   heard.instance = beat.instance;
   ++heard.beats;
   silent_.erase(name);
-  if (it->second.down) returned_.insert(name);
+  if (!it->second.down) return true;
+  returned_.insert(name);
+  if (claims) {
+    claiming_.insert(name);
+  } else {
+    claiming_.erase(name);
+  }
   return true;
 }
 
@@ -110,11 +118,14 @@ Verdicts Liveness::Judge(const View& view) {
                               "no heartbeat for " + std::to_string(kSilentEchoes) + " intervals");
     }
   }
-  std::erase_if(returned_, [&view](const NodeName& name) {
-    const auto it = view.nodes.find(name);
-    return it == view.nodes.end() || !it->second.down;
-  });
-  verdicts.heard.assign(returned_.begin(), returned_.end());
+  for (std::set<NodeName>* names : {&returned_, &claiming_}) {
+    std::erase_if(*names, [&view](const NodeName& name) {
+      const auto it = view.nodes.find(name);
+      return it == view.nodes.end() || !it->second.down;
+    });
+  }
+  std::set_difference(returned_.begin(), returned_.end(), claiming_.begin(), claiming_.end(),
+                      std::back_inserter(verdicts.heard));
   return verdicts;
 }
 

@@ -32,8 +32,10 @@ class Liveness {
   // A new leader has heard nothing yet: every node gets the full time.
   void Reset();
 
-  // A heartbeat of a worker. -> whether that worker is the node's welcomed one.
-  bool OnHeartbeat(const View& view, const Heartbeat& beat);
+  // A heartbeat of a worker. -> whether that worker is the node's welcomed one. `claims` = it shows
+  // what the log does not have: it is alive, and is not called up before that is judged, since a
+  // node that is up is told what it should run.
+  bool OnHeartbeat(const View& view, const Heartbeat& beat, bool claims = false);
   // The leader's own heartbeat has come back.
   void OnEcho(const View& view);
   // Nothing waits in the inbox any more: heartbeats that a slow bus delivered behind the echoes are
@@ -57,6 +59,7 @@ class Liveness {
   std::map<NodeName, Heard> heard_;
   std::map<NodeName, std::uint64_t> silent_;  // with the instance that is silent
   std::set<NodeName> returned_;
+  std::set<NodeName> claiming_;  // of those: their newest heartbeat does
   struct Join {
     std::uint64_t instance = 0;
     std::uint64_t beats = 0;  // of the welcomed worker when the join was seen

@@ -136,7 +136,7 @@ void ManagerLoop::EndCheck() {
     out_.Error("the log is not the one this view was built from (" + check_.mismatch +
                "); the view is rebuilt from the log as it stands");
     if (loaded_) {
-      foreign_snapshot_ = std::max(foreign_snapshot_, loaded_->manifest.taken_at);
+      foreign_snapshot_ = std::max(foreign_snapshot_, loaded_->manifest.decided_at);
       GiveUpSnapshot(*std::exchange(loaded_, std::nullopt), "it is of another log");
       return;
     }

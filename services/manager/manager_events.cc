@@ -212,8 +212,8 @@ void ManagerLoop::OnHeartbeat(const bus::Message& message) {
     if (beat->instance == instance_) liveness_.OnEcho(view_);
     return;
   }
-  const bool counts = liveness_.OnHeartbeat(view_, *beat);
   const bool claims = !WhyAhead(*beat).empty() || HasStoredMore(*beat);
+  const bool counts = liveness_.OnHeartbeat(view_, *beat, claims);
   if (claims) {
     Claim(*beat);
     return;

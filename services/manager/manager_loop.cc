@@ -387,6 +387,7 @@ void ManagerLoop::Save() {
 
 void ManagerLoop::MarkSaved() {
   saved_.cover = {view_.intents, view_.facts, view_.valid_seq, view_.stamp};
+  saved_.decided_at = view_.decided_at;
   saved_.read = reader_.bytes();
   saved_.cluster = view_.term_start ? view_.term_start->cluster : std::string();
   save_at_ = MonoTime::max();

@@ -285,7 +285,7 @@ class ManagerLoop {
   std::string loss_;  // how it was found that the log has lost messages; empty = it has not
   MonoTime loss_since_{};
   std::uint64_t loss_epoch_ = 0;  // the highest that was known then
-  WallTime foreign_snapshot_{};   // when the newest snapshot was taken that is of a lost log
+  WallTime foreign_snapshot_{};   // cluster time of the newest snapshot that is of a lost log
   std::string cluster_;           // its name, as far as it is known
 
   // The snapshot that the view begins with, until the log has been found to be the one behind it.

@@ -39,7 +39,7 @@ void ManagerLoop::OnSnapshotCompared(const bus::Got& got) {
   if (got.message) {  // one that was purged cannot be compared
     const Result<DecisionBatch> batch = wire::DecodeDecisions(got.message->payload);
     if (!batch || batch->stamp() != manifest.cover.stamp) {
-      foreign_snapshot_ = std::max(foreign_snapshot_, manifest.taken_at);
+      foreign_snapshot_ = std::max(foreign_snapshot_, manifest.decided_at);
       GiveUpSnapshot(snapshot_wanted_, "it is of another log");
       return;
     }

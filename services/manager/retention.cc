@@ -172,7 +172,7 @@ void Retention::Step(const Saved& saved, Now now, Random& random, bus::OpId& nex
     for (std::size_t stream = 0; stream < kStreams; ++stream) {
       sizes_[stream].read = BytesOf(stream, saved.read);
     }
-    Act(saved, now, random, next_op, out);
+    Act(saved, random, next_op, out);
   }
   if (phase_ == Phase::kTrimming && purge_ops_.empty()) {
     phase_ = Phase::kIdle;
@@ -315,8 +315,7 @@ bool Retention::SnapshotIsDue(const SnapshotCover& at) const {
   return false;
 }
 
-void Retention::Act(const Saved& saved, Now now, Random& random, bus::OpId& next_op,
-                    Operations& out) {
+void Retention::Act(const Saved& saved, Random& random, bus::OpId& next_op, Operations& out) {
   figures_.fullest_percent = 0;
   for (const Size& size : sizes_) {
     if (size.bytes_max <= 0) continue;
@@ -326,7 +325,7 @@ void Retention::Act(const Saved& saved, Now now, Random& random, bus::OpId& next
   // First what makes room, perhaps for a snapshot too; it is looked again afterwards.
   if (Trim(next_op, out)) return;
   if (saved.cover.decision != 0 && SnapshotIsDue(saved.cover)) {
-    Begin(saved, now, random, out);
+    Begin(saved, random, out);
     return;
   }
   phase_ = Phase::kIdle;
@@ -335,7 +334,7 @@ void Retention::Act(const Saved& saved, Now now, Random& random, bus::OpId& next
 
 // ---- writing ----------------------------------------------------------------------------------
 
-void Retention::Begin(const Saved& saved, Now now, Random& random, Operations& out) {
+void Retention::Begin(const Saved& saved, Random& random, Operations& out) {
   phase_ = Phase::kWriting;
   writing_ = {};
   writing_.snapshot = random.Next() | 1;
@@ -343,7 +342,7 @@ void Retention::Begin(const Saved& saved, Now now, Random& random, Operations& o
   writing_.cover = saved.cover;
   writing_.cluster = saved.cluster;
   writing_.manager = manager_;
-  writing_.taken_at = now.wall;
+  writing_.decided_at = saved.decided_at;
   if (newest_ && (referenced_ || newest_->manifest.snapshot == verified_)) {
     writing_.previous =
         SnapshotReference{newest_->seq, newest_->manifest.first_chunk, newest_->manifest.cover};

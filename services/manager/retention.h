@@ -53,6 +53,7 @@ inline constexpr Duration kRetentionRetryMax = std::chrono::minutes(10);
 // What the store held when its last commit was listed.
 struct Saved {
   SnapshotCover cover;
+  WallTime decided_at;  // cluster time of its decision
   std::string cluster;
   LogReader::Bytes read;  // of the log until then, by this process
 };
@@ -129,13 +130,13 @@ class Retention {
   [[nodiscard]] std::int64_t GrowthMax(const Size& size) const;
   [[nodiscard]] bool LookIsDue(const LogReader::Bytes& read) const;
   void Look(const Saved& saved, bus::OpId& next_op, Operations& out);
-  void Act(const Saved& saved, Now now, Random& random, bus::OpId& next_op, Operations& out);
+  void Act(const Saved& saved, Random& random, bus::OpId& next_op, Operations& out);
   [[nodiscard]] std::optional<SnapshotReference> Second() const;
   [[nodiscard]] bool SnapshotIsDue(const SnapshotCover& at) const;
   // Up to where a stream is to be trimmed; 0 = not at all. `bound` = up to where it may be.
   [[nodiscard]] std::uint64_t TrimTo(std::size_t stream, std::uint64_t bound) const;
   bool Trim(bus::OpId& next_op, Operations& out);
-  void Begin(const Saved& saved, Now now, Random& random, Operations& out);
+  void Begin(const Saved& saved, Random& random, Operations& out);
   void ReadOn(Operations& out);
   void Seal(bus::OpId& next_op, Operations& out);
   void OnWhole(Operations& out);

@@ -61,7 +61,7 @@ void CatchUp::Cancel() {
   asked_.clear();
   got_.clear();
   pages_ = pages_got_ = next_page_ = 0;
-  next_ask_ = next_take_ = last_ = 0;
+  next_ask_ = next_take_ = last_ = taken_ = 0;
   bytes_ = 0;
   stamp_.reset();
 }
@@ -167,13 +167,16 @@ void CatchUp::TakeDecisions(WorkerCore& core, Now now, Operations& out) {
 
 bool CatchUp::Take(std::uint64_t seq, const std::string& payload, WorkerCore& core, Now now) {
   const auto decisions = wire::DecodeDecisions(payload);
+  const bool ours = decisions && decisions->term == core.meta().term;
+  if (seq == core.meta().position && !ours) return false;
   // What is not the next of the valid one before is foreign, and skipped by every reader.
   if (!decisions || (stamp_ && decisions->prev != *stamp_)) return true;
+  Part part = PartOf(*decisions, node_);
+  if (part.own && seq > core.meta().position) return false;
   stamp_ = decisions->stamp();
   term_ = decisions->term;
+  taken_ = seq;
   if (seq <= core.meta().position) return true;
-  Part part = PartOf(*decisions, node_);
-  if (part.own) return false;
   if (part.items.empty()) return true;
   const Meta& meta = core.meta();
   AssignBatch batch;
@@ -189,17 +192,16 @@ bool CatchUp::Take(std::uint64_t seq, const std::string& payload, WorkerCore& co
   return core.Apply(batch, now) == Applied::kApplied;
 }
 
-// The position is that of the last one read, so that the next reading is short.
+// The position is that of the last valid one, so that the next reading is short.
 void CatchUp::Finish(WorkerCore& core, Now now) {
   const Meta& meta = core.meta();
-  const std::uint64_t read_to = next_take_ > last_ ? last_ : next_take_ - 1;
-  if (!stamp_ || read_to <= meta.position) return;
+  if (!stamp_ || taken_ <= meta.position) return;
   AssignBatch batch;
   batch.term = term_;
   batch.node = node_;
   batch.instance = meta.instance;
   batch.incarnation = meta.incarnation;
-  batch.seq = read_to;
+  batch.seq = taken_;
   batch.prev = meta.position;
   batch.items = {UpToDate{}};
   batch.cluster = meta.cluster;

@@ -1,8 +1,9 @@
 // Without a leader: the worker reads what the log stores for it by itself. First the newest
 // complete set of CUBE_DESIRED, then the decisions behind it, one direct get each, in order, as
 // long as each is the next of the one before (Decisions.prev). Everything goes through
-// WorkerCore::Apply, so a leader that answers meanwhile does no harm. docs/PROTOCOL.md, "rebuilding
-// a worker".
+// WorkerCore::Apply, so a leader that answers meanwhile does no harm. A log that has another term
+// at the worker's position than the one that told it of that has lost its end: what goes on there
+// is not for the worker to judge. docs/PROTOCOL.md, "rebuilding a worker".
 #pragma once
 
 #include <cstdint>
@@ -68,7 +69,8 @@ class CatchUp {
   std::map<std::uint64_t, std::optional<bus::StreamMessage>> got_;
   std::size_t bytes_ = 0;
   std::optional<Stamp> stamp_;  // of the valid decision before next_take_
-  Term term_;                   // of the newest that was taken
+  Term term_;                   // its term
+  std::uint64_t taken_ = 0;     // and its sequence
 };
 
 }  // namespace cube::worker

@@ -54,7 +54,7 @@ struct SnapshotManifest {
   SnapshotCover cover;
   std::string cluster;
   std::string manager;
-  WallTime taken_at;
+  WallTime decided_at;  // cluster time of the decision that it is as of
   std::optional<SnapshotReference> previous;
   friend bool operator==(const SnapshotManifest&, const SnapshotManifest&) = default;
 };

@@ -90,7 +90,7 @@ std::string EncodeSnapshotManifest(const SnapshotManifest& manifest) {
   CoverToProto(manifest.cover, *message.mutable_cover());
   message.set_cluster(manifest.cluster);
   message.set_manager(manifest.manager);
-  message.set_taken_at_ns(ToNanos(manifest.taken_at));
+  message.set_decided_at_ns(ToNanos(manifest.decided_at));
   if (manifest.previous) {
     v1::SnapshotReference& previous = *message.mutable_previous();
     previous.set_manifest(manifest.previous->manifest);
@@ -121,7 +121,7 @@ Result<SnapshotManifest> DecodeSnapshotManifest(std::string_view payload) {
   manifest.cluster = message.cluster();
   CUBE_TRY_VOID(internal::CheckLength(message.manager(), kWordBytesMax, "manager"));
   manifest.manager = message.manager();
-  manifest.taken_at = WallFromNanos(message.taken_at_ns());
+  manifest.decided_at = WallFromNanos(message.decided_at_ns());
   if (message.has_previous()) {
     auto previous = ReferenceFromProto(message.previous());
     if (!previous) return At(std::move(previous).error(), "previous");

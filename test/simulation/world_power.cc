@@ -36,9 +36,12 @@ void World::DrawShownLess() {
     At(Millis(stage_.random.Below(lasts)), [this] {
       if (!stage_.server.running()) return;
       const Duration time = Millis(stage_.random.Below(15'000));
-      stage_.Note("less of the streams is shown for " + FormatDuration(time));
+      using Shows = bus::SimServer::Shows;
+      const Shows what = stage_.random.Below(2) == 0 ? Shows::kAll : Shows::kEnds;
+      stage_.Note("less of the streams" + std::string(what == Shows::kAll ? "" : "' ends") +
+                  " is shown for " + FormatDuration(time));
       stage_.server.Stop();
-      stage_.server.ShowLess(time, 1 + stage_.random.Below(30));
+      stage_.server.ShowLess(time, 1 + stage_.random.Below(30), what);
       stage_.server.Start();
     });
   }

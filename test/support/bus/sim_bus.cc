@@ -58,7 +58,8 @@ void SimBus::Get(OpId op, std::string stream, std::uint64_t seq) {
   server_.Ask(id_, op, [server = &server_, op, stream = std::move(stream), seq]() -> Result<Event> {
     const SimStream* s = server->StreamNamed(stream);
     if (s == nullptr) return std::unexpected(NoStream(stream));
-    const StreamMessage* m = s->Find(seq);
+    const bool shown = seq <= server->EndFor(*s, SimServer::Shows::kAll);
+    const StreamMessage* m = shown ? s->Find(seq) : nullptr;
     return Got{op, m == nullptr ? std::nullopt : std::optional(*m)};
   });
 }
@@ -69,7 +70,8 @@ void SimBus::GetLast(OpId op, std::string stream, std::string subject) {
                subject = std::move(subject)]() -> Result<Event> {
                 const SimStream* s = server->StreamNamed(stream);
                 if (s == nullptr) return std::unexpected(NoStream(stream));
-                const StreamMessage* m = s->FindLast(subject);
+                const StreamMessage* m =
+                    s->FindLast(subject, server->EndFor(*s, SimServer::Shows::kAll));
                 return Got{op, m == nullptr ? std::nullopt : std::optional(*m)};
               });
 }

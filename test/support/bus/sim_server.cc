@@ -234,20 +234,29 @@ void SimServer::Start() {
   }
 }
 
-void SimServer::ShowLess(Duration time, std::uint64_t most) {
+void SimServer::ShowLess(Duration time, std::uint64_t most, Shows what) {
   shown_until_ = clock_.now().mono + time;
+  shown_less_of_ = what;
   for (const auto& [name, stream] : streams_) {
     const StreamState state = stream.State();
     const std::uint64_t less = std::min(random_.Below(most + 1), state.messages);
     if (state.replicas > 1) shown_ends_[name] = state.last_seq - less;
   }
+  Schedule(shown_until_, {0, 0, Event::Way::kLocal, false, [this] {
+                            for (const std::string& name : StreamNames()) PumpReaders(name);
+                          }});
+}
+
+std::uint64_t SimServer::EndFor(const SimStream& stream, Shows what) const {
+  const auto end = shown_ends_.find(stream.config().name);
+  const bool less = clock_.now().mono < shown_until_ && end != shown_ends_.end() &&
+                    (what == Shows::kEnds || shown_less_of_ == Shows::kAll);
+  return less ? end->second : std::numeric_limits<std::uint64_t>::max();
 }
 
 StreamState SimServer::Shown(const SimStream& stream) const {
   StreamState state = stream.State();
-  const auto end = shown_ends_.find(state.name);
-  const bool less = clock_.now().mono < shown_until_ && end != shown_ends_.end();
-  if (less) state.last_seq = std::min(state.last_seq, end->second);
+  state.last_seq = std::min(state.last_seq, EndFor(stream, Shows::kEnds));
   return state;
 }
 

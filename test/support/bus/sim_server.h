@@ -85,7 +85,9 @@ class SimServer {
 
   // Of streams with several replicas those who ask where they end hear, for that long, of the
   // messages that are there now, less up to `most` (drawn): a new leader that has not applied all.
-  void ShowLess(Duration time, std::uint64_t most);
+  // kAll: single messages and readers too, as where a replica that lags answers.
+  enum class Shows : std::uint8_t { kEnds, kAll };
+  void ShowLess(Duration time, std::uint64_t most, Shows what);
 
   // ---- an operator's hands; at once ----
   // Removes the messages below `before_seq`.
@@ -169,6 +171,8 @@ class SimServer {
   SimStream* StreamOf(const std::string& subject);
   SimStream* StreamNamed(const std::string& name);
   [[nodiscard]] StreamState Shown(const SimStream& stream) const;
+  // The last message that is to be had; its sequence is at most this.
+  [[nodiscard]] std::uint64_t EndFor(const SimStream& stream, Shows what) const;
   void PumpReaders(const std::string& stream);
   void PumpReader(Client& client, SubId sub);
   void FailReader(Client& client, SubId sub, Error error);
@@ -187,6 +191,7 @@ class SimServer {
   std::map<std::string, SimStream> streams_;
   std::map<std::string, std::uint64_t> shown_ends_;  // by stream, until then
   MonoTime shown_until_{};
+  Shows shown_less_of_ = Shows::kEnds;
 };
 
 }  // namespace cube::bus

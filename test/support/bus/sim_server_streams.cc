@@ -415,9 +415,10 @@ void SimServer::PumpReader(Client& client, SubId sub) {
     return;
   }
   reader.checked = true;
+  const std::uint64_t end = EndFor(*stream, Shows::kAll);
   while (reader.sent < reader.credit) {
     const StreamMessage* message = stream->FindFrom(reader.next_sent);
-    if (message == nullptr) return;
+    if (message == nullptr || message->seq > end) return;
     reader.next_sent = message->seq + 1;
     ++reader.sent;
     SendDown(client, [this, id = client.id, sub, generation = reader.generation,

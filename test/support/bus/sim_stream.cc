@@ -151,9 +151,11 @@ const StreamMessage* SimStream::Find(std::uint64_t seq) const {
   return it == messages_.end() ? nullptr : &it->second;
 }
 
-const StreamMessage* SimStream::FindLast(const std::string& subject) const {
+const StreamMessage* SimStream::FindLast(const std::string& subject, std::uint64_t last_seq) const {
   const auto it = by_subject_.find(subject);
-  return it == by_subject_.end() ? nullptr : Find(it->second.rbegin()->first);
+  if (it == by_subject_.end()) return nullptr;
+  const auto behind = it->second.upper_bound(last_seq);
+  return behind == it->second.begin() ? nullptr : Find(std::prev(behind)->first);
 }
 
 const StreamMessage* SimStream::FindFrom(std::uint64_t seq) const {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <optional>
 #include <string>
@@ -32,7 +33,10 @@ class SimStream {
   [[nodiscard]] StreamState State() const;
   [[nodiscard]] const std::map<std::uint64_t, StreamMessage>& messages() const { return messages_; }
   [[nodiscard]] const StreamMessage* Find(std::uint64_t seq) const;
-  [[nodiscard]] const StreamMessage* FindLast(const std::string& subject) const;
+  // Of those up to `last_seq`.
+  [[nodiscard]] const StreamMessage* FindLast(
+      const std::string& subject,
+      std::uint64_t last_seq = std::numeric_limits<std::uint64_t>::max()) const;
   // The first message at or after seq.
   [[nodiscard]] const StreamMessage* FindFrom(std::uint64_t seq) const;
 

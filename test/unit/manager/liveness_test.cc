@@ -16,11 +16,11 @@ class LivenessTest : public testing::Test {
  protected:
   LivenessTest() { log_.Join("n1", kCapacity); }
 
-  void Beat(std::uint64_t instance) {
+  void Beat(std::uint64_t instance, bool claims = false) {
     Heartbeat beat;
     beat.node = "n1";
     beat.instance = instance;
-    liveness_.OnHeartbeat(log_.view(), beat);
+    liveness_.OnHeartbeat(log_.view(), beat, claims);
   }
   void Echo(bool quiet = true) {
     now_ += std::chrono::seconds(1);
@@ -155,6 +155,26 @@ TEST_F(LivenessTest, ADownNodeThatBeatsAgainIsHeard) {
   EXPECT_EQ(Judge().heard, std::vector<NodeName>{kNode});
   log_.Decide({NodeUp{kNode}});
   EXPECT_TRUE(Judge().heard.empty());
+}
+
+// It would be told what the log knows, and end what the log has lost.
+TEST_F(LivenessTest, ADownNodeThatShowsALossIsNotCalledUpBeforeThatIsJudged) {
+  log_.Decide({NodeDown{kNode, "silent"}});
+  Beat(Instance(), /*claims=*/true);
+  EXPECT_TRUE(Judge().heard.empty());
+  Beat(Instance());
+  EXPECT_EQ(Judge().heard, std::vector<NodeName>{kNode});
+  Beat(Instance(), /*claims=*/true);
+  EXPECT_TRUE(Judge().heard.empty());
+}
+
+TEST_F(LivenessTest, ANodeThatShowsALossIsNotSilent) {
+  Echo();
+  for (int i = 0; i < 5; ++i) {
+    Beat(Instance(), /*claims=*/true);
+    Echo();
+  }
+  EXPECT_TRUE(Judge().silent.empty());
 }
 
 }  // namespace

@@ -48,7 +48,7 @@ SnapshotManifest RandomManifest(Random& random) {
   manifest.cover = RandomCover(random);
   manifest.cluster = "c1";
   manifest.manager = "m1";
-  manifest.taken_at = WallFromNanos(static_cast<std::int64_t>(random.Next() >> 2));
+  manifest.decided_at = WallFromNanos(static_cast<std::int64_t>(random.Next() >> 2));
   if (random.Below(2) == 0) {
     const std::uint64_t first = 1 + random.Below(1000);
     manifest.previous = SnapshotReference{first + 1 + random.Below(10), first, RandomCover(random)};

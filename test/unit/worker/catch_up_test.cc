@@ -17,9 +17,10 @@ class Log {
  public:
   Stamp Append(std::vector<DecisionItem> items) {
     DecisionBatch batch;
-    batch.term = kTerm;
+    batch.term = term_;
     batch.cycle = decisions_.size() + 1;
-    if (batch.cycle > 1) batch.prev = {kTerm.id, batch.cycle - 1};
+    if (batch.cycle > 1) batch.prev = last_;
+    last_ = batch.stamp();
     batch.decided_at = WallFromNanos(1);
     if (batch.cycle == 1) batch.term_start = TermStart{kCluster, "m", 1, {}, {}};
     batch.items = std::move(items);
@@ -34,6 +35,11 @@ class Log {
     batch.decided_at = WallFromNanos(1);
     batch.items = {Started("foreign")};
     decisions_.push_back(wire::EncodeDecisions(batch));
+  }
+  // The log has lost its end, and another term goes on.
+  void GoOnIn(Term term, std::uint64_t behind) {
+    decisions_.resize(behind);
+    term_ = term;
   }
   static DecisionItem Started(const std::string& task) {
     return StartAttempt{TaskId::Trusted(task), 1, kNode, Spec(), {}};
@@ -79,6 +85,8 @@ class Log {
     return message;
   }
 
+  Term term_ = kTerm;
+  Stamp last_;
   std::vector<std::string> decisions_;
   std::map<std::uint32_t, DesiredPage> pages_;
   std::uint64_t trimmed_ = 0;
@@ -117,7 +125,7 @@ TEST(CatchUp, ReadsTheDecisionsBehindThePosition) {
       << text;
   EXPECT_EQ(text.find("other/"), std::string::npos);
   EXPECT_EQ(text.find("foreign/"), std::string::npos);
-  EXPECT_EQ(rig.loop().core().meta().position, 13u);
+  EXPECT_EQ(rig.loop().core().meta().position, 12u) << "the last valid one";
   EXPECT_EQ(rig.loop().core().Find({TaskId::Trusted("a"), 1})->placement, placed);
 }
 
@@ -172,6 +180,26 @@ TEST(CatchUp, DoesNotReadOverAHole) {
   WithoutLeader(rig, log);
   EXPECT_EQ(rig.loop().core().meta().position, 10u);
   EXPECT_TRUE(rig.loop().core().attempts().empty());
+}
+
+// The leader has not seen yet that the log has lost what this worker was told.
+TEST(CatchUp, StopsWhereTheLogHasLostWhatWasTold) {
+  for (const Term other : {Term{kTerm.epoch + 1, 77}, Term{kTerm.epoch, 77}}) {
+    LoopRig rig;
+    rig.BecomeReady();  // position 10
+    rig.Assign(Batch(12, 10, {Start("a")}));
+    Log log;
+    for (int i = 0; i < 9; ++i) log.Append({});
+    log.GoOnIn(other, 9);
+    for (int i = 0; i < 5; ++i) log.Append({Log::Started("b-" + std::to_string(i))});
+    rig.Step({FromBus{bus::Disconnected{"gone"}}});
+    rig.Connect();
+    WithoutLeader(rig, log);
+    EXPECT_EQ(rig.loop().core().meta().position, 12u);
+    EXPECT_EQ(rig.loop().core().meta().term, kTerm);
+    EXPECT_EQ(rig.loop().core().attempts().size(), 1u);
+    EXPECT_FALSE(rig.loop().core().Find({TaskId::Trusted("a"), 1})->stop);
+  }
 }
 
 TEST(CatchUp, IsNotNeededWhereALeaderAnswers) {
