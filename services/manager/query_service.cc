@@ -77,8 +77,8 @@ void FillTask(const View& view, Reasons& reasons, const Task& task, v1::TaskView
     if (IsFinished(task)) out.set_finished_at_ns(ToNanos(task.ended_at));
     return;
   }
-  const LaunchFact& fact = *task.observed;
-  out.set_launch(fact.key.launch);
+  const ObservedLaunch& fact = *task.observed;
+  out.set_launch(fact.launch);
   if (HasExitCode(fact)) out.set_exit_code(fact.exit_code);
   out.set_started_at_ns(ToNanos(fact.started_at));
   out.set_finished_at_ns(ToNanos(IsSet(fact.finished_at) ? fact.finished_at : task.ended_at));

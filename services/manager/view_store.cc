@@ -74,7 +74,7 @@ v1::TaskRecord RecordOf(const Task& task) {
   record.set_stop_told(task.stop_told);
   record.set_placed_at_ns(ToNanos(task.placed_at));
   record.set_lost_reason(task.lost_reason);
-  if (task.observed) ToProto(*task.observed, *record.mutable_observed());
+  if (task.observed) ToProto(FactOf(task), *record.mutable_observed());
   if (task.explanation) ToProto(*task.explanation, *record.mutable_explanation());
   record.set_over(task.over);
   record.set_ended_at_ns(ToNanos(task.ended_at));
@@ -128,7 +128,8 @@ Result<Task> TaskFrom(const v1::TaskRecord& record, const std::map<TaskName, Job
   task.placed_at = WallFromNanos(record.placed_at_ns());
   task.lost_reason = record.lost_reason();
   if (record.has_observed()) {
-    CUBE_TRY(task.observed, FromProto(record.observed()));
+    CUBE_TRY(const LaunchFact observed, FromProto(record.observed()));
+    task.observed = observed;
   }
   if (record.has_explanation()) {
     Explanation why = FromProto(record.explanation());
@@ -138,7 +139,8 @@ Result<Task> TaskFrom(const v1::TaskRecord& record, const std::map<TaskName, Job
   task.over = record.over();
   task.ended_at = WallFromNanos(record.ended_at_ns());
   if (record.has_health()) {
-    CUBE_TRY(task.health, FromProto(record.health()));
+    CUBE_TRY(HealthFact health, FromProto(record.health()));
+    task.health = std::move(health);
   }
   for (const v1::MoveRecord& move : record.moves()) {
     task.moves.push_back({NodeName::Trusted(move.node()), WallFromNanos(move.at_ns())});

@@ -5,7 +5,7 @@
 namespace cube {
 
 Assignment AssignmentOf(const Task& task) {
-  const std::uint32_t launches = task.observed ? task.observed->key.launch + 1 : 0;
+  const std::uint32_t launches = task.observed ? task.observed->launch + 1 : 0;
   const bool evicted = IsEvicted(task);
   Duration grace = task.stop_grace;
   if (evicted) {

@@ -68,7 +68,7 @@ class Folder {
     node->reported = false;
     Concern(*node);
     index::NodeChanged(view_, *node);
-    const std::set<TaskNumber> attempts = node->attempts;
+    const FlatSet<TaskNumber> attempts = node->attempts;
     for (const TaskNumber& number : attempts) {
       fold::ChangeTask(view_, view_.tasks.at(number), [&down](Task& t) {
         t.placed = Placed::kLost;
@@ -370,7 +370,7 @@ void NoteTransition(View& view, const Task& task) {
   step.reason = ReasonOf(task);
   step.healthy = IsHealthy(task);
   if (task.observed) {
-    step.launch = task.observed->key.launch;
+    step.launch = task.observed->launch;
     step.ports = task.observed->ports;
     if (HasExitCode(*task.observed)) step.exit_code = task.observed->exit_code;
   }

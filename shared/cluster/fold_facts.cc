@@ -37,11 +37,11 @@ AttemptHeld* FindHeld(Node& node, const AnyFact& fact) {
 
 // What a worker says when it has joined is what its machine has: another one of the name may have
 // said more. The ends of older launches, which it tells again first, say nothing of that.
-bool Counts(const Node& node, const std::optional<LaunchFact>& before, const LaunchFact& fact) {
-  if (!before || MovesForward(*before, fact)) return true;
+bool Counts(const Node& node, const std::optional<ObservedLaunch>& before, const LaunchFact& fact) {
+  if (!before || MovesForward(before->launch, *before, fact)) return true;
   const bool older_end =
-      fact.state == LaunchState::kExited && !fact.final && fact.key.launch < before->key.launch;
-  return !node.reported && *before != fact && !older_end;
+      fact.state == LaunchState::kExited && !fact.final && fact.key.launch < before->launch;
+  return !node.reported && *before != ObservedLaunch(fact) && !older_end;
 }
 
 void FoldLaunch(View& view, Node& node, const LaunchFact& fact) {
@@ -71,7 +71,7 @@ void FoldHealth(View& view, Node& node, const HealthFact& fact) {
   Task* task = view.Find(fact.key.task);
   const bool counts = task != nullptr && IsLive(*task) && task->node == node.name &&
                       task->attempt == fact.key.attempt && task->placement == fact.placement &&
-                      task->observed && task->observed->key == fact.key &&
+                      task->observed && task->observed->launch == fact.key.launch &&
                       task->observed->state == LaunchState::kRunning;
   if (!counts) {
     ++view.stale_facts;

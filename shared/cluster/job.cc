@@ -139,7 +139,7 @@ bool IsCrashing(const Task& task) {
   if (MovesOn(task)) return true;
   if (StatusOf(task) != Status::kRestarting || !task.observed) return false;
   const bool well = task.observed->cause == ExitCause::kExited && task.observed->exit_code == 0;
-  return !well && task.observed->key.launch + 1 >= kCrashingLaunches;
+  return !well && task.observed->launch + 1 >= kCrashingLaunches;
 }
 
 JobCounts CountOf(const Task& task) {

@@ -6,7 +6,7 @@ namespace {
 Status EndedStatus(const Task& task) {
   if (task.over) return Status::kStopped;
   if (!task.observed || !task.observed->final) return Status::kLost;
-  const LaunchFact& end = *task.observed;
+  const LaunchProgress& end = *task.observed;
   if (end.stop_asked) return Status::kStopped;
   const bool clean = end.cause == ExitCause::kExited && end.exit_code == 0;
   return clean ? Status::kCompleted : Status::kFailed;

@@ -6,6 +6,15 @@
 
 namespace cube {
 
+LaunchFact FactOf(const Task& task) {
+  CUBE_CHECK(task.observed.has_value());
+  LaunchFact fact;
+  static_cast<LaunchProgress&>(fact) = *task.observed;
+  fact.key = {task.id, task.attempt, task.observed->launch};
+  fact.placement = task.placement;
+  return fact;
+}
+
 bool IsLive(const Task& task) {
   return task.placed == Placed::kThere && !(task.observed && task.observed->final);
 }
@@ -25,7 +34,7 @@ bool MovesOn(const Task& task) {
     return false;
   }
   if (IsEvicted(task) && task.eviction->ends) return false;
-  const LaunchFact& end = *task.observed;
+  const LaunchProgress& end = *task.observed;
   return !end.stop_asked && !(end.cause == ExitCause::kExited && end.exit_code == 0);
 }
 
@@ -38,7 +47,8 @@ WallTime MovesAt(const Task& task) {
 const HealthFact* HealthOf(const Task& task) {
   const bool running =
       IsLive(task) && task.observed && task.observed->state == LaunchState::kRunning;
-  return running && task.health && task.health->key == task.observed->key ? &*task.health : nullptr;
+  return running && task.health && task.health->key.launch == task.observed->launch ? &*task.health
+                                                                                    : nullptr;
 }
 
 namespace {
@@ -78,8 +88,8 @@ bool IsMoving(const Task& task) {
   if (task.attempt == task.eviction->attempt) return true;
   if (task.attempt != task.eviction->attempt + 1 || task.placed != Placed::kThere) return false;
   // Its first launch decides: whatever becomes of it then, it has arrived.
-  const bool first = !task.observed || (task.observed->key.launch == 0 &&
-                                        task.observed->state != LaunchState::kExited);
+  const bool first = !task.observed ||
+                     (task.observed->launch == 0 && task.observed->state != LaunchState::kExited);
   return first && !IsHealthy(task);
 }
 

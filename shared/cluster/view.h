@@ -13,6 +13,8 @@
 #include <unordered_set>
 #include <vector>
 
+#include "shared/base/flat_set.h"
+#include "shared/base/rare.h"
 #include "shared/base/time.h"
 #include "shared/cluster/job.h"
 #include "shared/domain/decision.h"
@@ -48,6 +50,13 @@ struct Eviction {
   friend bool operator==(const Eviction&, const Eviction&) = default;
 };
 
+// The newest fact of a task's attempt, less what the task's record says anyway.
+struct ObservedLaunch : LaunchProgress {
+  ObservedLaunch(const LaunchFact& fact) : LaunchProgress(fact), launch(fact.key.launch) {}
+  std::uint32_t launch = 0;
+  friend bool operator==(const ObservedLaunch&, const ObservedLaunch&) = default;
+};
+
 // A task's record. Each field has one writer: intents write desired, decisions placement, facts
 // observed. What people read (status.h) is computed from the three. The desired part of a task of a
 // job is written by the decisions on its job.
@@ -78,14 +87,17 @@ struct Task {
   bool over = false;  // a stop ended the task while no node had it
   std::string lost_reason;
   std::shared_ptr<const Explanation> explanation;
-  std::optional<Eviction> eviction;  // the newest; may be of an earlier attempt
-  WallTime ended_at;                 // cluster time; unset while it has not ended
-  std::vector<Move> moves;           // within kMovesWindow of placed_at, oldest first
+  Rare<Eviction> eviction;  // the newest; may be of an earlier attempt
+  WallTime ended_at;        // cluster time; unset while it has not ended
+  std::vector<Move> moves;  // within kMovesWindow of placed_at, oldest first
 
   // Observed.
-  std::optional<LaunchFact> observed;  // newest fact of this attempt
-  std::optional<HealthFact> health;    // newest of this attempt; may be of an older launch
+  std::optional<ObservedLaunch> observed;  // newest fact of this attempt
+  Rare<HealthFact> health;                 // newest of this attempt; may be of an older launch
 };
+
+// What was observed of it, as its worker said it. Only of a task of which something was.
+[[nodiscard]] LaunchFact FactOf(const Task& task);
 
 // Whether the last attempt holds resources of its node.
 [[nodiscard]] bool IsLive(const Task& task);
@@ -171,7 +183,7 @@ struct Node {
 
   // Sums over its live attempts; follow from the tasks.
   Resources allocated;
-  std::set<TaskNumber> attempts;
+  FlatSet<TaskNumber> attempts;
   std::map<HostPort, std::uint32_t> static_ports;  // and by how many attempts
   std::map<TaskName, std::uint32_t> names;         // live attempts by the name of their task
 

@@ -16,25 +16,25 @@ std::string SignalText(int signal) {
 
 }  // namespace
 
-bool HasExitCode(const LaunchFact& fact) {
-  if (fact.cause == ExitCause::kExited || fact.cause == ExitCause::kSignaled) return true;
-  return (fact.cause == ExitCause::kStartFailed || fact.cause == ExitCause::kOutOfMemory) &&
-         fact.exit_code > 0;
+bool HasExitCode(const LaunchProgress& launch) {
+  if (launch.cause == ExitCause::kExited || launch.cause == ExitCause::kSignaled) return true;
+  return (launch.cause == ExitCause::kStartFailed || launch.cause == ExitCause::kOutOfMemory) &&
+         launch.exit_code > 0;
 }
 
-std::string DescribeEnd(const LaunchFact& fact) {
+std::string DescribeEnd(const LaunchProgress& launch) {
   std::string text;
-  switch (fact.cause) {
+  switch (launch.cause) {
     case ExitCause::kNone:
       return {};
     case ExitCause::kExited:
-      text = "exit code " + std::to_string(fact.exit_code);
+      text = "exit code " + std::to_string(launch.exit_code);
       break;
     case ExitCause::kSignaled:
-      text = SignalText(fact.exit_code - kSignalExitBase);
+      text = SignalText(launch.exit_code - kSignalExitBase);
       break;
     case ExitCause::kOutOfMemory:
-      return fact.detail.empty() ? "out of memory" : "out of memory (" + fact.detail + ")";
+      return launch.detail.empty() ? "out of memory" : "out of memory (" + launch.detail + ")";
     case ExitCause::kVanished:
       text = "vanished";
       break;
@@ -45,7 +45,7 @@ std::string DescribeEnd(const LaunchFact& fact) {
       text = "unhealthy";
       break;
   }
-  if (!fact.detail.empty()) text += ": " + fact.detail;
+  if (!launch.detail.empty()) text += ": " + launch.detail;
   return text;
 }
 
@@ -76,7 +76,11 @@ std::string ContainerName(std::string_view cluster, const LaunchKey& key) {
 }
 
 bool MovesForward(const LaunchFact& last, const LaunchFact& next) {
-  if (last.key.launch != next.key.launch) return next.key.launch > last.key.launch;
+  return MovesForward(last.key.launch, last, next);
+}
+
+bool MovesForward(std::uint32_t last_launch, const LaunchProgress& last, const LaunchFact& next) {
+  if (last_launch != next.key.launch) return next.key.launch > last_launch;
   if (last.state != next.state) return next.state > last.state;
   // The end of a launch may become final later (its restart was called off), never the reverse.
   if (last.state == LaunchState::kExited) return next.final && !last.final;

@@ -208,7 +208,7 @@ std::optional<Difference> CompareAttempt(const Task& task, const Node& node,
   fields.Compare("stop", Text(ours.stop), Text(held.stop()));
   if (facts_folded && held.has_last_fact() && task.observed) {
     v1::LaunchFact observed;
-    wire::ToProto(*task.observed, observed);
+    wire::ToProto(FactOf(task), observed);
     fields.Compare("launch", Text(std::uint64_t{observed.launch()}),
                    Text(std::uint64_t{held.last_fact().launch()}));
     fields.Compare("state", v1::LaunchState_Name(observed.state()),

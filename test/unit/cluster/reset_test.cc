@@ -139,7 +139,7 @@ TEST_F(ResetTest, TheEndOfAnOlderLaunchSaysNothingOfTheNewest) {
   log.Decide({WelcomeNode{kA, 200, 9, false}});
   log.Exit("t-9", 1, /*final=*/false);
   EXPECT_EQ(log.StatusOf("t-9"), Status::kRunning);
-  EXPECT_EQ(task("t-9").observed->key.launch, 1u);
+  EXPECT_EQ(task("t-9").observed->launch, 1u);
 }
 
 TEST_F(ResetTest, WhatANodeVouchedForAndHasEndedIsNotItsUsersAgain) {
