@@ -76,6 +76,7 @@ bool Lease::OnAppendFailed(const bus::AppendFailed& failed, bus::OpId& next_op, 
 bool Lease::OnGot(const bus::Got& got) {
   if (got.op != pending_ || pending_ == 0) return false;
   pending_ = 0;
+  next_try_ = sent_at_ + TryAfter(life_);
   if (!got.message) return true;
   const nlohmann::json value = ParseJsonText(got.message->payload);
   if (!value.is_object()) return true;
@@ -90,7 +91,7 @@ bool Lease::OnGot(const bus::Got& got) {
     return true;
   }
   const bool renewed = std::exchange(others_, got.message->seq) != got.message->seq;
-  next_try_ = sent_at_ + (renewed ? LookAfter(life_) : TryAfter(life_));
+  if (renewed) next_try_ = sent_at_ + LookAfter(life_);
   return true;
 }
 

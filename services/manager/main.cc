@@ -270,7 +270,7 @@ int Process::Run() {
       Log(Level::kInfo, "told to end");
       if (snapshot_) snapshot_->Close();
       Execute(loop_->Shutdown());
-      return 0;
+      return exit_code_;
     }
     if (was_synced && unsynced_) sync_at = now.mono + kSyncEvery;
     if (unsynced_ && now.mono >= sync_at) {

@@ -83,8 +83,8 @@ std::vector<Operation> ManagerLoop::Step(std::span<const Input> inputs, Now now,
 }
 
 std::vector<Operation> ManagerLoop::Shutdown() {
-  if (!in_flight_ && save_at_ != MonoTime::max()) Save();
   if (lease_.Held(now_.mono)) lease_.Release(next_op_, out_);
+  if (!in_flight_ && save_at_ != MonoTime::max()) Save();
   return out_.Take();
 }
 
@@ -190,6 +190,10 @@ void ManagerLoop::MaybeTakeOver() {
   }
   if (view_.decision_seq < *tail_seq_) return;  // still reading
   tail_seq_.reset();
+  if (known_seq_ > view_.decision_seq) {  // and all has been read
+    BeginCheck();
+    return;
+  }
   caught_up_ = complete_ = true;
   phase_ = Phase::kLeading;
   const std::uint64_t epoch = std::max({epoch_floor_, view_.term.epoch, lease_.epoch_seen()}) + 1;
@@ -356,6 +360,13 @@ void ManagerLoop::Reload(const std::string& why) {
     out_.Exit(1, "the view cannot be read back: " + view.error().Text());
     return;
   }
+  // What the log has acknowledged since is read again, or it has lost that.
+  if (!KnowsMore()) {
+    known_seq_ = view_.valid_seq;
+    known_ = view_.stamp;
+  }
+  log_end_ = std::max(log_end_, view_.decision_seq);
+  complete_ = false;
   view_ = std::move(*view);
   view_.foreign_messages = foreign;
   planner_.ForgetView();
@@ -375,7 +386,7 @@ void ManagerLoop::Changed() {
 // Only while the view is as of a decision: what is folded for the next one is not the log's yet.
 void ManagerLoop::SaveIfDue() {
   if (save_at_ == MonoTime::max()) return;
-  const bool much = view_.dirty_tasks.size() >= kSaveTasksMax;
+  const bool much = view_.dirty_tasks.size() >= kSaveChangesMax;
   if (now_.mono >= save_at_ || much || verify_.IsAsked()) Save();
 }
 
@@ -418,7 +429,7 @@ void ManagerLoop::AnswerQueries() {
   }
 }
 
-// A follower may have folded intents of a decision whose facts are still to come.
+// What is asked for is as of what is saved: the digest counts a record again when it is.
 bool ManagerLoop::IsAtCommit() const {
   return saved_.cover.decision == view_.valid_seq && saved_.cover.intents == view_.intents &&
          saved_.cover.facts == view_.facts;

@@ -38,10 +38,10 @@ namespace cube::manager {
 // cluster's steps are told without delay; a waiting task or a joining node waits for none.
 inline constexpr Duration kFactsInterval = std::chrono::milliseconds(5);
 inline constexpr int kFactsAtOnce = 8;
-// The view is saved so long after a change, or when so many of its tasks have changed: what changes
-// again within that time is written once. After a crash a little more of the log is read again.
+// The view is saved so long after a change, or after so many changes of tasks: what changes again
+// within that time is written once. After a crash a little more of the log is read again.
 inline constexpr Duration kSaveAfter = std::chrono::milliseconds(200);
-inline constexpr std::size_t kSaveTasksMax = 16'384;
+inline constexpr std::size_t kSaveChangesMax = 16'384;
 // Give up on an acknowledgement: its outcome is then unknown and the log is read again.
 inline constexpr Duration kAppendTimeout = std::chrono::seconds(5);
 // A refused or failed append is not repeated before this time; it doubles while nothing gets in (a
@@ -119,7 +119,8 @@ class ManagerLoop {
   [[nodiscard]] std::vector<Operation> Step(std::span<const Input> inputs, Now now, bool more);
   // Step is due by then, even without input.
   [[nodiscard]] MonoTime NextDeadline() const;
-  // The last step of a process that is told to end: gives the lease away.
+  // The last step of a process that is told to end: gives the lease away, and saves the view unless
+  // a decision is under way.
   [[nodiscard]] std::vector<Operation> Shutdown();
 
   [[nodiscard]] const View& view() const { return view_; }
@@ -214,6 +215,7 @@ class ManagerLoop {
 
   // Checking that the log is the one we know (manager_check.cc).
   void BeginCheck();
+  [[nodiscard]] bool KnowsMore() const { return known_seq_ > view_.valid_seq; }
   [[nodiscard]] bool IsDoubtful() const;
   void AskPositions();
   void OnGot(const bus::Got& got);
@@ -306,6 +308,9 @@ class ManagerLoop {
   LoadMeter loads_;
   Teller teller_;
 
+  // The newest decision that the log had acknowledged when the view went back to what was saved.
+  std::uint64_t known_seq_ = 0;
+  Stamp known_;
   MonoTime doubted_since_{};  // a log that several servers share shows less; 0 = no
   std::optional<std::uint64_t> read_anew_from_;  // the last valid decision when all was read anew
   MonoTime stuck_since_{};                 // a decision waits for what it names; 0 = none does

@@ -168,25 +168,32 @@ void CatchUp::TakeDecisions(WorkerCore& core, Now now, Operations& out) {
 bool CatchUp::Take(std::uint64_t seq, const std::string& payload, WorkerCore& core, Now now) {
   const auto decisions = wire::DecodeDecisions(payload);
   const bool ours = decisions && decisions->term == core.meta().term;
-  if (seq == core.meta().position && !ours) return false;
-  // What is not the next of the valid one before is foreign, and skipped by every reader.
+  const Meta& meta = core.meta();
+  if (seq == meta.position && !ours) return false;
+  // What is not the next of the valid one before is foreign, and skipped by every reader. Where
+  // that one was trimmed, it was of the term that told us of it.
   if (!decisions || (stamp_ && decisions->prev != *stamp_)) return true;
-  Part part = PartOf(*decisions, node_);
-  if (part.own && seq > core.meta().position) return false;
+  if (!stamp_ && seq > meta.position && decisions->prev.term_id != meta.term.id) return false;
+  if (seq > meta.position && !Apply(*decisions, seq, core, now)) return false;
   stamp_ = decisions->stamp();
   term_ = decisions->term;
   taken_ = seq;
-  if (seq <= core.meta().position) return true;
+  return true;
+}
+
+bool CatchUp::Apply(const DecisionBatch& decisions, std::uint64_t seq, WorkerCore& core, Now now) {
+  Part part = PartOf(decisions, node_);
+  if (part.own) return false;
   if (part.items.empty()) return true;
   const Meta& meta = core.meta();
   AssignBatch batch;
-  batch.term = decisions->term;
+  batch.term = decisions.term;
   batch.node = node_;
   batch.instance = meta.instance;
   batch.incarnation = meta.incarnation;
   batch.seq = seq;
   batch.prev = meta.position;  // everything between has been read
-  batch.stamp = decisions->stamp();
+  batch.stamp = decisions.stamp();
   batch.items = std::move(part.items);
   batch.cluster = meta.cluster;
   return core.Apply(batch, now) == Applied::kApplied;

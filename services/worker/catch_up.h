@@ -54,6 +54,9 @@ class CatchUp {
   void TakeDecisions(WorkerCore& core, Now now, Operations& out);
   // -> false: what follows cannot be taken without a leader.
   [[nodiscard]] bool Take(std::uint64_t seq, const std::string& payload, WorkerCore& core, Now now);
+  // What a decision behind our position says of our node; likewise.
+  [[nodiscard]] bool Apply(const DecisionBatch& decisions, std::uint64_t seq, WorkerCore& core,
+                           Now now);
   void Finish(WorkerCore& core, Now now);
 
   NodeName node_;

@@ -7,6 +7,7 @@
 #include "shared/domain/rules.h"
 #include "shared/wire/codec.h"
 #include "shared/wire/subjects.h"
+#include "test/support/cluster/indexes.h"
 
 namespace cube::sim {
 namespace {
@@ -445,6 +446,11 @@ std::string Laws::CheckTrimmed() const {
   return "law 4: the log was trimmed up to decision " + std::to_string(decisions) + ", intent " +
          std::to_string(intents) + ", fact " + std::to_string(facts) + ", which " +
          std::to_string(whole) + " snapshots hold";
+}
+
+std::string Laws::CheckIndexes() const {
+  const std::string wrong = test::WrongIndex(model_.view);
+  return wrong.empty() ? "" : "law 1: the records do not give the view's index " + wrong;
 }
 
 std::string Laws::CompareView(const std::string& who, const View& view) const {

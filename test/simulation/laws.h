@@ -34,6 +34,8 @@ class Laws {
   // A manager's view, at rest, against a view folded from nothing. Empty = equal, or not
   // comparable since one of them is further on.
   [[nodiscard]] std::string CompareView(const std::string& who, const View& view) const;
+  // The indexes of that view against its records.
+  [[nodiscard]] std::string CheckIndexes() const;
 
   [[nodiscard]] const View& view() const { return model_.view; }
   // The cluster's name; empty before the first term.

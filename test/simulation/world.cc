@@ -472,6 +472,7 @@ Outcome World::Run() {
     if (now < look_at) continue;
     look_at = now + kSettleLook;
     unsettled = Unsettled();
+    if (outcome_.broken.empty()) outcome_.broken = laws_.CheckIndexes();
     if (unsettled.empty()) break;
     if (now > calm_from_ + plan_.calm_max) outcome_.broken = "not converged: " + unsettled;
   }

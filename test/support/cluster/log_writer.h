@@ -1,13 +1,16 @@
 // Writes a log message by message and folds it: what tests of the view and of deciding start from.
+// After each decision every index is the one that the records give.
 #pragma once
 
 #include <functional>
 #include <string>
 #include <vector>
 
+#include "shared/base/check.h"
 #include "shared/cluster/fold.h"
 #include "shared/cluster/status.h"
 #include "shared/cluster/view.h"
+#include "test/support/cluster/indexes.h"
 
 namespace cube::test {
 
@@ -158,6 +161,8 @@ class LogWriter {
   void Append(const DecisionBatch& batch) {
     const std::uint64_t seq = ++decisions_;
     FoldDecisions(view_, seq, batch);
+    const std::string wrong = WrongIndex(view_);
+    CUBE_CHECK(wrong.empty());
     Keep([this, batch, seq] {
       if (IsNext(view_, batch)) FoldDecisions(view_, seq, batch);
     });

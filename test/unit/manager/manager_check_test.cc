@@ -60,6 +60,22 @@ TEST_F(ManagerCheckTest, TheSameLogIsReadOn) {
   EXPECT_TRUE(rig_.sent()) << "and a term is opened";
 }
 
+// What was saved is older: after an append of unknown outcome the view has gone back to it.
+TEST_F(ManagerCheckTest, WhatWasAcknowledgedAndNotSavedIsRemembered) {
+  for (const bool lost : {false, true}) {
+    LoopRig rig(log_.view(), log_.view().decided_at + seconds(1));
+    rig.Lead();  // the first message of its term is in the log
+    rig.Feed({rig.Read(rig.facts(), "cube.facts.n1", "?")});
+    ASSERT_TRUE(rig.sent());
+    rig.FailAppend(Code::kTimedOut);
+    EXPECT_EQ(rig.view().valid_seq, log_.view().valid_seq);
+    rig.Feed({bus::Disconnected{"a power cut"}});
+    if (lost) --rig.decisions().last_seq;
+    rig.Feed({bus::Connected{"2.9.10", 1 << 20, false}});
+    EXPECT_EQ(rig.view().tasks.empty(), lost) << "rebuilt from the log as it stands";
+  }
+}
+
 TEST_F(ManagerCheckTest, APurgedMessageCannotBeCompared) {
   for (test::RigStream* stream : {&rig_.intents(), &rig_.facts(), &rig_.decisions()}) {
     stream->messages.clear();
