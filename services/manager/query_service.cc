@@ -77,9 +77,9 @@ void FillTask(const View& view, Reasons& reasons, const Task& task, v1::TaskView
     if (IsFinished(task)) out.set_finished_at_ns(ToNanos(task.ended_at));
     return;
   }
-  const ObservedLaunch& fact = *task.observed;
-  out.set_launch(fact.launch);
-  if (HasExitCode(fact)) out.set_exit_code(fact.exit_code);
+  const LaunchFact fact = FactOf(task);
+  out.set_launch(fact.key.launch);
+  if (HasExitCode(fact.cause, fact.exit_code)) out.set_exit_code(fact.exit_code);
   out.set_started_at_ns(ToNanos(fact.started_at));
   out.set_finished_at_ns(ToNanos(IsSet(fact.finished_at) ? fact.finished_at : task.ended_at));
   if (pending) return;

@@ -73,7 +73,7 @@ v1::TaskRecord RecordOf(const Task& task) {
   record.set_live(task.placed == Placed::kThere);
   record.set_stop_told(task.stop_told);
   record.set_placed_at_ns(ToNanos(task.placed_at));
-  record.set_lost_reason(task.lost_reason);
+  if (task.lost_reason) record.set_lost_reason(*task.lost_reason);
   if (task.observed) ToProto(FactOf(task), *record.mutable_observed());
   if (task.explanation) ToProto(*task.explanation, *record.mutable_explanation());
   record.set_over(task.over);
@@ -126,7 +126,7 @@ Result<Task> TaskFrom(const v1::TaskRecord& record, const std::map<TaskName, Job
   }
   task.stop_told = record.stop_told();
   task.placed_at = WallFromNanos(record.placed_at_ns());
-  task.lost_reason = record.lost_reason();
+  if (!record.lost_reason().empty()) task.lost_reason = record.lost_reason();
   if (record.has_observed()) {
     CUBE_TRY(const LaunchFact observed, FromProto(record.observed()));
     task.observed = observed;

@@ -26,7 +26,7 @@ class Folder {
       t.placement = batch_.stamp();
       t.placed_at = batch_.decided_at;
       t.stop_told = false;
-      t.lost_reason.clear();
+      t.lost_reason.reset();
       t.explanation = Shared(start.explanation);
       t.observed.reset();
       t.health.reset();
@@ -175,7 +175,7 @@ class Folder {
       t.placement = readopt.placement;
       t.placed_at = batch_.decided_at;
       t.stop_told = false;
-      t.lost_reason.clear();
+      t.lost_reason.reset();
       t.explanation = std::make_shared<const Explanation>(std::move(why));
       t.eviction.reset();
       t.observed = held.observed;
@@ -371,8 +371,9 @@ void NoteTransition(View& view, const Task& task) {
   step.healthy = IsHealthy(task);
   if (task.observed) {
     step.launch = task.observed->launch;
-    step.ports = task.observed->ports;
-    if (HasExitCode(*task.observed)) step.exit_code = task.observed->exit_code;
+    const ObservedLaunch& observed = *task.observed;
+    if (observed.rest) step.ports = observed.rest->ports;
+    if (HasExitCode(observed.cause, observed.exit_code)) step.exit_code = observed.exit_code;
   }
   view.untold.push_back(std::move(step));
 }

@@ -38,7 +38,7 @@ AttemptHeld* FindHeld(Node& node, const AnyFact& fact) {
 // What a worker says when it has joined is what its machine has: another one of the name may have
 // said more. The ends of older launches, which it tells again first, say nothing of that.
 bool Counts(const Node& node, const std::optional<ObservedLaunch>& before, const LaunchFact& fact) {
-  if (!before || MovesForward(before->launch, *before, fact)) return true;
+  if (!before || MovesForward(*before, fact)) return true;
   const bool older_end =
       fact.state == LaunchState::kExited && !fact.final && fact.key.launch < before->launch;
   return !node.reported && *before != ObservedLaunch(fact) && !older_end;
@@ -136,7 +136,8 @@ void LoseIfUnasked(Task& task) {
   const bool stopped = task.observed && task.observed->final && task.observed->stop_asked;
   if (!stopped || task.stop_wanted || IsEvicted(task)) return;
   task.placed = Placed::kLost;
-  task.lost_reason = "it was stopped, and the log has lost the decision that asked for it";
+  task.lost_reason =
+      std::string("it was stopped, and the log has lost the decision that asked for it");
 }
 
 }  // namespace fold

@@ -178,7 +178,7 @@ void FillOne(View& view, WallTime now, const JobVersion& version, std::uint32_t 
       t.health.reset();
       t.moves.clear();
       t.eviction.reset();
-      t.lost_reason.clear();
+      t.lost_reason.reset();
       t.explanation.reset();
       t.ended_at = {};
       t.pinned = node;

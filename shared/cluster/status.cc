@@ -6,7 +6,7 @@ namespace {
 Status EndedStatus(const Task& task) {
   if (task.over) return Status::kStopped;
   if (!task.observed || !task.observed->final) return Status::kLost;
-  const LaunchProgress& end = *task.observed;
+  const ObservedLaunch& end = *task.observed;
   if (end.stop_asked) return Status::kStopped;
   const bool clean = end.cause == ExitCause::kExited && end.exit_code == 0;
   return clean ? Status::kCompleted : Status::kFailed;
@@ -71,10 +71,11 @@ Status StatusOf(const Task& task) {
 std::string ReasonOf(const Task& task) {
   switch (StatusOf(task)) {
     case Status::kPending:
-      if (MovesOn(task)) return "failed on " + task.node.str() + ": " + DescribeEnd(*task.observed);
-      return IsEvicted(task) ? task.eviction->reason : task.lost_reason;
+      if (MovesOn(task)) return "failed on " + task.node.str() + ": " + DescribeEnd(FactOf(task));
+      if (IsEvicted(task)) return task.eviction->reason;
+      [[fallthrough]];
     case Status::kLost:
-      return task.lost_reason;
+      return task.lost_reason ? *task.lost_reason : std::string();
     case Status::kUnhealthy:
       return HealthOf(task)->reason;
     case Status::kStopping:
@@ -82,14 +83,14 @@ std::string ReasonOf(const Task& task) {
     case Status::kStopped: {
       if (task.over) return task.attempt == 0 ? "stopped before it ran" : "stopped";
       const bool asked = task.stop_wanted || !IsEvicted(task);
-      return (asked ? "stop asked" : task.eviction->reason) + "; " + DescribeEnd(*task.observed);
+      return (asked ? "stop asked" : task.eviction->reason) + "; " + DescribeEnd(FactOf(task));
     }
     case Status::kRestarting:
     case Status::kFailed:
-      return DescribeEnd(*task.observed);
+      return DescribeEnd(FactOf(task));
     case Status::kPulling:
     case Status::kStarting:
-      return task.observed->detail;
+      return FactOf(task).detail;
     default:
       return {};
   }

@@ -6,10 +6,52 @@
 
 namespace cube {
 
+namespace {
+
+// Without its task and placement.
+LaunchFact WholeOf(const ObservedLaunch& observed) {
+  LaunchFact fact;
+  fact.key.launch = observed.launch;
+  fact.state = observed.state;
+  fact.cause = observed.cause;
+  fact.exit_code = observed.exit_code;
+  fact.container_id = observed.container_id;
+  fact.started_at = observed.started_at;
+  fact.final = observed.final;
+  fact.stop_asked = observed.stop_asked;
+  if (!observed.rest) return fact;
+  fact.detail = observed.rest->detail;
+  fact.ports = observed.rest->ports;
+  fact.finished_at = observed.rest->finished_at;
+  fact.restart_at = observed.rest->restart_at;
+  return fact;
+}
+
+}  // namespace
+
+ObservedLaunch::ObservedLaunch(const LaunchFact& fact)
+    : launch(fact.key.launch),
+      exit_code(fact.exit_code),
+      state(fact.state),
+      cause(fact.cause),
+      final(fact.final),
+      stop_asked(fact.stop_asked),
+      started_at(fact.started_at),
+      container_id(fact.container_id) {
+  Rest others{fact.detail, fact.ports, fact.finished_at, fact.restart_at};
+  if (others != Rest{}) rest = std::move(others);
+}
+
+bool MovesForward(const ObservedLaunch& last, const LaunchFact& next) {
+  if (last.launch == next.key.launch && last.state == next.state) {
+    return MovesForward(WholeOf(last), next);
+  }
+  return std::pair(next.key.launch, next.state) > std::pair(last.launch, last.state);
+}
+
 LaunchFact FactOf(const Task& task) {
   CUBE_CHECK(task.observed.has_value());
-  LaunchFact fact;
-  static_cast<LaunchProgress&>(fact) = *task.observed;
+  LaunchFact fact = WholeOf(*task.observed);
   fact.key = {task.id, task.attempt, task.observed->launch};
   fact.placement = task.placement;
   return fact;
@@ -34,7 +76,7 @@ bool MovesOn(const Task& task) {
     return false;
   }
   if (IsEvicted(task) && task.eviction->ends) return false;
-  const LaunchProgress& end = *task.observed;
+  const ObservedLaunch& end = *task.observed;
   return !end.stop_asked && !(end.cause == ExitCause::kExited && end.exit_code == 0);
 }
 

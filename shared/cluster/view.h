@@ -50,12 +50,31 @@ struct Eviction {
   friend bool operator==(const Eviction&, const Eviction&) = default;
 };
 
-// The newest fact of a task's attempt, less what the task's record says anyway.
-struct ObservedLaunch : LaunchProgress {
-  ObservedLaunch(const LaunchFact& fact) : LaunchProgress(fact), launch(fact.key.launch) {}
+// The newest fact of a task's attempt, less what the task's record says anyway: of a task that runs
+// little more than the name of its container. FactOf gives it back.
+struct ObservedLaunch {
+  ObservedLaunch(const LaunchFact& fact);
+
   std::uint32_t launch = 0;
+  std::int32_t exit_code = -1;
+  LaunchState state = LaunchState::kPulling;
+  ExitCause cause = ExitCause::kNone;
+  bool final = false;
+  bool stop_asked = false;
+  WallTime started_at;
+  std::string container_id;
+  struct Rest {
+    std::string detail;
+    std::vector<BoundPort> ports;
+    WallTime finished_at;
+    WallTime restart_at;
+    friend bool operator==(const Rest&, const Rest&) = default;
+  };
+  Rare<Rest> rest;  // absent = nothing of it is set
   friend bool operator==(const ObservedLaunch&, const ObservedLaunch&) = default;
 };
+// As of two facts (launch.h).
+[[nodiscard]] bool MovesForward(const ObservedLaunch& last, const LaunchFact& next);
 
 // A task's record. Each field has one writer: intents write desired, decisions placement, facts
 // observed. What people read (status.h) is computed from the three. The desired part of a task of a
@@ -85,7 +104,7 @@ struct Task {
   WallTime placed_at;  // cluster time
   bool stop_told = false;
   bool over = false;  // a stop ended the task while no node had it
-  std::string lost_reason;
+  Rare<std::string> lost_reason;
   std::shared_ptr<const Explanation> explanation;
   Rare<Eviction> eviction;  // the newest; may be of an earlier attempt
   WallTime ended_at;        // cluster time; unset while it has not ended

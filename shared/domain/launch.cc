@@ -16,25 +16,24 @@ std::string SignalText(int signal) {
 
 }  // namespace
 
-bool HasExitCode(const LaunchProgress& launch) {
-  if (launch.cause == ExitCause::kExited || launch.cause == ExitCause::kSignaled) return true;
-  return (launch.cause == ExitCause::kStartFailed || launch.cause == ExitCause::kOutOfMemory) &&
-         launch.exit_code > 0;
+bool HasExitCode(ExitCause cause, std::int32_t exit_code) {
+  if (cause == ExitCause::kExited || cause == ExitCause::kSignaled) return true;
+  return (cause == ExitCause::kStartFailed || cause == ExitCause::kOutOfMemory) && exit_code > 0;
 }
 
-std::string DescribeEnd(const LaunchProgress& launch) {
+std::string DescribeEnd(const LaunchFact& fact) {
   std::string text;
-  switch (launch.cause) {
+  switch (fact.cause) {
     case ExitCause::kNone:
       return {};
     case ExitCause::kExited:
-      text = "exit code " + std::to_string(launch.exit_code);
+      text = "exit code " + std::to_string(fact.exit_code);
       break;
     case ExitCause::kSignaled:
-      text = SignalText(launch.exit_code - kSignalExitBase);
+      text = SignalText(fact.exit_code - kSignalExitBase);
       break;
     case ExitCause::kOutOfMemory:
-      return launch.detail.empty() ? "out of memory" : "out of memory (" + launch.detail + ")";
+      return fact.detail.empty() ? "out of memory" : "out of memory (" + fact.detail + ")";
     case ExitCause::kVanished:
       text = "vanished";
       break;
@@ -45,7 +44,7 @@ std::string DescribeEnd(const LaunchProgress& launch) {
       text = "unhealthy";
       break;
   }
-  if (!launch.detail.empty()) text += ": " + launch.detail;
+  if (!fact.detail.empty()) text += ": " + fact.detail;
   return text;
 }
 
@@ -76,11 +75,7 @@ std::string ContainerName(std::string_view cluster, const LaunchKey& key) {
 }
 
 bool MovesForward(const LaunchFact& last, const LaunchFact& next) {
-  return MovesForward(last.key.launch, last, next);
-}
-
-bool MovesForward(std::uint32_t last_launch, const LaunchProgress& last, const LaunchFact& next) {
-  if (last_launch != next.key.launch) return next.key.launch > last_launch;
+  if (last.key.launch != next.key.launch) return next.key.launch > last.key.launch;
   if (last.state != next.state) return next.state > last.state;
   // The end of a launch may become final later (its restart was called off), never the reverse.
   if (last.state == LaunchState::kExited) return next.final && !last.final;

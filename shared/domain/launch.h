@@ -31,26 +31,21 @@ enum class ExitCause : std::uint8_t {
   kUnhealthy,    // its checks failed, and the worker ended it (detail says which)
 };
 
-// How far a launch has come.
-struct LaunchProgress {
+// What became of a launch: the worker's words.
+struct LaunchFact {
+  LaunchKey key;
+  Stamp placement;  // the decision that placed the attempt
   LaunchState state = LaunchState::kPulling;
   ExitCause cause = ExitCause::kNone;
-  bool final = false;           // kExited: no further launch of this attempt follows
-  bool stop_asked = false;      // kExited: a stop had been asked for
   std::int32_t exit_code = -1;  // see HasExitCode; -1 = unknown
   std::string detail;           // one sentence: the engine's error or progress
   std::string container_id;
   std::vector<BoundPort> ports;
   WallTime started_at;
   WallTime finished_at;
-  WallTime restart_at;  // kExited and not final: when the next launch is due
-  friend bool operator==(const LaunchProgress&, const LaunchProgress&) = default;
-};
-
-// What became of a launch: the worker's words.
-struct LaunchFact : LaunchProgress {
-  LaunchKey key;
-  Stamp placement;  // the decision that placed the attempt
+  bool final = false;       // kExited: no further launch of this attempt follows
+  bool stop_asked = false;  // kExited: a stop had been asked for
+  WallTime restart_at;      // kExited and not final: when the next launch is due
   friend bool operator==(const LaunchFact&, const LaunchFact&) = default;
 };
 
@@ -60,7 +55,7 @@ inline constexpr std::int32_t kExitNoSuchCommand = 127;
 
 // kExited and kSignaled have an exit code, kOutOfMemory if the engine knows it, and kStartFailed
 // has one of the two above if the command is what could not be started.
-[[nodiscard]] bool HasExitCode(const LaunchProgress& launch);
+[[nodiscard]] bool HasExitCode(ExitCause cause, std::int32_t exit_code);
 
 // What its checks say of a running launch: the worker's words, and the newest of them in a task's
 // record.
@@ -74,7 +69,7 @@ struct HealthFact {
 
 // "exit code 1", "killed by SIGKILL", "out of memory (limit 64Mi)", ...; empty while it has not
 // ended.
-[[nodiscard]] std::string DescribeEnd(const LaunchProgress& launch);
+[[nodiscard]] std::string DescribeEnd(const LaunchFact& fact);
 
 // "pulling", "starting", "running", "exited".
 [[nodiscard]] std::string_view LaunchStateName(LaunchState state);
@@ -86,8 +81,5 @@ struct HealthFact {
 
 // True if `next` is later in the life of the same attempt than `last`: (launch, state) grows.
 [[nodiscard]] bool MovesForward(const LaunchFact& last, const LaunchFact& next);
-// The same of a fact of which the number of its launch is kept apart.
-[[nodiscard]] bool MovesForward(std::uint32_t last_launch, const LaunchProgress& last,
-                                const LaunchFact& next);
 
 }  // namespace cube

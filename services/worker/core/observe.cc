@@ -216,7 +216,7 @@ LaunchFact WorkerCore::FactOf(const engine::LaunchStatus& s) const {
   fact.state = s.state;
   fact.cause = s.cause;
   fact.exit_code = s.exit_code;
-  if (!HasExitCode(fact)) fact.exit_code = -1;
+  if (!HasExitCode(fact.cause, fact.exit_code)) fact.exit_code = -1;
   fact.detail = s.detail;
   fact.container_id = s.container_id;
   fact.ports = s.ports;

@@ -69,7 +69,7 @@ TEST(HasExitCode, WhereSomethingRanOrTheCommandIsAtFault) {
     LaunchFact fact;
     fact.cause = cause;
     fact.exit_code = code;
-    return HasExitCode(fact);
+    return HasExitCode(fact.cause, fact.exit_code);
   };
   EXPECT_TRUE(has(ExitCause::kExited, 0));
   EXPECT_TRUE(has(ExitCause::kSignaled, 137));
