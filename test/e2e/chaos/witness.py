@@ -110,27 +110,15 @@ class Lives:
 def look(unique):
     """Key -> pids of the commands that run now, whatever started them."""
     found = {}
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit():
-            continue
-        try:
-            with open(f"/proc/{entry}/environ", "rb") as file:
-                block = file.read()
-        except OSError:
-            continue
-        if b"CUBE_NODE=" not in block and b"WITNESS=" not in block:
-            continue
-        variables = dict(item.split("=", 1) for item in block.decode("utf-8", "replace").split("\0")
-                         if "=" in item)
-        if "CUBE_TASK" in variables and variables.get("CUBE_NODE", "").endswith("-" + unique):
-            found[int(entry)] = Key(variables["CUBE_TASK"], int(variables["CUBE_ATTEMPT"]),
-                                    int(variables["CUBE_LAUNCH"]), variables["CUBE_NODE"])
+    for pid, variables in checks.environments("CUBE_NODE", "WITNESS"):
+        if checks.is_of(variables, unique):
+            found[pid] = Key(variables["CUBE_TASK"], int(variables["CUBE_ATTEMPT"]),
+                             int(variables["CUBE_LAUNCH"]), variables["CUBE_NODE"])
         elif variables.get("WITNESS_OF") == unique:
-            found[int(entry)] = container_key(variables["WITNESS"], variables["HOSTNAME"])
+            found[pid] = container_key(variables["WITNESS"], variables["HOSTNAME"])
     keys = collections.defaultdict(list)
-    for pid, key in found.items():
-        if checks.parent(pid) not in found:  # not a child of the command
-            keys[key].append(pid)
+    for pid, key in checks.without_children(found):
+        keys[key].append(pid)
     return keys
 
 

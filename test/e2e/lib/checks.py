@@ -59,29 +59,39 @@ def parent(pid):
         return 0
 
 
-def living_processes(unique):
-    """task -> [(node, attempt, launch, pid)] of commands that run now, from their environment."""
-    found = {}
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit():
-            continue
+def environments(*names):
+    """(pid, variables) of each process that runs now and has one of these variables."""
+    marks = [name.encode() + b"=" for name in names]
+    for entry in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{entry}/environ", "rb") as file:
                 block = file.read()
         except OSError:
             continue
-        if b"CUBE_NODE=" not in block:
-            continue
-        variables = dict(item.split("=", 1) for item in block.decode("utf-8", "replace").split("\0")
-                         if "=" in item)
-        node = variables.get("CUBE_NODE", "")
-        if node.endswith("-" + unique) and "CUBE_TASK" in variables:
-            found[int(entry)] = (variables["CUBE_TASK"], node, int(variables["CUBE_ATTEMPT"]),
-                                 int(variables["CUBE_LAUNCH"]))
+        if any(mark in block for mark in marks):
+            yield int(entry), dict(item.split("=", 1)
+                                   for item in block.decode("utf-8", "replace").split("\0")
+                                   if "=" in item)
+
+
+def is_of(variables, unique):
+    """It is a command of a task on one of the test's nodes."""
+    return "CUBE_TASK" in variables and variables.get("CUBE_NODE", "").endswith("-" + unique)
+
+
+def without_children(found):
+    """(pid, value) of those whose parent is not among them."""
+    return [(pid, value) for pid, value in found.items() if parent(pid) not in found]
+
+
+def living_processes(unique):
+    """task -> [(node, attempt, launch, pid)] of commands that run now, from their environment."""
+    found = {pid: (variables["CUBE_TASK"], variables["CUBE_NODE"], int(variables["CUBE_ATTEMPT"]),
+                   int(variables["CUBE_LAUNCH"]))
+             for pid, variables in environments("CUBE_NODE") if is_of(variables, unique)}
     tasks = collections.defaultdict(list)
-    for pid, (task, *rest) in found.items():
-        if parent(pid) not in found:  # not a child of the command
-            tasks[task].append((*rest, pid))
+    for pid, (task, *rest) in without_children(found):
+        tasks[task].append((*rest, pid))
     return tasks
 
 
