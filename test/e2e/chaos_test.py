@@ -337,7 +337,8 @@ class JudgeTest(suite.Case):
         self.overlaps = []
         watcher = types.SimpleNamespace(overlaps=lambda: self.overlaps, failure=None)
         self.world = types.SimpleNamespace(witness_dir="/nowhere", restored_at=0, engine_kills=[],
-                                           damaged_at=collections.defaultdict(list))
+                                           damaged_at=collections.defaultdict(list),
+                                           full_at=collections.defaultdict(list))
         self.judge = Judge(self.world, watcher, None)
         self.judge.model = self.log.model
         self.judge.running = lambda: self.live
@@ -385,6 +386,14 @@ class JudgeTest(suite.Case):
     def test_a_needless_restart_is_seen(self):
         self.began(self.key._replace(launch=1))
         self.assertIn("was disturbed", self.verdict().other[0])
+
+    def test_a_launch_that_began_on_a_full_disk_may_be_followed_by_another(self):
+        self.began(self.key._replace(launch=1), at=5)
+        for begin, end in (2, 4), (6, 9):
+            self.world.full_at["n"] = [(begin, end)]
+            self.assertIn("was disturbed", self.verdict().other[0])
+        self.world.full_at["n"] = [(0, 4)]
+        self.assertEqual(self.verdict().other, [])
 
     def test_an_overlap_needs_a_silent_node(self):
         self.overlaps = [Overlap(0, self.key, Key("a-1", 2, 0, "m"))]

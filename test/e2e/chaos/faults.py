@@ -6,6 +6,7 @@ its own) is not drawn. Two faults never have the same target at one time.
 
 import concurrent.futures
 import errno
+import math
 import os
 import shutil
 import signal
@@ -165,6 +166,8 @@ class FullDisk(Fault):
         return [*self.world.managers, *self.world.workers]
 
     def strike(self, target):
+        if target in self.world.workers:
+            self.world.full_at[self.world.node(target)].append((uptime(), math.inf))
         with open(self.world.disk(target, "ballast"), "wb", buffering=0) as file:
             size = BALLAST_STEP
             while size >= 1:
@@ -179,6 +182,9 @@ class FullDisk(Fault):
 
     def heal(self, target):
         os.remove(self.world.disk(target, "ballast"))
+        if target in self.world.workers:
+            times = self.world.full_at[self.world.node(target)]
+            times[-1] = (times[-1][0], uptime())
 
 
 class FullServerDisk(FullDisk):

@@ -319,12 +319,17 @@ class Judge:
                 verdict.double(key.task, f"{key} ran, and no decision started it")
             else:
                 verdict.double(key.task, f"{key} ran, and was placed on {started[0]}")
-            if not ends_by_itself(key.task):
+            if not ends_by_itself(key.task) and not self._had_no_room(life, key.node):
                 lives[place] += 1
         # One that the log had lost ends for the one that it has placed since, under its number.
         verdict.other += [f"attempt {attempt} of {task} was disturbed: {n} launches of it have run"
                           for (task, attempt, node), n in lives.items()
                           if n > 1 + ((task, attempt, node) in self.model.dropped)]
+
+    def _had_no_room(self, life, node):
+        """Its supervisor could not note that it runs, and has ended it."""
+        return any(begin <= at <= end for at in self._lives.times(life)
+                   for begin, end in self._world.full_at[node])
 
     def _was_given_up(self, place):
         """Of what the log had lost: its node has told it, and it was dropped or had ended."""

@@ -56,6 +56,7 @@ class World(Cluster):
         self.damaged_at = collections.defaultdict(list)  # node -> uptimes: its worker's store
         self.restored_at = 0  # uptime when the streams went backwards last; 0 = they never have
         self.engine_kills = []   # uptimes
+        self.full_at = collections.defaultdict(list)  # node -> [(uptime, uptime)]: no room there
         self.witness_dir = self.path("witness")
         os.makedirs(self.witness_dir)
         os.chmod(self.dir, 0o755)
