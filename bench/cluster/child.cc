@@ -57,6 +57,17 @@ Result<Usage> UsageOf(pid_t pid) {
   return usage;
 }
 
+std::vector<pid_t> ChildrenOf(pid_t pid) {
+  std::vector<pid_t> children;
+  std::error_code ignored;
+  const std::filesystem::path tasks = fmt::format("/proc/{}/task", pid);
+  for (const auto& task : std::filesystem::directory_iterator(tasks, ignored)) {
+    std::ifstream list(task.path() / "children");
+    for (pid_t child = 0; list >> child;) children.push_back(child);
+  }
+  return children;
+}
+
 Result<std::unique_ptr<Child>> Child::Start(std::vector<std::string> command,
                                             const std::string& log, bool tied) {
   if (::access(command[0].c_str(), X_OK) != 0) {

@@ -20,6 +20,8 @@ struct Usage {
   std::int64_t rss_anon_bytes = 0;
 };
 [[nodiscard]] Result<Usage> UsageOf(pid_t pid);
+// The processes that it has started and that have not ended.
+[[nodiscard]] std::vector<pid_t> ChildrenOf(pid_t pid);
 
 class Child {
  public:

@@ -59,6 +59,7 @@ struct RecoverOptions {
 
 struct IdleOptions {
   std::uint32_t seconds = 30;
+  std::uint32_t tasks = 100;                             // of the real worker, for its memory
   std::vector<std::uint32_t> nodes{100, 1'000, 10'000};  // simulated; each number in turn
   std::string bin_dir;
 };

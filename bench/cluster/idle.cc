@@ -5,6 +5,7 @@
 
 #include "bench/cluster/commands.h"
 #include "bench/cluster/driver.h"
+#include "shared/wire/codec.h"
 
 namespace cube::bench {
 namespace {
@@ -69,6 +70,69 @@ void Print(const std::vector<Watched>& watched, const Watch& watch) {
   fmt::print("  {:.1f} messages stored a second\n", watch.messages_s);
 }
 
+constexpr Duration kPatience = std::chrono::seconds(120);
+
+// Until so many tasks run.
+Result<void> WaitForRunning(Stage& stage, std::uint64_t count) {
+  const MonoTime deadline = stage.clock().now().mono + kPatience;
+  std::uint64_t running = 0;
+  while (stage.clock().now().mono < deadline) {
+    CUBE_TRY(ClusterCounts counts, stage.Counts());
+    running = counts.tasks["running"];
+    if (running == count) return {};
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+  return Fail(Code::kTimedOut, fmt::format("{} of {} tasks run", running, count));
+}
+
+Result<void> Append(Stage& stage, std::string subject, std::string payload) {
+  bus::AppendRequest request;
+  request.subject = std::move(subject);
+  request.payload = std::move(payload);
+  CUBE_TRY_VOID(stage.bus().Append(std::move(request)));
+  return {};
+}
+
+// What a worker with tasks needs, and what each of them needs besides its own program.
+Result<void> WorkerMemory(Stage& stage, pid_t worker, std::uint32_t tasks, Figures& figures) {
+  auto spec = std::make_shared<TaskSpec>();
+  spec->name = TaskName::Trusted("memory");
+  spec->engine = "process";
+  spec->command = {"/bin/sleep", "600"};
+  std::vector<SubmitTask> submits;
+  std::vector<StopTask> stops;
+  for (std::uint32_t i = 0; i < tasks; ++i) {
+    const TaskId id = TaskId::Trusted(fmt::format("memory-{}", i));
+    submits.push_back({id, spec});
+    stops.push_back({id, Duration{0}});
+  }
+  CUBE_TRY_VOID(Append(stage, stage.subjects().TasksSubmit(), wire::EncodeSubmit(submits)));
+  CUBE_TRY_VOID(WaitForRunning(stage, tasks));
+  std::this_thread::sleep_for(kSettle);
+  CUBE_TRY(const Usage own, UsageOf(worker));
+  std::int64_t helper = 0;
+  const std::vector<pid_t> helpers = ChildrenOf(worker);
+  for (const pid_t pid : helpers) {
+    CUBE_TRY(const Usage usage, UsageOf(pid));
+    helper = std::max(helper, usage.rss_anon_bytes);
+  }
+  fmt::print("one worker with {} tasks (aim: 20 MB RssAnon, and 1 MB of helpers a task)\n", tasks);
+  fmt::print("  cube-worker    RssAnon {:>6.1f} MiB  RSS {:>6.1f} MiB\n",
+             static_cast<double>(own.rss_anon_bytes) / kMiB,
+             static_cast<double>(own.rss_bytes) / kMiB);
+  fmt::print("  {} helpers, the largest RssAnon {:.3f} MiB\n", helpers.size(),
+             static_cast<double>(helper) / kMiB);
+  figures.Add("memory.worker_mb", static_cast<double>(own.rss_anon_bytes) / kMB, "MB");
+  if (helpers.size() >= tasks) {
+    figures.Add("memory.helper_mb", static_cast<double>(helper) / kMB, "MB");
+  } else {
+    figures.NotMeasured("memory.helper_mb", "MB",
+                        fmt::format("{} helpers of {} tasks were seen", helpers.size(), tasks));
+  }
+  CUBE_TRY_VOID(Append(stage, stage.subjects().TasksStop(), wire::EncodeStop(stops)));
+  return WaitForRunning(stage, 0);
+}
+
 Result<void> RealWorker(const IdleOptions& options, Figures& figures) {
   CUBE_TRY(const auto stage, Stage::Open(options.bin_dir));
   CUBE_TRY(const Child* manager, stage->StartManager());
@@ -83,7 +147,7 @@ Result<void> RealWorker(const IdleOptions& options, Figures& figures) {
   Print(watched, watch);
   figures.Add("idle.worker_percent", Percent(watched[1], watch), "% of a core");
   figures.Add("idle.worker_mb", static_cast<double>(watched[1].after.rss_anon_bytes) / kMB, "MB");
-  return {};
+  return WorkerMemory(*stage, worker->pid(), options.tasks, figures);
 }
 
 Result<void> SimulatedNodes(const IdleOptions& options, std::uint32_t nodes, bool last,

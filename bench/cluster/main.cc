@@ -38,6 +38,7 @@ void MakeQuick(Flags& flags) {
   flags.recover.nodes = flags.query.nodes = 5;
   flags.query.count = 3;
   flags.idle.seconds = 1;
+  flags.idle.tasks = 3;
   flags.idle.nodes = {10};
 }
 
@@ -67,6 +68,7 @@ void AddCluster(CLI::App& app, Flags& flags) {
   Number(query, "--count", flags.query.count, 10'000u, "first pages");
   CLI::App* idle = app.add_subcommand("idle", "what the services cost while nothing happens");
   Number(idle, "--seconds", flags.idle.seconds, 3'600u, "each time");
+  Number(idle, "--tasks", flags.idle.tasks, 1'000u, "of a real worker, for its memory");
   idle->add_option("--nodes", flags.idle.nodes, "simulated: each of these numbers in turn")
       ->check(CLI::Range(1u, 10'000u))
       ->capture_default_str();
