@@ -53,7 +53,7 @@ class VerifyChecksTest : public testing::Test {
       attempt.set_attempt(of.attempt);
       wire::ToProto(of.placement, *attempt.mutable_placement());
       attempt.set_spec_digest(wire::SpecDigest(*of.spec));
-      if (of.observed) wire::ToProto(*of.observed, *attempt.mutable_last_fact());
+      if (of.observed) wire::ToProto(FactOf(of), *attempt.mutable_last_fact());
     }
     return held;
   }
