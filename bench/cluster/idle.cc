@@ -113,8 +113,7 @@ Result<void> WorkerMemory(Stage& stage, pid_t worker, std::uint32_t tasks, Figur
   std::int64_t helper = 0;
   const std::vector<pid_t> helpers = ChildrenOf(worker);
   for (const pid_t pid : helpers) {
-    CUBE_TRY(const Usage usage, UsageOf(pid));
-    helper = std::max(helper, usage.rss_anon_bytes);
+    if (const auto usage = UsageOf(pid)) helper = std::max(helper, usage->rss_anon_bytes);
   }
   fmt::print("one worker with {} tasks (aim: 20 MB RssAnon, and 1 MB of helpers a task)\n", tasks);
   fmt::print("  cube-worker    RssAnon {:>6.1f} MiB  RSS {:>6.1f} MiB\n",

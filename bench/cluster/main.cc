@@ -68,7 +68,7 @@ void AddCluster(CLI::App& app, Flags& flags) {
   Number(query, "--count", flags.query.count, 10'000u, "first pages");
   CLI::App* idle = app.add_subcommand("idle", "what the services cost while nothing happens");
   Number(idle, "--seconds", flags.idle.seconds, 3'600u, "each time");
-  Number(idle, "--tasks", flags.idle.tasks, 1'000u, "of a real worker, for its memory");
+  Number(idle, "--tasks", flags.idle.tasks, 500u, "of a real worker, for its memory");
   idle->add_option("--nodes", flags.idle.nodes, "simulated: each of these numbers in turn")
       ->check(CLI::Range(1u, 10'000u))
       ->capture_default_str();

@@ -168,7 +168,11 @@ void ManagerLoop::OnMessage(const bus::Message& message) {
     } else if (wire::Subjects::LastToken(message.subject) == kLeaderHeartbeat) {
       if (const auto beat = wire::DecodeHeartbeat(message.payload)) {
         log_end_ = std::max(log_end_, beat->position);
-        if (phase_ == Phase::kFollowing) CompareWithLeader(*beat);
+        if (phase_ != Phase::kFollowing) return;
+        CompareWithLeader(*beat);
+        // It has read to an end before what the log had acknowledged to us.
+        const bool less = beat->position < known_seq_ && beat->position <= view_.decision_seq;
+        if (KnowsMore() && less) BeginCheck();
       }
     }
     return;

@@ -191,6 +191,7 @@ void ManagerLoop::MaybeTakeOver() {
   if (view_.decision_seq < *tail_seq_) return;  // still reading
   tail_seq_.reset();
   if (known_seq_ > view_.decision_seq) {  // and all has been read
+    retry_at_ = now_.mono + kRetryAfter;
     BeginCheck();
     return;
   }

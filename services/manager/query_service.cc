@@ -77,14 +77,17 @@ void FillTask(const View& view, Reasons& reasons, const Task& task, v1::TaskView
     if (IsFinished(task)) out.set_finished_at_ns(ToNanos(task.ended_at));
     return;
   }
-  const LaunchFact fact = FactOf(task);
-  out.set_launch(fact.key.launch);
-  if (HasExitCode(fact.cause, fact.exit_code)) out.set_exit_code(fact.exit_code);
-  out.set_started_at_ns(ToNanos(fact.started_at));
-  out.set_finished_at_ns(ToNanos(IsSet(fact.finished_at) ? fact.finished_at : task.ended_at));
+  const ObservedLaunch& seen = *task.observed;
+  out.set_launch(seen.launch);
+  if (HasExitCode(seen.cause, seen.exit_code)) out.set_exit_code(seen.exit_code);
+  out.set_started_at_ns(ToNanos(seen.started_at));
+  const bool ended = seen.rest && IsSet(seen.rest->finished_at);
+  out.set_finished_at_ns(ToNanos(ended ? seen.rest->finished_at : task.ended_at));
   if (pending) return;
-  for (const BoundPort& port : fact.ports) ToProto(port, *out.add_ports());
-  out.set_container_id(fact.container_id);
+  if (seen.rest) {
+    for (const BoundPort& port : seen.rest->ports) ToProto(port, *out.add_ports());
+  }
+  out.set_container_id(seen.container_id);
 }
 
 std::string_view NodeStatus(const Node& node) {

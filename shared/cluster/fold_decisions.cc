@@ -68,7 +68,8 @@ class Folder {
     node->reported = false;
     Concern(*node);
     index::NodeChanged(view_, *node);
-    const FlatSet<TaskNumber> attempts = node->attempts;
+    // Taken out at once: one after the other each would move all that lie behind it.
+    const FlatSet<TaskNumber> attempts = std::exchange(node->attempts, {});
     for (const TaskNumber& number : attempts) {
       fold::ChangeTask(view_, view_.tasks.at(number), [&down](Task& t) {
         t.placed = Placed::kLost;

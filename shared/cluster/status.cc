@@ -90,7 +90,7 @@ std::string ReasonOf(const Task& task) {
       return DescribeEnd(FactOf(task));
     case Status::kPulling:
     case Status::kStarting:
-      return FactOf(task).detail;
+      return task.observed->rest ? task.observed->rest->detail : std::string();
     default:
       return {};
   }

@@ -328,8 +328,8 @@ class Judge:
 
     def _had_no_room(self, life, node):
         """Its supervisor could not note that it runs, and has ended it."""
-        return any(begin <= at <= end for at in self._lives.times(life)
-                   for begin, end in self._world.full_at[node])
+        return life.attempt >= 0 and any(begin <= at <= end for at in self._lives.times(life)
+                                         for begin, end in self._world.full_at[node])
 
     def _was_given_up(self, place):
         """Of what the log had lost: its node has told it, and it was dropped or had ended."""

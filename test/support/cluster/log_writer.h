@@ -2,6 +2,7 @@
 // After each decision every index is the one that the records give.
 #pragma once
 
+#include <cstdio>
 #include <functional>
 #include <string>
 #include <vector>
@@ -161,8 +162,10 @@ class LogWriter {
   void Append(const DecisionBatch& batch) {
     const std::uint64_t seq = ++decisions_;
     FoldDecisions(view_, seq, batch);
-    const std::string wrong = WrongIndex(view_);
-    CUBE_CHECK(wrong.empty());
+    if (const std::string wrong = WrongIndex(view_); !wrong.empty()) {
+      std::fprintf(stderr, "the records do not give the view's index %s\n", wrong.c_str());
+      CUBE_CHECK(false);
+    }
     Keep([this, batch, seq] {
       if (IsNext(view_, batch)) FoldDecisions(view_, seq, batch);
     });

@@ -302,7 +302,8 @@ TEST_F(ResetTest, AStopThatTheLogKnowsNothingOfIsALoss) {
   log.Exit("t-1", 143, true, true);
   EXPECT_EQ(log.StatusOf("t-1"), Status::kPending);
   EXPECT_TRUE(IsPending(task("t-1")));
-  EXPECT_TRUE(task("t-1").lost_reason);
+  ASSERT_TRUE(task("t-1").lost_reason);
+  EXPECT_NE(*task("t-1").lost_reason, "");
 }
 
 TEST_F(ResetTest, AGapInTheNumbersOfFactsShowsALoss) {

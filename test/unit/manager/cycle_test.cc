@@ -104,7 +104,7 @@ TEST_F(CycleTest, WhoVerifiesIsAnsweredAsOfWhatIsSaved) {
   EXPECT_EQ(rig_.commits(), commits + 1);
 }
 
-TEST_F(CycleTest, AManagerThatIsToldToEndSavesFirst) {
+TEST_F(CycleTest, AManagerThatIsToldToEndGivesItsLeaseAwayAndSaves) {
   EXPECT_TRUE(FactIsTakenAtOnce());
   EXPECT_EQ(CommitsIn(rig_.loop().Shutdown()), 1);
   EXPECT_EQ(CommitsIn(rig_.loop().Shutdown()), 0) << "the store has all";

@@ -117,6 +117,13 @@ TEST_F(LeaseTest, AnothersThatIsNotRenewedIsAskedForOftenUntilItEnds) {
     Refused(R"({"owner":"other","epoch":1})", 6);
     EXPECT_LT(lease_.NextDeadline() - now_, milliseconds(200));
   }
+  // It has ended between the refusal and the look.
+  now_ = lease_.NextDeadline();
+  (void)Asked();
+  ASSERT_TRUE(lease_.OnAppendFailed({next_op_ - 1, {Code::kAborted, "", ""}}, next_op_, out_));
+  ASSERT_TRUE(Taken());
+  EXPECT_TRUE(lease_.OnGot({next_op_ - 1, std::nullopt}));
+  EXPECT_LT(lease_.NextDeadline() - now_, milliseconds(200));
   now_ = lease_.NextDeadline();
   (void)Asked();
   Granted(7);

@@ -76,6 +76,34 @@ TEST_F(ManagerCheckTest, WhatWasAcknowledgedAndNotSavedIsRemembered) {
   }
 }
 
+TEST_F(ManagerCheckTest, AnotherDecisionInItsPlaceIsALoss) {
+  for (const bool other : {false, true}) {
+    LoopRig rig(log_.view(), log_.view().decided_at + seconds(1));
+    rig.Connect();
+    DecisionBatch first = rig.batch();
+    first.cycle += other ? 1 : 0;
+    rig.Acknowledge();
+    rig.decisions().messages[log_.view().valid_seq + 1].payload = wire::EncodeDecisions(first);
+    rig.Feed({rig.Read(rig.facts(), "cube.facts.n1", "?")});
+    rig.FailAppend(Code::kTimedOut);
+    rig.Feed({bus::Disconnected{"a power cut"}});
+    rig.Feed({bus::Connected{"2.9.10", 1 << 20, false}});
+    EXPECT_EQ(rig.view().tasks.empty(), other);
+  }
+}
+
+// Without a new connection: all is read, and what was acknowledged was not there.
+TEST_F(ManagerCheckTest, ALogThatEndsBeforeWhatItHasAcknowledgedIsLookedAtAnew) {
+  LoopRig rig(log_.view(), log_.view().decided_at + seconds(1));
+  rig.Lead();
+  rig.Feed({rig.Read(rig.facts(), "cube.facts.n1", "?")});
+  --rig.decisions().last_seq;
+  rig.FailAppend(Code::kTimedOut);
+  EXPECT_FALSE(rig.view().tasks.empty());
+  rig.Pass(kRetryAfterMax);
+  EXPECT_TRUE(rig.view().tasks.empty()) << "rebuilt from the log as it stands";
+}
+
 TEST_F(ManagerCheckTest, APurgedMessageCannotBeCompared) {
   for (test::RigStream* stream : {&rig_.intents(), &rig_.facts(), &rig_.decisions()}) {
     stream->messages.clear();

@@ -202,6 +202,24 @@ TEST(CatchUp, StopsWhereTheLogHasLostWhatWasTold) {
   }
 }
 
+TEST(CatchUp, GoesOnBehindATrimmedPositionInItsTermOnly) {
+  for (const bool same : {true, false}) {
+    LoopRig rig;
+    rig.BecomeReady();  // position 10
+    Log log;
+    for (int i = 0; i < 9; ++i) log.Append({});
+    if (!same) log.GoOnIn({kTerm.epoch + 1, 77}, 9);
+    log.Append({});
+    log.Append({Log::Started("a")});
+    log.Trim(10);
+    rig.Step({FromBus{bus::Disconnected{"gone"}}});
+    rig.Connect();
+    WithoutLeader(rig, log);
+    EXPECT_EQ(rig.loop().core().meta().position, same ? 11u : 10u);
+    EXPECT_EQ(rig.loop().core().attempts().size(), same ? 1u : 0u);
+  }
+}
+
 TEST(CatchUp, IsNotNeededWhereALeaderAnswers) {
   LoopRig rig;
   rig.BecomeReady();
