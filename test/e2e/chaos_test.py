@@ -411,6 +411,16 @@ class JudgeTest(suite.Case):
         self.judge._lives.note_end(self.key, 0, 2)
         self.assertIn("its fact says 1", self.verdict().other[0])
 
+    def test_an_end_that_nobody_has_seen_is_made_up(self):
+        fact = self.log.model.tasks["a-1"].newest._replace(cause="exited", code=3)
+        self.log.model.exits["a-1", 1, 0] = fact
+        self.judge.accepted = {"a-1": "crash"}
+        self.assertIn("itself does not", self.verdict().other[0])
+        # Its container was gone before anybody looked, and that before the streams were restored.
+        self.judge._lives.note_end(container_key("a-1", "0123456789ab"), 3, 2)
+        self.world.restored_at = 5
+        self.assertEqual([line for line in self.verdict().other if "itself does not" in line], [])
+
     def test_a_stream_that_went_backwards_is_bad_unless_expected(self):
         for expected in (False, True):
             self.judge.expects_restores = expected

@@ -388,6 +388,8 @@ class Judge:
         ends = {self._resolve(life): code for life, code in since.items()}
         all_ends = {self._resolve(life) for life in self._lives.ends}
         in_containers = {self._resolve(life) for life in self._lives.ends if life.attempt < 0}
+        # Also before a restore: a worker tells ends of then again.
+        gone_unseen = {end.task for end in all_ends if end.attempt < 0}
         for key, code in ends.items():
             fact = self.model.exits.get((key.task, key.attempt, key.launch))
             if fact is None:
@@ -412,7 +414,7 @@ class Judge:
                 continue  # told of an attempt that the log has lost
             key = witness.Key(ident, attempt, launch, self.model.started[ident, attempt][0])
             if fact.cause == "exited" and fact.code in (0, 3) and key not in all_ends and \
-                    not any(life.task == ident for life in self.unseen):
+                    ident not in gone_unseen:
                 verdict.other.append(f"a fact says that {key} ended with {fact.code}, the program "
                                      "itself does not")
 
