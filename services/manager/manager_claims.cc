@@ -92,7 +92,7 @@ void ManagerLoop::AskEnds(PendingClaim& claim) {
   out_.Bus(bus::GetState{claim.facts_op, options_.subjects.FactsStream()});
 }
 
-bool ManagerLoop::PendingClaim::OnState(const bus::GotState& state) {
+bool PendingClaim::OnState(const bus::GotState& state) {
   if (!Asked(state.op)) return false;
   (state.op == decisions_op ? decisions_end : facts_end) = state.state.last_seq;
   if (state.state.replicas > 1) shared = true;

@@ -105,6 +105,25 @@ struct LoopFigures {
   Retention::Figures retention;
 };
 
+// A heartbeat that names what this view does not have. It may come from what another manager has
+// written meanwhile: it is looked at again when all is read that the log had when it came.
+struct PendingClaim {
+  Heartbeat beat;
+  bus::OpId decisions_op = 0, facts_op = 0;
+  std::optional<std::uint64_t> decisions_end, facts_end;
+  MonoTime since{};
+  bool shared = false;       // several servers have the streams
+  bool asked_again = false;  // so they are asked a second time
+
+  [[nodiscard]] bool Asked(bus::OpId op) const { return op == decisions_op || op == facts_op; }
+  // What several servers share may have ended later than they have said.
+  [[nodiscard]] MonoTime AskAgainAt() const {
+    return shared && !asked_again ? since + kReplicaLagMax : MonoTime::max();
+  }
+  // False: it is none of its questions.
+  bool OnState(const bus::GotState& state);
+};
+
 class ManagerLoop {
  public:
   // Reads the last committed view. After an append whose outcome is unknown the loop goes back to
@@ -159,24 +178,6 @@ class ManagerLoop {
     MonoTime set_at{};                    // no set for an old position before
     std::uint32_t incarnation = 0;        // in the last heartbeat
     std::uint64_t acked_fact = 0;         // the same
-  };
-  // A heartbeat that names what this view does not have. It may come from what another manager has
-  // written meanwhile: it is looked at again when all is read that the log had when it came.
-  struct PendingClaim {
-    Heartbeat beat;
-    bus::OpId decisions_op = 0, facts_op = 0;
-    std::optional<std::uint64_t> decisions_end, facts_end;
-    MonoTime since{};
-    bool shared = false;       // several servers have the streams
-    bool asked_again = false;  // so they are asked a second time
-
-    [[nodiscard]] bool Asked(bus::OpId op) const { return op == decisions_op || op == facts_op; }
-    // What several servers share may have ended later than they have said.
-    [[nodiscard]] MonoTime AskAgainAt() const {
-      return shared && !asked_again ? since + kReplicaLagMax : MonoTime::max();
-    }
-    // False: it is none of its questions.
-    bool OnState(const bus::GotState& state);
   };
   // Comparing positions: what is still to come, and what was found.
   struct Check {
