@@ -12,8 +12,10 @@ template <class T>
 class Rare {
  public:
   Rare() = default;
+  // NOLINTBEGIN(google-explicit-constructor): as std::optional
   Rare(T value) : value_(std::make_unique<T>(std::move(value))) {}
   Rare(const std::optional<T>& value) : value_(value ? std::make_unique<T>(*value) : nullptr) {}
+  // NOLINTEND(google-explicit-constructor)
   Rare(const Rare& other) : value_(other ? std::make_unique<T>(*other) : nullptr) {}
   Rare(Rare&&) noexcept = default;
   Rare& operator=(const Rare& other) {

@@ -53,6 +53,7 @@ struct Eviction {
 // The newest fact of a task's attempt, less what the task's record says anyway: of a task that runs
 // little more than the name of its container. FactOf gives it back.
 struct ObservedLaunch {
+  // NOLINTNEXTLINE(google-explicit-constructor): what is observed is the fact
   ObservedLaunch(const LaunchFact& fact);
 
   std::uint32_t launch = 0;
