@@ -445,18 +445,7 @@ TEST_F(JobsTest, CountsAndIndexesFollowFromTheRecords) {
         const TaskNumber number = log.view().finished.begin()->second;
         log.Decide({ForgetTask{log.view().tasks.at(number).id}});
       }
-      View rebuilt = log.view().Copy();
-      RebuildIndexes(rebuilt);
-      EXPECT_EQ(rebuilt.jobs_due, log.view().jobs_due) << "seed " << seed << " step " << step;
-      EXPECT_EQ(rebuilt.pinned, log.view().pinned);
-      EXPECT_EQ(rebuilt.pending, log.view().pending);
-      EXPECT_EQ(rebuilt.finished, log.view().finished);
-      for (const auto& [name, job] : log.view().jobs) {
-        for (const auto& [version, record] : job.versions) {
-          ASSERT_EQ(rebuilt.jobs.at(name).versions.at(version).counts, record.counts)
-              << "seed " << seed << " step " << step << " version " << version;
-        }
-      }
+      ASSERT_EQ(test::WrongIndex(log.view()), "") << "seed " << seed << " step " << step;
     }
   }
 }
