@@ -169,6 +169,14 @@ TEST_F(SettleTest, NothingIsPlacedByTheMessageThatReadoptsIt) {
   EXPECT_EQ(Decide(Later()), "readopt t-1/3 on a\nsettle a\nwelcome a\n");
 }
 
+TEST_F(SettleTest, AfterAResetNothingStartsBeforeWorkersHadTheTimeToTell) {
+  log.Submit("t-1", test::Spec("t"));
+  Reset();
+  EXPECT_TRUE(log.view().holding.empty()) << "nobody has been welcomed yet";
+  EXPECT_TRUE(HoldsStarts(log.view(), SettledAt(log.view()) - seconds(1)));
+  EXPECT_FALSE(HoldsStarts(log.view(), SettledAt(log.view())));
+}
+
 TEST_F(SettleTest, StartsWaitForNodesThatAreStillTelling) {
   log.Submit("t-1", test::Spec("t"));
   Reset();
