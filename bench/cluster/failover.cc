@@ -145,7 +145,7 @@ class Failover {
       tasks_.push_back(task.id);
       submits.push_back(std::move(task));
     }
-    CUBE_TRY_VOID(Append(stage_->subjects().TasksSubmit(), wire::EncodeSubmit(submits)));
+    CUBE_TRY_VOID(stage_->Append(stage_->subjects().TasksSubmit(), wire::EncodeSubmit(submits)));
     return WaitRunning(std::move(wanted));
   }
 
@@ -183,7 +183,7 @@ class Failover {
   Result<void> Stop() {
     std::vector<StopTask> stops;
     for (const TaskId& task : tasks_) stops.push_back({task, Duration{0}});
-    CUBE_TRY_VOID(Append(stage_->subjects().TasksStop(), wire::EncodeStop(stops)));
+    CUBE_TRY_VOID(stage_->Append(stage_->subjects().TasksStop(), wire::EncodeStop(stops)));
     std::set<std::string> left;
     for (const TaskId& task : tasks_) left.insert(task.str());
     return WaitEvents([&](const nlohmann::json& event) {
@@ -210,14 +210,6 @@ class Failover {
     const double seconds = Seconds(now() - begin);
     (void)engine::Docker(endpoint_, std::move(remove));
     return seconds;
-  }
-
-  Result<void> Append(std::string subject, std::string payload) {
-    bus::AppendRequest request;
-    request.subject = std::move(subject);
-    request.payload = std::move(payload);
-    CUBE_TRY_VOID(stage_->bus().Append(std::move(request)));
-    return {};
   }
 
   Result<void> WaitRunning(WantedTasks wanted) {

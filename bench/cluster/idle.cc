@@ -70,29 +70,6 @@ void Print(const std::vector<Watched>& watched, const Watch& watch) {
   fmt::print("  {:.1f} messages stored a second\n", watch.messages_s);
 }
 
-constexpr Duration kPatience = std::chrono::seconds(120);
-
-// Until so many tasks run.
-Result<void> WaitForRunning(Stage& stage, std::uint64_t count) {
-  const MonoTime deadline = stage.clock().now().mono + kPatience;
-  std::uint64_t running = 0;
-  while (stage.clock().now().mono < deadline) {
-    CUBE_TRY(ClusterCounts counts, stage.Counts());
-    running = counts.tasks["running"];
-    if (running == count) return {};
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
-  }
-  return Fail(Code::kTimedOut, fmt::format("{} of {} tasks run", running, count));
-}
-
-Result<void> Append(Stage& stage, std::string subject, std::string payload) {
-  bus::AppendRequest request;
-  request.subject = std::move(subject);
-  request.payload = std::move(payload);
-  CUBE_TRY_VOID(stage.bus().Append(std::move(request)));
-  return {};
-}
-
 // What a worker with tasks needs, and what each of them needs besides its own program.
 Result<void> WorkerMemory(Stage& stage, pid_t worker, std::uint32_t tasks, Figures& figures) {
   auto spec = std::make_shared<TaskSpec>();
@@ -106,8 +83,8 @@ Result<void> WorkerMemory(Stage& stage, pid_t worker, std::uint32_t tasks, Figur
     submits.push_back({id, spec});
     stops.push_back({id, Duration{0}});
   }
-  CUBE_TRY_VOID(Append(stage, stage.subjects().TasksSubmit(), wire::EncodeSubmit(submits)));
-  CUBE_TRY_VOID(WaitForRunning(stage, tasks));
+  CUBE_TRY_VOID(stage.Append(stage.subjects().TasksSubmit(), wire::EncodeSubmit(submits)));
+  CUBE_TRY_VOID(WaitUntilFolded(stage, tasks));
   std::this_thread::sleep_for(kSettle);
   CUBE_TRY(const Usage own, UsageOf(worker));
   std::int64_t helper = 0;
@@ -128,8 +105,9 @@ Result<void> WorkerMemory(Stage& stage, pid_t worker, std::uint32_t tasks, Figur
     figures.NotMeasured("memory.helper_mb", "MB",
                         fmt::format("{} helpers of {} tasks were seen", helpers.size(), tasks));
   }
-  CUBE_TRY_VOID(Append(stage, stage.subjects().TasksStop(), wire::EncodeStop(stops)));
-  return WaitForRunning(stage, 0);
+  CUBE_TRY_VOID(stage.Append(stage.subjects().TasksStop(), wire::EncodeStop(stops)));
+  CUBE_TRY_VOID(WaitUntilFolded(stage, 0));
+  return {};
 }
 
 Result<void> RealWorker(const IdleOptions& options, Figures& figures) {

@@ -92,6 +92,14 @@ Result<ClusterCounts> Stage::Counts() {
   return counts;
 }
 
+Result<void> Stage::Append(std::string subject, std::string payload) {
+  bus::AppendRequest request;
+  request.subject = std::move(subject);
+  request.payload = std::move(payload);
+  CUBE_TRY_VOID(bus_->Append(std::move(request)));
+  return {};
+}
+
 Result<void> Stage::WaitForNodes(std::uint64_t count) {
   std::uint64_t ready = 0;
   MonoTime progress = clock_.now().mono;

@@ -45,6 +45,8 @@ class Stage {
                                            const v1::QueryRequest& request);
   // What the leading manager says of the cluster.
   [[nodiscard]] Result<ClusterCounts> Counts();
+  // Stored in the log when it returns.
+  [[nodiscard]] Result<void> Append(std::string subject, std::string payload);
   // Until so many nodes take work; fails when no more do for a minute.
   [[nodiscard]] Result<void> WaitForNodes(std::uint64_t count);
 

@@ -35,7 +35,7 @@ class Liveness {
   // A heartbeat of a worker. -> whether that worker is the node's welcomed one. `claims` = it shows
   // what the log does not have: it is alive, and is not called up before that is judged, since a
   // node that is up is told what it should run.
-  bool OnHeartbeat(const View& view, const Heartbeat& beat, bool claims = false);
+  bool OnHeartbeat(const View& view, const Heartbeat& beat, bool claims);
   // The leader's own heartbeat has come back.
   void OnEcho(const View& view);
   // Nothing waits in the inbox any more: heartbeats that a slow bus delivered behind the echoes are

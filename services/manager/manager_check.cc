@@ -41,8 +41,7 @@ void ManagerLoop::AskPositions() {
   };
   ask(names.IntentsStream(), view_.intents.seq, &check_.intents_state, check_.intents);
   ask(names.FactsStream(), view_.facts.seq, &check_.facts_state, check_.facts);
-  ask(names.DecisionsStream(), KnowsMore() ? known_seq_ : view_.valid_seq, nullptr,
-      check_.decisions);
+  ask(names.DecisionsStream(), Newest().seq, nullptr, check_.decisions);
   // In case that it is needed.
   if (manifest_wanted_ == 0) return;
   check_.manifest = next_op_++;
@@ -80,8 +79,7 @@ void ManagerLoop::OnState(const bus::GotState& state) {
   };
   compare(check_.intents_state, view_.intents.seq, check_.gone.intents.seq, "intents");
   compare(check_.facts_state, view_.facts.seq, check_.gone.facts.seq, "facts");
-  compare(check_.decisions_state, KnowsMore() ? known_seq_ : view_.valid_seq, check_.gone.decision,
-          "decisions");
+  compare(check_.decisions_state, Newest().seq, check_.gone.decision, "decisions");
   if (check_.pending.empty()) EndCheck();
 }
 
@@ -112,8 +110,7 @@ void ManagerLoop::OnGot(const bus::Got& got) {
       }
     } else if (got.op == check_.decisions) {
       const Result<DecisionBatch> batch = wire::DecodeDecisions(got.message->payload);
-      const Stamp& ours = KnowsMore() ? known_ : view_.stamp;
-      if (!batch || batch->stamp() != ours) differs("decisions", got.message->seq);
+      if (!batch || batch->stamp() != Newest().stamp) differs("decisions", got.message->seq);
     }
   }
   if (check_.pending.empty()) EndCheck();
@@ -182,7 +179,7 @@ void ManagerLoop::ForgetView() {
   // A log that was made anew is of the same cluster: containers bear its name.
   if (view_.term_start) cluster_ = view_.term_start->cluster;
   view_ = View{};
-  known_seq_ = 0;
+  known_ = {};
   view_.foreign_messages = foreign;
   complete_ = false;
   planner_.ForgetView();

@@ -171,7 +171,7 @@ void ManagerLoop::OnMessage(const bus::Message& message) {
         if (phase_ != Phase::kFollowing) return;
         CompareWithLeader(*beat);
         // It has read to an end before what the log had acknowledged to us.
-        const bool less = beat->position < known_seq_ && beat->position <= view_.decision_seq;
+        const bool less = beat->position < known_.seq && beat->position <= view_.decision_seq;
         if (KnowsMore() && less) BeginCheck();
       }
     }

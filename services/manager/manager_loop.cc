@@ -190,7 +190,7 @@ void ManagerLoop::MaybeTakeOver() {
   }
   if (view_.decision_seq < *tail_seq_) return;  // still reading
   tail_seq_.reset();
-  if (known_seq_ > view_.decision_seq) {  // and all has been read
+  if (known_.seq > view_.decision_seq) {  // and all has been read
     retry_at_ = now_.mono + kRetryAfter;
     BeginCheck();
     return;
@@ -362,10 +362,7 @@ void ManagerLoop::Reload(const std::string& why) {
     return;
   }
   // What the log has acknowledged since is read again, or it has lost that.
-  if (!KnowsMore()) {
-    known_seq_ = view_.valid_seq;
-    known_ = view_.stamp;
-  }
+  known_ = Newest();
   log_end_ = std::max(log_end_, view_.decision_seq);
   complete_ = false;
   view_ = std::move(*view);

@@ -169,6 +169,11 @@ class ManagerLoop {
     Question question;
     MonoTime deadline{};  // for what it waits for: an intent, or a whole view
   };
+  // A decision of the log.
+  struct Known {
+    std::uint64_t seq = 0;
+    Stamp stamp;
+  };
   // What a node's heartbeats have shown of its position.
   struct Lag {
     std::uint64_t expected = 0;           // what it had been told when its last heartbeat came
@@ -216,7 +221,11 @@ class ManagerLoop {
 
   // Checking that the log is the one we know (manager_check.cc).
   void BeginCheck();
-  [[nodiscard]] bool KnowsMore() const { return known_seq_ > view_.valid_seq; }
+  [[nodiscard]] bool KnowsMore() const { return known_.seq > view_.valid_seq; }
+  // The newest decision that the log is known to have had.
+  [[nodiscard]] Known Newest() const {
+    return KnowsMore() ? known_ : Known{view_.valid_seq, view_.stamp};
+  }
   [[nodiscard]] bool IsDoubtful() const;
   void AskPositions();
   void OnGot(const bus::Got& got);
@@ -310,8 +319,7 @@ class ManagerLoop {
   Teller teller_;
 
   // The newest decision that the log had acknowledged when the view went back to what was saved.
-  std::uint64_t known_seq_ = 0;
-  Stamp known_;
+  Known known_;
   MonoTime doubted_since_{};  // a log that several servers share shows less; 0 = no
   std::optional<std::uint64_t> read_anew_from_;  // the last valid decision when all was read anew
   MonoTime stuck_since_{};                 // a decision waits for what it names; 0 = none does

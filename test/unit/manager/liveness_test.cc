@@ -133,7 +133,7 @@ TEST_F(LivenessTest, ManyThatGoSilentTogetherAreNotBelievedAtOnce) {
   Heartbeat beat;
   beat.node = "n6";
   beat.instance = log_.view().nodes.at(NodeName::Trusted("n6")).instance;
-  liveness_.OnHeartbeat(log_.view(), beat);
+  liveness_.OnHeartbeat(log_.view(), beat, /*claims=*/false);
   Echo();
   EXPECT_EQ(Judge().silent.size(), 2u);
 }
