@@ -40,21 +40,32 @@ TEST_F(DockerExecTest, RunsAsUserInFolder) {
   EXPECT_EQ(Do(1, key, std::move(request)).out, "1234\n/tmp\nNoNewPrivs:\t1\n");
 }
 
-// Where the engine's processes cannot be seen from here, the container must do it itself.
+// Where the engine's processes cannot be seen from here, the container must do it itself. It goes
+// by names in /proc, so that what process 99 waits for, 100, is killed before it, and with fifty
+// more in between it would have the time to go on: it must not.
 TEST_F(DockerExecTest, KillerCommandKillsWhatBearsTheMark) {
   StartEngine();
   const LaunchKey key = Launch("killer", LongRunning());
   WaitRunning(key);
-  ExecRequest victim = Shell("echo up; sleep 70010; true");
+  ExecRequest victim = Shell(R"sh(
+    while [ "$(exec sh -c 'echo $$')" -lt 98 ]; do :; done
+    ( sleep 70010 & s=$!
+      for i in $(seq 50); do sleep 70010 & done
+      read me rest </proc/self/stat; echo "up $me $s"
+      wait $s; : >/tmp/went-on ); true)sh");
   victim.env["MARK"] = "abc123";
   engine_->Exec(1, key, std::move(victim));
   engine_->ExecCredit(1, 1u << 20);
-  ASSERT_TRUE(recorder_.WaitUntil(
-      [](const std::vector<Event>& events) { return Recorder::ExecOf(events, 1).out == "up\n"; }));
+  ASSERT_TRUE(recorder_.WaitUntil([](const std::vector<Event>& events) {
+    return Recorder::ExecOf(events, 1).out.ends_with("\n");
+  }));
+  EXPECT_EQ(recorder_.ExecOf(1).out, "up 99 100\n");
   ExecRequest killer;
   killer.command = docker::KillerCommand("MARK=abc123");
   EXPECT_EQ(Do(2, key, std::move(killer)).exit_code, 0);
   EXPECT_EQ(WaitEnd(1).exit_code, 137);
+  const std::string left = "ls /tmp/went-on; grep -ls MARK=abc123 /proc/[0-9]*/environ";
+  EXPECT_EQ(Do(3, key, Shell(left)).out, "");
   EXPECT_EQ(List().at(0).state, LaunchState::kRunning);
 }
 

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <map>
 #include <memory>
 #include <optional>
 
@@ -19,6 +20,7 @@ namespace {
 
 constexpr std::size_t kProcFileBytesMax = 64u << 10;
 constexpr std::size_t kContainerIdBytesMin = 12;
+constexpr int kLooksMax = 8;  // each finds what was started during the one before
 
 std::string ProcFile(std::int64_t pid, const char* name) {
   const std::string path = "/proc/" + std::to_string(pid) + '/' + name;
@@ -48,36 +50,60 @@ std::optional<std::int64_t> SessionOf(std::int64_t pid) {
   return session;
 }
 
+bool Signal(const runtime::Fd& process, int number) {
+  return process.valid() &&
+         ::syscall(SYS_pidfd_send_signal, process.get(), number, nullptr, 0) == 0;
+}
+
 // Looked at behind a pidfd: what is killed is what was looked at, whatever numbers are reused.
-bool KillOne(std::int64_t pid, std::string_view container_id) {
-  const runtime::Fd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-  if (!process.valid()) return false;
-  if (ProcFile(pid, "cgroup").find(container_id) == std::string::npos) return false;
-  return ::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0) == 0;
+// Not valid where it has gone, or is of another container.
+runtime::Fd Stopped(std::int64_t pid, std::string_view container_id) {
+  runtime::Fd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (!process.valid()) return {};
+  if (ProcFile(pid, "cgroup").find(container_id) == std::string::npos) return {};
+  if (!Signal(process, SIGSTOP)) return {};
+  return process;
+}
+
+std::vector<std::int64_t> OthersOfSession(std::int64_t leader) {
+  std::vector<std::int64_t> others;
+  const std::unique_ptr<DIR, int (*)(DIR*)> proc(::opendir("/proc"), ::closedir);
+  while (const dirent* entry = proc ? ::readdir(proc.get()) : nullptr) {
+    std::int64_t pid = 0;
+    const char* const end = entry->d_name + std::strlen(entry->d_name);
+    const auto [at, error] = std::from_chars(entry->d_name, end, pid);
+    if (error == std::errc() && at == end && pid != leader && SessionOf(pid) == leader)
+      others.push_back(pid);
+  }
+  return others;
 }
 
 }  // namespace
 
 bool KillInContainer(std::int64_t pid, std::string_view container_id) {
   if (pid <= 1 || container_id.size() < kContainerIdBytesMin) return false;
-  std::vector<std::int64_t> others;
-  const std::unique_ptr<DIR, int (*)(DIR*)> proc(::opendir("/proc"), ::closedir);
-  while (const dirent* entry = proc ? ::readdir(proc.get()) : nullptr) {
-    std::int64_t other = 0;
-    const char* const end = entry->d_name + std::strlen(entry->d_name);
-    const auto [at, error] = std::from_chars(entry->d_name, end, other);
-    if (error == std::errc() && at == end && other != pid && SessionOf(other) == pid)
-      others.push_back(other);
+  const runtime::Fd leader = Stopped(pid, container_id);
+  if (!leader.valid()) return false;
+  // What is stopped starts nothing more, so that a look which finds nothing new has seen all.
+  std::map<std::int64_t, runtime::Fd> others;
+  bool more = true;
+  for (int look = 0; more && look < kLooksMax; ++look) {
+    more = false;
+    for (const std::int64_t other : OthersOfSession(pid)) {
+      if (others.contains(other)) continue;
+      others.emplace(other, Stopped(other, container_id));
+      more = true;
+    }
   }
-  if (!KillOne(pid, container_id)) return false;
-  for (const std::int64_t other : others) (void)KillOne(other, container_id);
-  return true;
+  for (const auto& [other, process] : others) (void)Signal(process, SIGKILL);
+  return Signal(leader, SIGKILL);
 }
 
 std::vector<std::string> KillerCommand(const std::string& mark) {
   return {"/bin/sh", "-c",
-          "for f in $(grep -ls \"$0\" /proc/[0-9]*/environ); do"
-          " p=${f#/proc/}; kill -9 \"${p%/environ}\"; done",
+          "for s in STOP STOP KILL; do"
+          " for f in $(grep -ls \"$0\" /proc/[0-9]*/environ); do"
+          " p=${f#/proc/}; kill -\"$s\" \"${p%/environ}\"; done; done; true",
           mark};
 }
 
