@@ -90,6 +90,11 @@ Result<EngineDescription> EngineFromProto(const v1::EngineDescription& from) {
   return EngineDescription{from.kind(), from.version(), from.limits(), from.up()};
 }
 
+Result<void> CheckIsOf(const AttemptHeld& held, const LaunchKey& key) {
+  if (key.task == held.task && key.attempt == held.attempt) return {};
+  return Fail(Code::kInvalid, "is of another attempt than the one that is held");
+}
+
 }  // namespace
 
 void ToProto(const LaunchFact& from, v1::LaunchFact& to) {
@@ -195,11 +200,13 @@ Result<AttemptHeld> FromProto(const v1::AttemptHeld& from) {
   if (from.has_observed()) {
     auto observed = FromProto(from.observed());
     if (!observed) return At(std::move(observed).error(), "observed");
+    if (auto of = CheckIsOf(held, observed->key); !of) return At(std::move(of).error(), "observed");
     held.observed = *std::move(observed);
   }
   if (from.has_health()) {
     auto health = FromProto(from.health());
     if (!health) return At(std::move(health).error(), "health");
+    if (auto of = CheckIsOf(held, health->key); !of) return At(std::move(of).error(), "health");
     held.health = *std::move(health);
   }
   return held;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <set>
+#include <tuple>
 
 #include "shared/wire/codec.h"
 #include "shared/wire/convert.h"
@@ -425,7 +426,7 @@ Result<VerifyReport> Verifier::Run(bool offline) {
   CUBE_TRY_VOID(ReadOn());
   NotReached();
   progress_.Clear();
-  std::ranges::stable_sort(compared_, {}, [](const Compared& c) { return c.kind; });
+  std::ranges::sort(compared_, {}, [](const Compared& c) { return std::tie(c.kind, c.name); });
   VerifyReport report;
   Fill(report);
   return report;

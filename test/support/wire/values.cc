@@ -157,6 +157,8 @@ AttemptHeld RandomHeld(Random& random) {
   if (Coin(random)) held.spec = RandomSpecPtr(random);
   if (Coin(random)) held.observed = RandomLaunchFact(random);
   if (Coin(random)) held.health = RandomHealthFact(random);
+  if (held.observed) held.observed->key = {held.task, held.attempt, held.observed->key.launch};
+  if (held.health) held.health->key = {held.task, held.attempt, held.health->key.launch};
   return held;
 }
 

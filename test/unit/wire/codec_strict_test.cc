@@ -191,6 +191,35 @@ v1::Facts GoodFacts() {
   return m;
 }
 
+// An attempt that is held, with what was seen of it, for cases to spoil.
+v1::AttemptHeld* AddHeld(v1::Facts& m) {
+  const v1::LaunchFact seen = m.facts(0).launch();
+  v1::AttemptHeld* held = m.add_facts()->mutable_held();
+  held->set_task(seen.task());
+  held->set_attempt(seen.attempt());
+  *held->mutable_placement() = seen.placement();
+  *held->mutable_observed() = seen;
+  v1::HealthFact* health = held->mutable_health();
+  health->set_task(seen.task());
+  health->set_attempt(seen.attempt());
+  *health->mutable_placement() = seen.placement();
+  return held;
+}
+
+TEST(Strict, WhatIsSaidOfAHeldAttemptIsOfIt) {
+  v1::Facts good = GoodFacts();
+  AddHeld(good);
+  const auto decode = [](const std::string& bytes) { return DecodeFacts("node-a", bytes); };
+  using M = v1::Facts;
+  const auto held = [](M& m) { return m.mutable_facts(2)->mutable_held(); };
+  Check<M>(
+      good, decode,
+      {{[&](M& m) { held(m)->mutable_observed()->set_task("web-2"); }, "facts[2].held.observed"},
+       {[&](M& m) { held(m)->mutable_observed()->set_attempt(2); }, "facts[2].held.observed"},
+       {[&](M& m) { held(m)->mutable_health()->set_task("web-2"); }, "facts[2].held.health"},
+       {[&](M& m) { held(m)->mutable_health()->set_attempt(2); }, "facts[2].held.health"}});
+}
+
 TEST(Strict, Facts) {
   using M = v1::Facts;
   const auto decode = [](const std::string& bytes) { return DecodeFacts("node-a", bytes); };
