@@ -31,6 +31,15 @@ bool Actor::PausesHere() {
   return true;
 }
 
+void Actor::EndsUncommitted(const Error& error) {
+  stage_.Note(name_ + " ends: the store cannot be written: " + error.message);
+  Kill();
+}
+
+std::optional<Error> Actor::FullDisk(bool full) {
+  return full ? std::optional(Error{Code::kResource, "the disk is full", {}}) : std::nullopt;
+}
+
 Now Actor::MachineTime() const {
   Now now = stage_.clock.now();
   now.wall += clock_ahead_;
@@ -85,6 +94,12 @@ void ManagerActor::LoseView() {
   stage_.Note(name_ + " loses its view");
 }
 
+void ManagerActor::LoseEnd(std::size_t commits) {
+  CUBE_CHECK(!alive_);
+  const std::size_t lost = store_->LoseNewest(commits);
+  stage_.Note(name_ + " loses the newest " + std::to_string(lost) + " commits of its store");
+}
+
 MonoTime ManagerActor::WakeAt() const {
   if (!alive_) return MonoTime::max();
   return inbox_.empty() && due_.empty() ? loop_->NextDeadline() : MonoTime{};
@@ -117,7 +132,10 @@ bool ManagerActor::Execute(manager::Operation& operation) {
   if (auto* call = std::get_if<bus::Operation>(&operation)) {
     bus::Execute(*bus_, std::move(*call));
   } else if (const auto* commit = std::get_if<manager::Commit>(&operation)) {
-    CUBE_CHECK(store_port_->Commit(commit->batch).has_value());
+    if (const auto done = store_port_->Commit(commit->batch); !done) {
+      EndsUncommitted(done.error());
+      return false;
+    }
   } else if (std::holds_alternative<manager::Freeze>(operation)) {
     store_port_->Freeze();
   } else if (const auto* read = std::get_if<manager::ReadFrozen>(&operation)) {
@@ -141,8 +159,18 @@ WorkerActor::WorkerActor(Stage& stage, std::string name, NodeName node, Resource
       node_(std::move(node)),
       capacity_(capacity),
       store_(std::make_unique<store::FaultyStore>(worker::WorkerSchema(),
-                                                  store::FaultyStore::Durability::kFull)),
-      machine_(std::make_shared<engine::SimMachine>()) {}
+                                                  store::FaultyStore::Durability::kFull)) {
+  engine::SimMachine::Options options;
+  options.script = [this](const engine::LaunchRequest& request) {
+    engine::SimBehaviour behaviour = engine::BehaviourFromLabels(request);
+    behaviour.pull += trouble_.slower;
+    if (trouble_.fails) {
+      behaviour.start_failure = Error{Code::kUnavailable, "the registry does not answer", {}};
+    }
+    return behaviour;
+  };
+  machine_ = std::make_shared<engine::SimMachine>(std::move(options));
+}
 
 void WorkerActor::Start() {
   PauseUntil({});
@@ -235,21 +263,15 @@ bool WorkerActor::Execute(worker::Operation& operation) {
   if (auto* call = std::get_if<bus::Operation>(&operation)) {
     bus::Execute(*bus_, std::move(*call));
   } else if (const auto* commit = std::get_if<worker::Commit>(&operation)) {
-    CUBE_CHECK(store_->Commit(commit->batch).has_value());
+    if (const auto done = store_->Commit(commit->batch); !done) {
+      EndsUncommitted(done.error());
+      return false;
+    }
   } else if (auto* beat = std::get_if<worker::Beat>(&operation)) {
     beats_->Publish(std::move(beat->subject), {}, std::move(beat->payload));
   } else if (auto* engine_call = std::get_if<worker::EngineCall>(&operation)) {
-    if (auto* start = std::get_if<worker::StartEngine>(engine_call)) {
-      engine_->Start(std::move(start->owner));
-    } else if (auto* launch = std::get_if<worker::LaunchCall>(engine_call)) {
-      engine_->Launch(std::move(launch->request));
-    } else if (auto* stop = std::get_if<worker::StopCall>(engine_call)) {
-      engine_->Stop(stop->key, stop->signal, stop->grace);
-    } else if (auto* remove = std::get_if<worker::RemoveCall>(engine_call)) {
-      engine_->Remove(remove->key, "", 0);
-    } else {
-      engine_->List();
-    }
+    Call(*engine_call);
+    LoseAnswer();
   } else if (auto* probe = std::get_if<worker::ProbeCall>(&operation)) {
     prober_->Start(std::move(probe->request));
   } else if (const auto* read = std::get_if<worker::ReadOutbox>(&operation)) {
@@ -266,6 +288,31 @@ bool WorkerActor::Execute(worker::Operation& operation) {
     return false;
   }
   return true;
+}
+
+void WorkerActor::Call(worker::EngineCall& call) {
+  if (auto* start = std::get_if<worker::StartEngine>(&call)) {
+    engine_->Start(std::move(start->owner));
+  } else if (auto* launch = std::get_if<worker::LaunchCall>(&call)) {
+    engine_->Launch(std::move(launch->request));
+  } else if (auto* stop = std::get_if<worker::StopCall>(&call)) {
+    engine_->Stop(stop->key, stop->signal, stop->grace);
+  } else if (auto* remove = std::get_if<worker::RemoveCall>(&call)) {
+    engine_->Remove(remove->key, "", 0);
+  } else {
+    engine_->List();
+  }
+}
+
+// The engine may have done what it was called for, and nobody hears of it until it answers again.
+void WorkerActor::LoseAnswer() {
+  if (stage_.answers_lost == 0 || !stage_.random.Chance(stage_.answers_lost)) return;
+  stage_.Note("answer of " + name_ + "'s engine is lost");
+  const Duration after = std::chrono::milliseconds(stage_.random.Below(600));
+  const Duration away = std::chrono::milliseconds(1 + stage_.random.Below(1'000));
+  engine::SimMachine* machine = machine_.get();
+  machine->Later(after, [machine] { machine->SetReachable(false); });
+  machine->Later(after + away, [machine] { machine->SetReachable(true); });
 }
 
 // ---- client -----------------------------------------------------------------------------------

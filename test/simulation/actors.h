@@ -29,6 +29,8 @@ struct Stage {
   bus::SimServer server;
   // Deaths per million operations.
   std::uint32_t crash_rate = 0;
+  // Per million calls of an engine.
+  std::uint32_t answers_lost = 0;
   // Of each stream of the log; 0 = as in a real cluster.
   std::int64_t stream_bytes = 0;
   std::int32_t replicas = 1;
@@ -58,6 +60,8 @@ class Actor {
   [[nodiscard]] MonoTime paused_until() const { return paused_until_; }
   // Somebody sets the clock of its machine.
   void JumpClock(Duration by) { clock_ahead_ += by; }
+  // What is to be committed is refused until it is taken back.
+  virtual void FillDisk(bool /*full*/) {}
   // When Run has something to do; MonoTime::max() = nothing.
   [[nodiscard]] virtual MonoTime WakeAt() const = 0;
   virtual void Run() = 0;
@@ -72,6 +76,9 @@ class Actor {
   [[nodiscard]] bool PausesHere();
   // By the clocks of its machine.
   [[nodiscard]] Now MachineTime() const;
+  // As the services do: whoever cannot commit ends.
+  void EndsUncommitted(const Error& error);
+  [[nodiscard]] static std::optional<Error> FullDisk(bool full);
 
   Stage& stage_;
   std::string name_;
@@ -90,8 +97,11 @@ class ManagerActor final : public Actor {
   void Run() override;
   void Start() override;
   void Kill() override;
+  void FillDisk(bool full) override { store_->FailAllCommits(FullDisk(full)); }
   // Deletes the view while the process is down.
   void LoseView();
+  // Forgets the newest commits while the process is down, so many at most.
+  void LoseEnd(std::size_t commits);
   [[nodiscard]] const manager::ManagerLoop* loop() const { return loop_.get(); }
   [[nodiscard]] bus::SimClientId client() const { return bus_->client(); }
 
@@ -114,7 +124,14 @@ class WorkerActor final : public Actor {
   void Run() override;
   void Start() override;
   void Kill() override;
+  void FillDisk(bool full) override { store_->FailAllCommits(FullDisk(full)); }
   void LoseView();
+  // Of the engine: what is launched meanwhile takes so much longer to pull, and may fail.
+  struct Trouble {
+    Duration slower{0};
+    bool fails = false;
+  };
+  void SetTrouble(const Trouble& trouble) { trouble_ = trouble; }
   [[nodiscard]] const NodeName& node() const { return node_; }
   // SIGTERM.
   void Leave() {
@@ -127,11 +144,14 @@ class WorkerActor final : public Actor {
 
  private:
   bool Execute(worker::Operation& operation);
+  void Call(worker::EngineCall& call);
+  void LoseAnswer();
 
   NodeName node_;
   Resources capacity_;
   worker::OnExit on_exit_ = worker::OnExit::kKeep;
   std::unique_ptr<store::FaultyStore> store_;
+  Trouble trouble_;
   std::shared_ptr<engine::SimMachine> machine_;
   std::unique_ptr<engine::SimEngine> engine_;
   std::unique_ptr<engine::SimProber> prober_;

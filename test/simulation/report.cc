@@ -8,9 +8,25 @@ namespace cube::sim {
 namespace {
 
 constexpr std::array<std::string_view, kFaults> kNames = {
-    "kills",        "deaths in a step", "views lost",       "pauses",    "clock jumps",
-    "server stops", "engine outages",   "launches touched", "drains",    "leaves",
-    "tails lost",   "messages lost",    "messages doubled", "acks lost", "connections lost",
+    "kills",
+    "deaths in a step",
+    "views lost",
+    "pauses",
+    "clock jumps",
+    "server stops",
+    "engine outages",
+    "launches touched",
+    "drains",
+    "leaves",
+    "tails lost",
+    "full disks",
+    "ends of stores lost",
+    "engine troubles",
+    "engine answers lost",
+    "messages lost",
+    "messages doubled",
+    "acks lost",
+    "connections lost",
     "hops delayed",
 };
 
@@ -62,6 +78,14 @@ void FaultCounts::Note(std::string_view line) {
     ++at(Fault::kLeave);
   } else if (line.starts_with("a power cut takes")) {
     ++at(Fault::kTailLost);
+  } else if (line.starts_with("the disk of")) {
+    ++at(Fault::kDiskFull);
+  } else if (rest.starts_with("loses the newest")) {
+    ++at(Fault::kEndLost);
+  } else if (line.starts_with("starts on")) {
+    ++at(Fault::kEngineTrouble);
+  } else if (line.starts_with("answer of")) {
+    ++at(Fault::kAnswerLost);
   }
 }
 

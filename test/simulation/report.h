@@ -25,13 +25,17 @@ enum class Fault : std::uint8_t {
   kDrain,          // or cordon, of a node
   kLeave,          // a worker is told to end
   kTailLost,       // of a stream, by a power cut
+  kDiskFull,       // of a process's machine
+  kEndLost,        // of a manager's store
+  kEngineTrouble,  // starts on a node take long, or fail
+  kAnswerLost,     // of an engine
   kMessageLost,
   kMessageDoubled,
   kAckLost,
   kConnectionLost,
   kHopDelayed,
 };
-inline constexpr std::size_t kFaults = 16;
+inline constexpr std::size_t kFaults = 20;
 // "kills", "deaths in a step": as a table's column.
 [[nodiscard]] std::string_view FaultName(Fault fault);
 

@@ -56,6 +56,15 @@ Plan Plan::FromSeed(std::uint64_t seed) {
   // Nothing is lost then, and nobody may say so.
   const bool shows_less = plan.replicas > 1 && plan.tails_lost == 0;
   plan.shows_less = shows_less ? static_cast<std::uint32_t>(random.Below(5)) : 0;
+  // Drawn apart: who has none of these has the plan it always had.
+  Random machines(seed * 0x9e3779b97f4a7c15ULL + 2);
+  const auto seldom = [&machines](std::uint64_t bound) {
+    return static_cast<std::uint32_t>(machines.Below(4) == 0 ? 1 + machines.Below(bound) : 0);
+  };
+  plan.disks_full = seldom(4);
+  plan.ends_lost = seldom(4);
+  plan.engine_troubles = seldom(4);
+  plan.answers_lost = seldom(100'000);
   return plan;
 }
 
@@ -68,7 +77,9 @@ std::string Plan::Text() const {
          ", clock jumps " + n(clock_jumps) + (rival ? ", two workers of one name" : "") +
          ", drains " + n(drains) + ", leaves " + n(leaves) + ", jobs " + n(jobs) + ", streams of " +
          n(stream_bytes) + " bytes, power cuts " + n(tails_lost) + ", replicas " + n(replicas) +
-         ", shown less " + n(shows_less) + "; per M: lost " + n(faults.message_lost) +
+         ", shown less " + n(shows_less) + ", full disks " + n(disks_full) +
+         ", ends of stores lost " + n(ends_lost) + ", engine troubles " + n(engine_troubles) +
+         ", answers lost/M " + n(answers_lost) + "; per M: lost " + n(faults.message_lost) +
          ", doubled " + n(faults.message_doubled) + ", acks lost " + n(faults.ack_lost) +
          ", connections lost " + n(faults.connection_lost) + ", delayed " + n(faults.delayed);
 }
@@ -248,17 +259,25 @@ void World::Draw() {
   DrawDrains();
   DrawPowerCuts();
   DrawShownLess();
+  DrawDisks();
+  DrawEngineTroubles();
   for (Actor* actor : actors_) actor->Start();
   stage_.server.set_faults(plan_.faults);
   stage_.crash_rate = plan_.crash_rate;
+  stage_.answers_lost = plan_.answers_lost;
   calm_from_ = stage_.clock.now().mono + plan_.faults_last;
   At(plan_.faults_last, [this] {
     stage_.Note("the faults are over");
     stage_.crash_rate = 0;
+    stage_.answers_lost = 0;
     stage_.server.set_faults({});
     if (!stage_.server.running()) stage_.server.Start();
-    for (const auto& worker : workers_) worker->machine().SetReachable(true);
+    for (const auto& worker : workers_) {
+      worker->machine().SetReachable(true);
+      worker->SetTrouble({});
+    }
     for (Actor* actor : actors_) {
+      actor->FillDisk(false);
       if (!actor->alive()) actor->Start();
     }
   });
@@ -319,9 +338,10 @@ std::string World::CheckLaws() {
   if (std::string broken = laws_.Check(); !broken.empty()) return broken;
   if (const std::string now = laws_.cluster(); !now.empty() && now != cluster_) {
     // Of several managers one that leads may never have heard of the log that is gone.
-    const bool remembered = plan_.managers == 1 && plan_.views_lost == 0;
+    const bool remembered = plan_.managers == 1 && plan_.views_lost == 0 && plan_.ends_lost == 0;
     if (remembered && IsBorne(cluster_)) return "the cluster has another name";
     cluster_ = now;
+    held_.clear();  // it is not this cluster's
   }
   return {};
 }

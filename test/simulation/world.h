@@ -42,6 +42,10 @@ struct Plan {
   std::int32_t replicas = 1;      // of the streams, as the servers say
   std::uint32_t shows_less = 0;   // servers that share the streams show less of them than there is
   std::int64_t stream_bytes = 0;  // of each stream of the log; 0 = they are large enough
+  std::uint32_t disks_full = 0;   // of any process's machine, for a time
+  std::uint32_t ends_lost = 0;    // with a kill of a manager: its store forgets newest commits
+  std::uint32_t engine_troubles = 0;  // of a node: for a time starts take long, or fail
+  std::uint32_t answers_lost = 0;     // per million calls of an engine: its connection is lost then
 
   [[nodiscard]] static Plan FromSeed(std::uint64_t seed);
   [[nodiscard]] std::string Text() const;
@@ -79,6 +83,8 @@ class World {
   void DrawDrains();
   void DrawPowerCuts();
   void DrawShownLess();
+  void DrawDisks();
+  void DrawEngineTroubles();
   void LoseTails();
   void Excuse(const bus::SimStream& intents, std::uint64_t from);
   void DrawJobs();

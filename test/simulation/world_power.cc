@@ -1,5 +1,5 @@
 // Power cuts: the server comes back without the ends of some streams, whose sequences come again.
-// And servers that share the streams, which only show less of them.
+// And servers that share the streams, which only show less of them; disks; engines in trouble.
 #include <algorithm>
 
 #include "shared/wire/codec.h"
@@ -43,6 +43,43 @@ void World::DrawShownLess() {
       stage_.server.Stop();
       stage_.server.ShowLess(time, 1 + stage_.random.Below(30), what);
       stage_.server.Start();
+    });
+  }
+}
+
+// Whoever has something to commit meanwhile ends, and is started again, and ends again.
+void World::DrawDisks() {
+  const auto lasts = static_cast<std::uint64_t>(plan_.faults_last / Millis(1));
+  for (std::uint32_t i = 0; i < plan_.disks_full; ++i) {
+    At(Millis(stage_.random.Below(lasts)), [this] {
+      Actor& actor = AnyProcess();
+      stage_.Note("the disk of " + actor.name() + " is full");
+      actor.FillDisk(true);
+      At(Millis(stage_.random.Below(20'000)), [&actor] { actor.FillDisk(false); });
+    });
+  }
+  for (std::uint32_t i = 0; i < plan_.ends_lost; ++i) {
+    At(Millis(stage_.random.Below(lasts)), [this] {
+      ManagerActor& manager = *managers_[stage_.random.Below(managers_.size())];
+      if (!manager.alive()) return;
+      Kill(manager, false);
+      manager.LoseEnd(1 + stage_.random.Below(20));
+    });
+  }
+}
+
+void World::DrawEngineTroubles() {
+  const auto lasts = static_cast<std::uint64_t>(plan_.faults_last / Millis(1));
+  for (std::uint32_t i = 0; i < plan_.engine_troubles; ++i) {
+    At(Millis(stage_.random.Below(lasts)), [this] {
+      WorkerActor& worker = *workers_[stage_.random.Below(workers_.size())];
+      WorkerActor::Trouble trouble;
+      trouble.slower = Millis(stage_.random.Below(15'000));
+      trouble.fails = stage_.random.Below(2) == 0;
+      stage_.Note("starts on " + worker.name() + " take " + FormatDuration(trouble.slower) +
+                  " longer" + (trouble.fails ? ", and fail" : ""));
+      worker.SetTrouble(trouble);
+      At(Millis(stage_.random.Below(15'000)), [&worker] { worker.SetTrouble({}); });
     });
   }
 }
