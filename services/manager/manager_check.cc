@@ -16,7 +16,7 @@ void ManagerLoop::BeginCheck() {
   reader_.Close(out_);
   snapshot_.Close(out_);
   snapshot_read_ = false;
-  caught_up_ = false;
+  caught_up_ = complete_ = false;
   // Messages behind the last valid one are read again: their sequences may have come back.
   view_.decision_seq = view_.valid_seq;
   // First of all: what a decision names was in the log before it.

@@ -103,6 +103,7 @@ void ManagerLoop::OnDisconnected(const bus::Disconnected& disconnected) {
   out_.Warn("disconnected from NATS: " + disconnected.reason);
   // The outcome of an append under way comes, or times out, as an event of its own.
   phase_ = Phase::kOffline;
+  complete_ = false;    // the log may come back as another one
   doubted_since_ = {};  // another server may answer next
   EndTerm();
   lease_.OnDisconnected();

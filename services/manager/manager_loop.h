@@ -341,7 +341,7 @@ class ManagerLoop {
   MonoTime cluster_mono_{};
 
   std::uint64_t log_end_ = 0;  // the newest decision that we have heard of
-  bool complete_ = false;      // the view has been there once since it began, or went back
+  bool complete_ = false;      // the log was read to its end since it was last looked at
   std::deque<WaitingQuery> queries_;
   bool queries_left_ = false;  // the last step's work was used up before all were answered
   std::map<NodeName, std::uint64_t> hellos_;  // node -> its position

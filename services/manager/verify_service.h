@@ -26,6 +26,9 @@ inline constexpr std::size_t kVerifyRecordsPerStep = 1024;
 inline constexpr std::size_t kVerifyPageBytes = 192u << 10;
 // A view of four million tasks takes a quarter of this.
 inline constexpr Duration kVerifyWaitMax = std::chrono::minutes(2);
+// One that reads the log is waited for so long: after a lost connection it is soon there.
+inline constexpr Duration kVerifyReadMax = std::chrono::seconds(10);
+static_assert(kVerifyReadMax < kVerifyWaitMax);
 
 class VerifyService {
  public:
@@ -37,7 +40,7 @@ class VerifyService {
   // How the view is at this step.
   struct Standing {
     bool at_commit = false;  // it is as of its last decision, and of nothing behind that
-    bool complete = false;   // it has been as far as the log once
+    bool complete = false;   // it has been as far as the log once since that was last checked
     bool leading = false;
   };
   // Whether somebody waits for an answer, which is as of a view that is saved.
@@ -54,6 +57,7 @@ class VerifyService {
   struct Waiting {
     std::string reply_to;
     v1::VerifyViewRequest request;
+    MonoTime read_by;  // the log, or the answer is that it is being read
     MonoTime deadline;
   };
   [[nodiscard]] v1::VerifyViewReply Head(bool leading) const;

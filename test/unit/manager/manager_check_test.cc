@@ -223,6 +223,21 @@ TEST_F(ManagerCheckTest, EveryReconnectComparesBeforeAnythingElse) {
   EXPECT_EQ(rig_.batch().term.epoch, log_.view().term.epoch + 2);
 }
 
+// The log may have lost what the view has: until that is known nothing is answered from it.
+TEST_F(ManagerCheckTest, NothingIsAnsweredBeforeThePositionsAreCompared) {
+  rig_.Lead();
+  rig_.Feed({bus::Disconnected{"test"}});
+  rig_.answers = false;
+  rig_.Feed({bus::Connected{"2.9.10", 1 << 20, false}});
+  rig_.Feed({rig_.Query("cluster", "", "_INBOX.x")});
+  rig_.Answer(std::exchange(rig_.asked, {}).at(0));  // the streams are ready
+  EXPECT_TRUE(rig_.Published("_INBOX.x").empty());
+  rig_.answers = true;
+  for (const bus::Operation& operation : std::exchange(rig_.asked, {})) rig_.Answer(operation);
+  rig_.Acknowledge();  // of the next term
+  EXPECT_EQ(rig_.Published("_INBOX.x").size(), 1u);
+}
+
 TEST_F(ManagerCheckTest, AFailedLookBeginsAnewLater) {
   rig_.answers = false;
   rig_.Connect();

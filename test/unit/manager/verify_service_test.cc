@@ -100,8 +100,9 @@ TEST_F(VerifyServiceTest, GivesUpInTime) {
   Ask(request);
   Answers();
   EXPECT_EQ(StepsToAnswer(), 100u);
-  EXPECT_EQ(service_.NextDeadline(now_), now_ + kVerifyWaitMax);
-  now_ += kVerifyWaitMax;
+  now_ += kVerifyReadMax;
+  EXPECT_EQ(service_.NextDeadline(now_), now_ + kVerifyWaitMax - kVerifyReadMax);
+  now_ += kVerifyWaitMax - kVerifyReadMax;
   EXPECT_EQ(StepsToAnswer(), 1u);
   EXPECT_EQ(last_.failure().code(), "timed_out");
 }
@@ -109,8 +110,19 @@ TEST_F(VerifyServiceTest, GivesUpInTime) {
 TEST_F(VerifyServiceTest, AManagerThatStillReadsSaysSo) {
   Ask({});
   Answers();
+  EXPECT_EQ(StepsToAnswer({.at_commit = true, .complete = false}), 100u) << "it may be there soon";
+  EXPECT_EQ(service_.NextDeadline(now_), now_ + kVerifyReadMax);
+  now_ += kVerifyReadMax;
   StepsToAnswer({.at_commit = true, .complete = false});
   EXPECT_EQ(last_.failure().code(), "unavailable");
+}
+
+TEST_F(VerifyServiceTest, AManagerThatHasReadTheLogMeanwhileAnswers) {
+  Ask({});
+  Answers();
+  EXPECT_EQ(StepsToAnswer({.at_commit = true, .complete = false}), 100u);
+  StepsToAnswer();
+  EXPECT_FALSE(last_.has_failure());
 }
 
 TEST_F(VerifyServiceTest, ForAnotherManager) {
