@@ -69,6 +69,7 @@ class Process {
 
  private:
   Result<void> OpenStore();
+  Result<View> Load(ViewRecords& records);
   Result<std::string> Identity() const;
   Result<void> Listen();
   void PutFigures();
@@ -81,6 +82,8 @@ class Process {
   SystemClock clock_;
   Inbox<Item> inbox_;
   std::unique_ptr<store::Store> store_;
+  // As OpenStore found them, until the loop takes them: reading many records takes seconds.
+  std::optional<std::pair<ViewRecords, View>> loaded_;
   std::optional<StorePort> store_port_;
   std::unique_ptr<ManagerLoop> loop_;
   std::unique_ptr<bus::NatsBus> bus_;
@@ -108,7 +111,9 @@ Result<void> Process::OpenStore() {
     Log(Level::kWarning, "the view is rebuilt from the log",
         {{"reason", opened.opening.reason}, {"set_aside", opened.opening.set_aside}});
   }
-  Result<View> view = ViewRecords().Load(*store_);
+  ViewRecords records;
+  Result<View> view = records.Load(*store_);
+  if (view) loaded_.emplace(std::move(records), std::move(*view));
   if (view || view.error().code != Code::kDataLoss) return {};
   store_.reset();
   CUBE_TRY(const std::string aside, store::LmdbStore::SetAside(view_dir));
@@ -154,6 +159,15 @@ Result<std::string> Process::Identity() const {
   return identity;
 }
 
+// What the store holds.
+Result<View> Process::Load(ViewRecords& records) {
+  if (!loaded_) return records.Load(*store_);
+  records = std::move(loaded_->first);
+  View view = std::move(loaded_->second);
+  loaded_.reset();
+  return view;
+}
+
 Result<void> Process::Open() {
   CUBE_TRY(bus::NatsBusOptions nats, service::BusOptions(flags_.service));
   CUBE_TRY_VOID(OpenStore());
@@ -169,9 +183,8 @@ Result<void> Process::Open() {
   meter_.emplace(options.subjects);
   CUBE_TRY_VOID(Listen());
   nats.name = "cube-manager " + name_;
-  CUBE_TRY(loop_, ManagerLoop::Make(std::move(options), [this](ViewRecords& records) {
-             return records.Load(*store_);
-           }));
+  CUBE_TRY(loop_, ManagerLoop::Make(std::move(options),
+                                    [this](ViewRecords& records) { return Load(records); }));
   CUBE_TRY(signals_,
            runtime::SignalWatch::Start([this](int signal) { inbox_.PushAlways(Told{signal}); }));
   bus_ = std::make_unique<bus::NatsBus>(std::move(nats), [this](bus::Event event) {
