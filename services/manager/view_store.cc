@@ -6,10 +6,14 @@
 
 #include <algorithm>
 #include <functional>
+#include <future>
 #include <utility>
 
 #include "services/manager/job_records.h"
 #include "services/manager/node_records.h"
+#include "services/manager/task_loader.h"
+#include "services/manager/task_records.h"
+#include "shared/cluster/rebuild.h"
 #include "shared/wire/convert.h"
 
 namespace cube::manager {
@@ -41,116 +45,10 @@ std::string Bytes(const google::protobuf::MessageLite& record) {
   return bytes;
 }
 
-std::unexpected<Error> Damaged(std::string_view what) {
-  return Fail(Code::kDataLoss, "the view's record of " + std::string(what) + " cannot be read");
-}
-
 std::string SpecBytes(const TaskSpec& spec) {
   v1::TaskSpec record;
   ToProto(spec, record);
   return Bytes(record);
-}
-
-// Without its specification.
-v1::TaskRecord RecordOf(const Task& task) {
-  v1::TaskRecord record;
-  record.set_id(task.id.str());
-  record.mutable_number()->set_intent(task.number.intent);
-  record.mutable_number()->set_index(task.number.index);
-  if (task.job != nullptr) {
-    record.set_job(task.job->name.str());
-    record.set_job_version(task.job->version);
-    record.set_slot(task.slot);
-    record.set_waits_anew(task.placed == Placed::kNever);
-  }
-  record.set_pinned(task.pinned.str());
-  record.set_submitted_at_ns(ToNanos(task.submitted_at));
-  record.set_stop_wanted(task.stop_wanted);
-  record.set_stop_grace_ns(task.stop_grace.count());
-  record.set_attempt(task.attempt);
-  record.set_node(task.node.str());
-  ToProto(task.placement, *record.mutable_placement());
-  record.set_live(task.placed == Placed::kThere);
-  record.set_stop_told(task.stop_told);
-  record.set_placed_at_ns(ToNanos(task.placed_at));
-  if (task.lost_reason) record.set_lost_reason(*task.lost_reason);
-  if (task.observed) ToProto(FactOf(task), *record.mutable_observed());
-  if (task.explanation) ToProto(*task.explanation, *record.mutable_explanation());
-  record.set_over(task.over);
-  record.set_ended_at_ns(ToNanos(task.ended_at));
-  if (task.explanation) record.set_runner_up(task.explanation->runner_up.str());
-  if (task.health) ToProto(*task.health, *record.mutable_health());
-  for (const Move& move : task.moves) {
-    v1::MoveRecord* proto = record.add_moves();
-    proto->set_node(move.node.str());
-    proto->set_at_ns(ToNanos(move.at));
-  }
-  if (task.eviction) {
-    v1::EvictionRecord& eviction = *record.mutable_eviction();
-    eviction.set_attempt(task.eviction->attempt);
-    eviction.set_node(task.eviction->node.str());
-    eviction.set_grace_ns(task.eviction->grace.count());
-    eviction.set_reason(task.eviction->reason);
-    eviction.set_ends(task.eviction->ends);
-  }
-  return record;
-}
-
-// What the task's record says of its job; its specification is found by its number.
-Result<void> ReadJob(const v1::TaskRecord& record, const std::map<TaskName, Job>& jobs,
-                     Task& task) {
-  if (record.job().empty()) return {};
-  const auto job = jobs.find(TaskName::Trusted(record.job()));
-  if (job == jobs.end()) return Damaged("the job of task " + record.id());
-  const auto version = job->second.versions.find(record.job_version());
-  if (version == job->second.versions.end()) return Damaged("the job of task " + record.id());
-  task.job = version->second.ref;
-  task.slot = record.slot();
-  return {};
-}
-
-Result<Task> TaskFrom(const v1::TaskRecord& record, const std::map<TaskName, Job>& jobs) {
-  Task task;
-  CUBE_TRY(task.id, TaskId::Parse(record.id(), "id"));
-  task.number = {record.number().intent(), record.number().index()};
-  CUBE_TRY_VOID(ReadJob(record, jobs, task));
-  task.pinned = NodeName::Trusted(record.pinned());
-  task.submitted_at = WallFromNanos(record.submitted_at_ns());
-  task.stop_wanted = record.stop_wanted();
-  task.stop_grace = Duration(record.stop_grace_ns());
-  task.attempt = record.attempt();
-  task.node = NodeName::Trusted(record.node());
-  task.placement = FromProto(record.placement());
-  if (task.attempt > 0 && !record.waits_anew()) {
-    task.placed = record.live() ? Placed::kThere : Placed::kLost;
-  }
-  task.stop_told = record.stop_told();
-  task.placed_at = WallFromNanos(record.placed_at_ns());
-  if (!record.lost_reason().empty()) task.lost_reason = record.lost_reason();
-  if (record.has_observed()) {
-    CUBE_TRY(const LaunchFact observed, FromProto(record.observed()));
-    task.observed = observed;
-  }
-  if (record.has_explanation()) {
-    Explanation why = FromProto(record.explanation());
-    why.runner_up = NodeName::Trusted(record.runner_up());
-    task.explanation = std::make_shared<const Explanation>(std::move(why));
-  }
-  task.over = record.over();
-  task.ended_at = WallFromNanos(record.ended_at_ns());
-  if (record.has_health()) {
-    CUBE_TRY(HealthFact health, FromProto(record.health()));
-    task.health = std::move(health);
-  }
-  for (const v1::MoveRecord& move : record.moves()) {
-    task.moves.push_back({NodeName::Trusted(move.node()), WallFromNanos(move.at_ns())});
-  }
-  if (record.has_eviction()) {
-    const v1::EvictionRecord& from = record.eviction();
-    task.eviction = Eviction{from.attempt(), NodeName::Trusted(from.node()),
-                             Duration(from.grace_ns()), from.reason(), from.ends()};
-  }
-  return task;
 }
 
 v1::TransitionRecord RecordOf(const Transition& from) {
@@ -175,7 +73,7 @@ v1::TransitionRecord RecordOf(const Transition& from) {
 Result<Transition> TransitionFrom(std::string_view bytes) {
   v1::TransitionRecord record;
   if (!record.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
-    return Damaged("a step that was not told");
+    return DamagedRecord("a step that was not told");
   }
   Transition step;
   step.stamp = FromProto(record.stamp());
@@ -231,7 +129,7 @@ v1::ViewMeta MetaOf(const View& view) {
 Result<void> ReadMeta(std::string_view bytes, View& view) {
   v1::ViewMeta meta;
   if (!meta.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
-    return Damaged("its position");
+    return DamagedRecord("its position");
   }
   view.intents = FromProto(meta.intents());
   view.facts = FromProto(meta.facts());
@@ -258,6 +156,18 @@ Result<void> ReadMeta(std::string_view bytes, View& view) {
   return {};
 }
 
+// Finding tasks by their ids costs as much as all other indexes do together.
+void RebuildIndexes(View& view, const LoadOptions& options) {
+  if (options.helpers == 0 || view.tasks.size() < options.batch_rows) {
+    cube::RebuildIndexes(view);
+    return;
+  }
+  const auto ids =
+      std::async(std::launch::async | std::launch::deferred, [&view] { RebuildIds(view); });
+  RebuildRest(view);
+  ids.wait();
+}
+
 // Number of the first untold step that no decision has stamped yet; behind the last if there is
 // none.
 std::uint64_t FirstUnstamped(const View& view) {
@@ -267,7 +177,7 @@ std::uint64_t FirstUnstamped(const View& view) {
 }
 
 v1::TaskRecord WholeRecordOf(const Task& task) {
-  v1::TaskRecord record = RecordOf(task);
+  v1::TaskRecord record = TaskRecordOf(task);
   ToProto(*task.spec, *record.mutable_spec());
   return record;
 }
@@ -298,7 +208,7 @@ Result<void> ViewRecords::LoadSpecs(const store::Store& store) {
   Result<void> result;
   CUBE_TRY_VOID(store.Scan(kSpecs, "", [&](std::string_view key, std::string_view bytes) {
     v1::TaskSpec record;
-    Result<TaskSpec> spec = Damaged("a specification");
+    Result<TaskSpec> spec = DamagedRecord("a specification");
     if (record.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
       spec = FromProto(record);
     }
@@ -318,7 +228,7 @@ Result<void> ViewRecords::LoadUntold(const store::Store& store, View& view) {
   CUBE_TRY_VOID(store.Scan(kUntold, "", [&](std::string_view key, std::string_view bytes) {
     Result<Transition> step = TransitionFrom(bytes);
     if (step && NumberFrom(key) != view.untold_first + view.untold.size()) {
-      step = Damaged("the numbers of steps that were not told");
+      step = DamagedRecord("the numbers of steps that were not told");
     }
     if (!step) {
       result = std::unexpected(std::move(step).error());
@@ -348,11 +258,11 @@ Result<void> ViewRecords::LoadJobs(const store::Store& store, View& view) const 
   Result<void> result;
   CUBE_TRY_VOID(store.Scan(kJobs, "", [&](std::string_view, std::string_view bytes) {
     v1::JobRecord record;
-    Result<Job> job = Damaged("a job");
+    Result<Job> job = DamagedRecord("a job");
     if (record.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) job = JobFrom(record);
     for (const v1::JobVersionRecord& version : record.versions()) {
       const auto spec = specs_.find(version.spec_number());
-      if (spec == specs_.end()) job = Damaged("a job's specification");
+      if (spec == specs_.end()) job = DamagedRecord("a job's specification");
       if (!job) break;
       job->versions.at(version.version()).spec = spec->second.spec;
     }
@@ -367,14 +277,28 @@ Result<void> ViewRecords::LoadJobs(const store::Store& store, View& view) const 
   return result;
 }
 
-Result<View> ViewRecords::Load(const store::Store& store) {
-  Result<View> view = Read(store);
+Result<void> ViewRecords::LoadTasks(const store::Store& store, const LoadOptions& options,
+                                    View& view) const {
+  const auto find_spec = [this](std::uint64_t number) {
+    const auto spec = specs_.find(number);
+    return spec == specs_.end() ? nullptr : spec->second.spec;
+  };
+  TaskLoader loader(view.jobs, find_spec, options);
+  const Result<void> scanned =
+      store.Scan(kTasks, "",
+                 [&loader](std::string_view, std::string_view bytes) { return loader.Add(bytes); });
+  CUBE_TRY(view.tasks, loader.Finish());  // its error is of a row before that of the scan
+  return scanned;
+}
+
+Result<View> ViewRecords::Load(const store::Store& store, const LoadOptions& options) {
+  Result<View> view = Read(store, options);
   // A value that no message could bring is damage.
-  if (!view && view.error().code == Code::kInvalid) return Damaged(view.error().Text());
+  if (!view && view.error().code == Code::kInvalid) return DamagedRecord(view.error().Text());
   return view;
 }
 
-Result<View> ViewRecords::Read(const store::Store& store) {
+Result<View> ViewRecords::Read(const store::Store& store, const LoadOptions& options) {
   View view;
   CUBE_TRY_VOID(LoadSpecs(store));
   CUBE_TRY(const std::optional<std::string> meta, store.Get(kMeta, kMetaKey));
@@ -383,26 +307,9 @@ Result<View> ViewRecords::Read(const store::Store& store) {
   if (!meta) return view;
   CUBE_TRY_VOID(ReadMeta(*meta, view));
   CUBE_TRY_VOID(LoadUntold(store, view));
-  Result<void> result;
   CUBE_TRY_VOID(LoadJobs(store, view));
-  CUBE_TRY_VOID(store.Scan(kTasks, "", [&](std::string_view, std::string_view bytes) {
-    v1::TaskRecord record;
-    Result<Task> task = Damaged("a task");
-    if (record.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
-      task = TaskFrom(record, view.jobs);
-    }
-    const auto spec = specs_.find(record.spec_number());
-    if (task && spec == specs_.end()) task = Damaged("a task's specification");
-    if (!task) {
-      result = std::unexpected(std::move(task).error());
-      return false;
-    }
-    task->spec = spec->second.spec;
-    const TaskNumber number = task->number;
-    view.tasks.emplace_hint(view.tasks.end(), number, std::move(*task));
-    return true;
-  }));
-  CUBE_TRY_VOID(result);
+  CUBE_TRY_VOID(LoadTasks(store, options, view));
+  Result<void> result;
   CUBE_TRY_VOID(store.Scan(kNodes, "", [&](std::string_view, std::string_view bytes) {
     Result<Node> node = NodeFrom(bytes);
     if (!node) {
@@ -416,10 +323,10 @@ Result<View> ViewRecords::Read(const store::Store& store) {
   CUBE_TRY_VOID(result);
   for (const auto& [number, task] : view.tasks) {
     if (task.placed == Placed::kThere && !view.nodes.contains(task.node)) {
-      return Damaged("the node of task " + task.id.str());
+      return DamagedRecord("the node of task " + task.id.str());
     }
   }
-  RebuildIndexes(view);
+  RebuildIndexes(view, options);
   return view;
 }
 
@@ -482,7 +389,7 @@ store::WriteBatch ViewRecords::Save(View& view) {
       batch.Delete(kTasks, RecordKey(number));
       ++forgotten_;
     } else {
-      v1::TaskRecord record = RecordOf(it->second);
+      v1::TaskRecord record = TaskRecordOf(it->second);
       record.set_spec_number(NumberOf(it->second.spec, batch));
       batch.Put(kTasks, RecordKey(number), Bytes(record));
     }

@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "services/manager/task_loader.h"
 #include "services/manager/view_records.h"
 #include "shared/base/error.h"
 #include "shared/cluster/view.h"
@@ -31,7 +32,8 @@ inline constexpr std::size_t kSpecSweepAfter = 1024;
 class ViewRecords {
  public:
   // The view as of the last commit; empty if the store is. kDataLoss: a record cannot be read.
-  [[nodiscard]] Result<View> Load(const store::Store& store);
+  // Of many tasks on all cores; other threads have ended when it returns.
+  [[nodiscard]] Result<View> Load(const store::Store& store, const LoadOptions& options = {});
 
   // What changed since the last call, with the positions; clears the view's dirty marks. Tasks of
   // equal specifications share one value afterwards.
@@ -51,8 +53,10 @@ class ViewRecords {
   // Stores it if it is new; makes it the one that is kept.
   std::uint64_t NumberOf(TaskSpecPtr& spec, store::WriteBatch& batch);
   void Sweep(store::WriteBatch& batch);
-  [[nodiscard]] Result<View> Read(const store::Store& store);
+  [[nodiscard]] Result<View> Read(const store::Store& store, const LoadOptions& options);
   [[nodiscard]] Result<void> LoadSpecs(const store::Store& store);
+  [[nodiscard]] Result<void> LoadTasks(const store::Store& store, const LoadOptions& options,
+                                       View& view) const;
   [[nodiscard]] Result<void> LoadUntold(const store::Store& store, View& view);
   void SaveUntold(const View& view, store::WriteBatch& batch);
   [[nodiscard]] Result<void> LoadJobs(const store::Store& store, View& view) const;

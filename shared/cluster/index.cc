@@ -1,5 +1,8 @@
 #include "shared/cluster/index.h"
 
+#include <string_view>
+#include <unordered_map>
+
 #include "shared/base/check.h"
 
 namespace cube::index {
@@ -11,6 +14,18 @@ Node& NodeAt(View& view, const NodeName& name) {
   const auto it = view.nodes.find(name);
   CUBE_CHECK(it != view.nodes.end());  // attempts are placed on welcomed nodes only
   return it->second;
+}
+
+std::pair<const TaskName, Job>& JobAt(View& view, const JobRef& ref) {
+  const auto it = view.jobs.find(ref.name);
+  CUBE_CHECK(it != view.jobs.end());
+  return *it;
+}
+
+JobCounts& CountsAt(Job& job, const JobRef& ref) {
+  const auto it = job.versions.find(ref.version);
+  CUBE_CHECK(it != job.versions.end());
+  return it->second.counts;
 }
 
 // Behind it the journal is dropped: readers that far behind look at every node.
@@ -58,6 +73,13 @@ void Keep(std::set<TaskName>& names, const TaskName& name, bool in) {
   }
 }
 
+void AddLive(View& view, Node& node, const Task& task) {
+  node.allocated += task.spec->resources;
+  node.attempts.insert(task.number);
+  ++node.names[task.spec->name];
+  ForStaticPorts(view, node, *task.spec, AddPort);
+}
+
 void MoveLive(View& view, const Task& task, const Footprint& before, const Footprint& after) {
   if (before.on == after.on) return;
   if (before.on) {
@@ -69,27 +91,19 @@ void MoveLive(View& view, const Task& task, const Footprint& before, const Footp
     if (--name->second == 0) node.names.erase(name);
     ForStaticPorts(view, node, *task.spec, DropPort);
   }
-  if (after.on) {
-    Node& node = NodeAt(view, *after.on);
-    node.allocated += task.spec->resources;
-    node.attempts.insert(task.number);
-    ++node.names[task.spec->name];
-    ForStaticPorts(view, node, *task.spec, AddPort);
-  }
+  if (after.on) AddLive(view, NodeAt(view, *after.on), task);
 }
 
 // What a system job lacks is asked for when a task has ended; what it goes through before says
 // nothing new about its node.
 void MoveCounts(View& view, const Task& task, const Footprint& before, const Footprint& after) {
   if (task.job == nullptr || before.counts == after.counts) return;
-  const auto job = view.jobs.find(task.job->name);
-  CUBE_CHECK(job != view.jobs.end());
-  const auto version = job->second.versions.find(task.job->version);
-  CUBE_CHECK(version != job->second.versions.end());
-  version->second.counts -= before.counts;
-  version->second.counts += after.counts;
-  Keep(view.jobs_due, job->first, NeedsLook(job->second));
-  if (job->second.type == JobType::kSystem && after.finished) ++view.system_version;
+  auto& [name, job] = JobAt(view, *task.job);
+  JobCounts& counts = CountsAt(job, *task.job);
+  counts -= before.counts;
+  counts += after.counts;
+  Keep(view.jobs_due, name, NeedsLook(job));
+  if (job.type == JobType::kSystem && after.finished) ++view.system_version;
 }
 
 void MoveVouched(View& view, const Footprint& before, const Footprint& after) {
@@ -142,9 +156,8 @@ void MoveFinished(View& view, const Task& task, const Footprint& before, const F
   }
 }
 
-void Move(View& view, const Task& task, const Footprint& before, const Footprint& after) {
-  MoveLive(view, task, before, after);
-  MoveCounts(view, task, before, after);
+// In all indexes but those of its node and of its job.
+void MoveRest(View& view, const Task& task, const Footprint& before, const Footprint& after) {
   MoveVouched(view, before, after);
   MoveWaiting(view, task, before, after);
   MoveLeaving(view, task, before, after);
@@ -156,6 +169,12 @@ void Move(View& view, const Task& task, const Footprint& before, const Footprint
       view.stops_due.erase(task.number);
     }
   }
+}
+
+void Move(View& view, const Task& task, const Footprint& before, const Footprint& after) {
+  MoveLive(view, task, before, after);
+  MoveCounts(view, task, before, after);
+  MoveRest(view, task, before, after);
 }
 
 }  // namespace
@@ -177,6 +196,30 @@ Footprint::Footprint(const Task& task) : stops(NeedsStop(task)) {
 }
 
 void Enter(View& view, const Task& task) { Move(view, task, Footprint(), Footprint(task)); }
+
+// What Enter does for each, with the look-ups by name that tasks have in common done once.
+void EnterAll(View& view) {
+  std::unordered_map<std::string_view, Node*> nodes;
+  nodes.reserve(view.nodes.size());
+  for (auto& [name, node] : view.nodes) nodes.emplace(name.str(), &node);
+  const JobRef* ref = nullptr;  // of the task before
+  JobCounts* counts = nullptr;
+  for (const auto& [number, task] : view.tasks) {
+    const Footprint now(task);
+    if (now.on) {
+      const auto node = nodes.find(now.on->str());
+      CUBE_CHECK(node != nodes.end());
+      AddLive(view, *node->second, task);
+    }
+    if (task.job != nullptr) {
+      if (task.job.get() != ref) counts = &CountsAt(JobAt(view, *task.job).second, *task.job);
+      ref = task.job.get();
+      *counts += now.counts;
+      if (ref->type == JobType::kSystem && now.finished) ++view.system_version;
+    }
+    MoveRest(view, task, {}, now);
+  }
+}
 
 void Leave(View& view, const Task& task) { Move(view, task, Footprint(task), Footprint()); }
 

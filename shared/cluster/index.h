@@ -24,6 +24,8 @@ struct Footprint {
 
 // A new task.
 void Enter(View& view, const Task& task);
+// All tasks, where no index holds any yet, except by id. NoteJob is up to the caller.
+void EnterAll(View& view);
 // One that is about to be erased.
 void Leave(View& view, const Task& task);
 // One whose record has changed.

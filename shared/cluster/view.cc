@@ -1,7 +1,6 @@
 #include "shared/cluster/view.h"
 
 #include "shared/base/check.h"
-#include "shared/cluster/index.h"
 #include "shared/cluster/status.h"
 
 namespace cube {
@@ -214,47 +213,6 @@ View View::Copy() const {
   copy.by_id.clear();
   for (auto& [number, task] : copy.tasks) copy.by_id.insert(&task);
   return copy;
-}
-
-void RebuildIndexes(View& view) {
-  view.by_id.clear();
-  view.pending.clear();
-  view.pinned.clear();
-  view.vouched.clear();
-  view.jobs_due.clear();
-  view.system_jobs.clear();
-  view.stops_due.clear();
-  view.finished.clear();
-  view.ended_now.clear();
-  view.joining.clear();
-  view.machines.clear();
-  view.node_journal.base = view.node_journal.end() + 1;  // whoever reads it begins anew
-  view.node_journal.changes.clear();
-  view.slots_used = 0;
-  view.draining.clear();
-  view.holding.clear();
-  view.moving.clear();
-  for (auto& [name, node] : view.nodes) {
-    node.allocated = {};
-    node.attempts.clear();
-    node.static_ports.clear();
-    node.names.clear();
-    index::SumHeld(node);
-    node.slot = view.slots_used++;
-    view.machines[MachineOf(node)].slots.insert(node.slot);
-    if (node.joining_instance != 0) view.joining.insert(name);
-    if (IsDraining(node)) view.draining.insert(name);
-    if (node.holding) view.holding.insert(name);
-  }
-  for (auto& [name, job] : view.jobs) {
-    for (auto& [number, version] : job.versions) version.counts = {};
-  }
-  view.by_id.reserve(view.tasks.size());
-  for (auto& [number, task] : view.tasks) {
-    view.by_id.insert(&task);
-    index::Enter(view, task);
-  }
-  for (const auto& [name, job] : view.jobs) index::NoteJob(view, job);
 }
 
 }  // namespace cube

@@ -1,0 +1,102 @@
+#include "services/manager/task_loader.h"
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+#include <utility>
+
+#include "services/manager/task_records.h"
+
+namespace cube::manager {
+namespace {
+
+template <class T>
+bool HasEnded(const std::future<T>& batch) {
+  // One that is deferred, since no thread could be started, is done by whoever asks for it.
+  return batch.wait_for(std::chrono::seconds(0)) != std::future_status::timeout;
+}
+
+Result<Task> TaskOf(std::string_view bytes, const std::map<TaskName, Job>& jobs,
+                    const SpecFinder& specs, v1::TaskRecord& record) {
+  if (!record.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    return DamagedRecord("a task");
+  }
+  CUBE_TRY(Task task, TaskFrom(record, jobs));
+  task.spec = specs(record.spec_number());
+  if (task.spec == nullptr) return DamagedRecord("a task's specification");
+  return task;
+}
+
+}  // namespace
+
+unsigned LoadOptions::HelpersOfMachine() {
+  constexpr unsigned kHelpersMax = 4;  // scanning is not faster than so many
+  const unsigned cores = std::thread::hardware_concurrency();
+  return cores < 2 ? 0 : std::min(cores, kHelpersMax);
+}
+
+bool TaskLoader::Add(std::string_view bytes) {
+  rows_.bytes += bytes;
+  rows_.ends.push_back(rows_.bytes.size());
+  if (rows_.ends.size() >= options_.batch_rows) Dispatch();
+  return !error_;
+}
+
+Result<std::map<TaskNumber, Task>> TaskLoader::Finish() {
+  Decoded last = Decode(std::exchange(rows_, {}));
+  for (; !batches_.empty(); batches_.pop_front()) Collect(batches_.front().get());
+  Collect(std::move(last));
+  if (error_) return std::unexpected(*std::exchange(error_, std::nullopt));
+  return std::move(tasks_);
+}
+
+void TaskLoader::Dispatch() {
+  Rows rows = std::exchange(rows_, {});
+  rows_.bytes.reserve(rows.bytes.size());
+  rows_.ends.reserve(rows.ends.size());
+  const auto busy = std::ranges::count_if(batches_, [](const auto& b) { return !HasEnded(b); });
+  if (std::cmp_less(busy, options_.helpers)) {
+    batches_.push_back(std::async(std::launch::async | std::launch::deferred,
+                                  [this, batch = std::move(rows)] { return Decode(batch); }));
+  } else {
+    std::promise<Decoded> done;
+    done.set_value(Decode(rows));
+    batches_.push_back(done.get_future());
+  }
+  while (!batches_.empty() && HasEnded(batches_.front())) {
+    Collect(batches_.front().get());
+    batches_.pop_front();
+  }
+}
+
+void TaskLoader::Collect(Decoded decoded) {
+  if (error_) return;
+  while (!decoded.tasks.empty()) {
+    tasks_.insert(tasks_.end(), decoded.tasks.extract(decoded.tasks.begin()));
+  }
+  error_ = std::move(decoded.error);
+}
+
+TaskLoader::Decoded TaskLoader::Decode(const Rows& rows) const {
+  Decoded decoded;
+  v1::TaskRecord record;  // keeps its memory from row to row
+  std::shared_ptr<const Explanation> why;
+  std::size_t begin = 0;
+  for (const std::size_t end : rows.ends) {
+    const std::string_view bytes = std::string_view(rows.bytes).substr(begin, end - begin);
+    Result<Task> task = TaskOf(bytes, jobs_, specs_, record);
+    if (!task) {
+      decoded.error = std::move(task).error();
+      return decoded;
+    }
+    // Tasks that were placed in a row mostly share it, as they did when they were.
+    if (task->explanation && why && *task->explanation == *why) task->explanation = why;
+    why = task->explanation;
+    const TaskNumber number = task->number;
+    decoded.tasks.emplace_hint(decoded.tasks.end(), number, std::move(*task));
+    begin = end;
+  }
+  return decoded;
+}
+
+}  // namespace cube::manager

@@ -1,0 +1,24 @@
+// Tasks of a view as records of its store. A part of view_store.h.
+#pragma once
+
+#include <cube/v1/records.pb.h>
+
+#include <map>
+#include <string_view>
+
+#include "shared/base/error.h"
+#include "shared/cluster/view.h"
+
+namespace cube::manager {
+
+// Without its specification.
+[[nodiscard]] v1::TaskRecord TaskRecordOf(const Task& task);
+// The other way round: the specification is not filled in. kInvalid: a field is not valid;
+// kDataLoss: it is of a job that is not there.
+[[nodiscard]] Result<Task> TaskFrom(const v1::TaskRecord& record,
+                                    const std::map<TaskName, Job>& jobs);
+
+// kDataLoss: "the view's record of <what> cannot be read".
+[[nodiscard]] std::unexpected<Error> DamagedRecord(std::string_view what);
+
+}  // namespace cube::manager
