@@ -87,7 +87,7 @@ void FillTask(const View& view, Reasons& reasons, const Task& task, v1::TaskView
   if (seen.rest) {
     for (const BoundPort& port : seen.rest->ports) ToProto(port, *out.add_ports());
   }
-  out.set_container_id(seen.container_id);
+  out.set_container_id(std::string(seen.container_id.view()));
 }
 
 std::string_view NodeStatus(const Node& node) {

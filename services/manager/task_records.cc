@@ -38,7 +38,7 @@ v1::TaskRecord TaskRecordOf(const Task& task) {
     record.set_slot(task.slot);
     record.set_waits_anew(task.placed == Placed::kNever);
   }
-  record.set_pinned(task.pinned.str());
+  if (task.pinned) record.set_pinned(task.pinned->str());
   record.set_submitted_at_ns(ToNanos(task.submitted_at));
   record.set_stop_wanted(task.stop_wanted);
   record.set_stop_grace_ns(task.stop_grace.count());
@@ -55,7 +55,7 @@ v1::TaskRecord TaskRecordOf(const Task& task) {
   record.set_ended_at_ns(ToNanos(task.ended_at));
   if (task.explanation) record.set_runner_up(task.explanation->runner_up.str());
   if (task.health) ToProto(*task.health, *record.mutable_health());
-  for (const Move& move : task.moves) {
+  for (const Move& move : MovesOf(task)) {
     v1::MoveRecord* proto = record.add_moves();
     proto->set_node(move.node.str());
     proto->set_at_ns(ToNanos(move.at));
@@ -76,7 +76,7 @@ Result<Task> TaskFrom(const v1::TaskRecord& record, const std::map<TaskName, Job
   CUBE_TRY(task.id, TaskId::Parse(record.id(), "id"));
   task.number = {record.number().intent(), record.number().index()};
   CUBE_TRY_VOID(ReadJob(record, jobs, task));
-  task.pinned = NodeName::Trusted(record.pinned());
+  if (!record.pinned().empty()) task.pinned = NodeName::Trusted(record.pinned());
   task.submitted_at = WallFromNanos(record.submitted_at_ns());
   task.stop_wanted = record.stop_wanted();
   task.stop_grace = Duration(record.stop_grace_ns());
@@ -104,9 +104,11 @@ Result<Task> TaskFrom(const v1::TaskRecord& record, const std::map<TaskName, Job
     CUBE_TRY(HealthFact health, FromProto(record.health()));
     task.health = std::move(health);
   }
+  std::vector<Move> moves;
   for (const v1::MoveRecord& move : record.moves()) {
-    task.moves.push_back({NodeName::Trusted(move.node()), WallFromNanos(move.at_ns())});
+    moves.push_back({NodeName::Trusted(move.node()), WallFromNanos(move.at_ns())});
   }
+  if (!moves.empty()) task.moves = std::move(moves);
   if (record.has_eviction()) {
     const v1::EvictionRecord& from = record.eviction();
     task.eviction = Eviction{from.attempt(), NodeName::Trusted(from.node()),

@@ -17,9 +17,7 @@ class Folder {
     Node* node = FindNode(start.node);
     if (task == nullptr || node == nullptr || !IsPending(*task)) return;
     fold::ChangeTask(view_, *task, [&](Task& t) {
-      if (MovesOn(t)) t.moves.push_back({t.node, batch_.decided_at});
-      std::erase_if(t.moves,
-                    [&](const Move& move) { return move.at <= batch_.decided_at - kMovesWindow; });
+      NoteMove(t);
       t.attempt = start.attempt;
       t.placed = Placed::kThere;
       t.node = start.node;
@@ -31,7 +29,7 @@ class Folder {
       t.observed.reset();
       t.health.reset();
     });
-    if (task->pinned.empty()) view_.last_node = start.node;
+    if (!task->pinned) view_.last_node = start.node;
     Concern(*node);
   }
 
@@ -238,6 +236,17 @@ class Folder {
   void operator()(const EndJob& end) { fold::End(view_, batch_.decided_at, end); }
 
  private:
+  // It is about to be placed again; older moves do not count any more.
+  void NoteMove(Task& task) const {
+    if (!task.moves && !MovesOn(task)) return;
+    std::vector<Move> moves = task.moves ? std::move(*task.moves) : std::vector<Move>();
+    if (MovesOn(task)) moves.push_back({task.node, batch_.decided_at});
+    std::erase_if(moves,
+                  [&](const Move& move) { return move.at <= batch_.decided_at - kMovesWindow; });
+    task.moves.reset();
+    if (!moves.empty()) task.moves = std::move(moves);
+  }
+
   // Tasks of one shape follow each other, often with one explanation for all.
   std::shared_ptr<const Explanation> Shared(const Explanation& why) {
     if (why_ == nullptr || *why_ != why) why_ = std::make_shared<const Explanation>(why);

@@ -163,6 +163,10 @@ JobVerdict StopJobIntent(View& view, const StopJob& stop) {
 
 namespace {
 
+Rare<NodeName> PinnedTo(const NodeName& node) {
+  return node.empty() ? Rare<NodeName>() : Rare<NodeName>(node);
+}
+
 void FillOne(View& view, WallTime now, const JobVersion& version, std::uint32_t slot,
              const NodeName& node) {
   const TaskNumber number{version.intent, slot};
@@ -176,12 +180,12 @@ void FillOne(View& view, WallTime now, const JobVersion& version, std::uint32_t 
       t.placed = Placed::kNever;
       t.observed.reset();
       t.health.reset();
-      t.moves.clear();
+      t.moves.reset();
       t.eviction.reset();
       t.lost_reason.reset();
       t.explanation.reset();
       t.ended_at = {};
-      t.pinned = node;
+      t.pinned = PinnedTo(node);
     });
     return;
   }
@@ -194,7 +198,7 @@ void FillOne(View& view, WallTime now, const JobVersion& version, std::uint32_t 
   task.attempt = version.attempt_floor;
   task.job = version.ref;
   task.slot = slot;
-  task.pinned = node;
+  task.pinned = PinnedTo(node);
   Task& added = view.tasks.emplace(number, std::move(task)).first->second;
   view.by_id.insert(&added);
   index::Enter(view, added);

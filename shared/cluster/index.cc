@@ -76,7 +76,7 @@ void Keep(std::set<TaskName>& names, const TaskName& name, bool in) {
 void AddLive(View& view, Node& node, const Task& task) {
   node.allocated += task.spec->resources;
   node.attempts.insert(task.number);
-  ++node.names[task.spec->name];
+  view.named[task.spec->name].Add(node.slot);
   ForStaticPorts(view, node, *task.spec, AddPort);
 }
 
@@ -86,9 +86,10 @@ void MoveLive(View& view, const Task& task, const Footprint& before, const Footp
     Node& node = NodeAt(view, *before.on);
     node.allocated -= task.spec->resources;
     node.attempts.erase(task.number);
-    const auto name = node.names.find(task.spec->name);
-    CUBE_CHECK(name != node.names.end());
-    if (--name->second == 0) node.names.erase(name);
+    const auto named = view.named.find(task.spec->name);
+    CUBE_CHECK(named != view.named.end());
+    named->second.Drop(node.slot);
+    if (named->second.empty()) view.named.erase(named);
     ForStaticPorts(view, node, *task.spec, DropPort);
   }
   if (after.on) AddLive(view, NodeAt(view, *after.on), task);
@@ -188,8 +189,8 @@ void NoteJob(View& view, const Job& job) {
 
 Footprint::Footprint(const Task& task) : stops(NeedsStop(task)) {
   if (IsLive(task)) on = task.node;
-  if (task.job == nullptr && !task.pinned.empty()) vouched = task.pinned;
-  if (IsPending(task)) waits = task.pinned;
+  if (task.job == nullptr && task.pinned) vouched = *task.pinned;
+  if (IsPending(task)) waits = task.pinned ? *task.pinned : NodeName();
   if (IsMoving(task)) leaves = task.eviction->node;
   if (IsFinished(task)) finished = task.ended_at;
   if (task.job != nullptr) counts = CountOf(task);

@@ -21,6 +21,7 @@ void RebuildRest(View& view) {
   view.ended_now.clear();
   view.joining.clear();
   view.machines.clear();
+  view.named.clear();
   view.node_journal.base = view.node_journal.end() + 1;  // whoever reads it begins anew
   view.node_journal.changes.clear();
   view.slots_used = 0;
@@ -31,7 +32,6 @@ void RebuildRest(View& view) {
     node.allocated = {};
     node.attempts.clear();
     node.static_ports.clear();
-    node.names.clear();
     index::SumHeld(node);
     node.slot = view.slots_used++;
     view.machines[MachineOf(node)].slots.insert(node.slot);

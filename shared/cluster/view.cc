@@ -14,7 +14,7 @@ LaunchFact WholeOf(const ObservedLaunch& observed) {
   fact.state = observed.state;
   fact.cause = observed.cause;
   fact.exit_code = observed.exit_code;
-  fact.container_id = observed.container_id;
+  fact.container_id = observed.container_id.view();
   fact.started_at = observed.started_at;
   fact.final = observed.final;
   fact.stop_asked = observed.stop_asked;
@@ -36,7 +36,7 @@ ObservedLaunch::ObservedLaunch(const LaunchFact& fact)
       final(fact.final),
       stop_asked(fact.stop_asked),
       started_at(fact.started_at),
-      container_id(fact.container_id) {
+      container_id(std::string_view(fact.container_id)) {
   Rest others{fact.detail, fact.ports, fact.finished_at, fact.restart_at};
   if (others != Rest{}) rest = std::move(others);
 }
@@ -56,6 +56,10 @@ LaunchFact FactOf(const Task& task) {
   return fact;
 }
 
+std::span<const Move> MovesOf(const Task& task) {
+  return task.moves ? std::span<const Move>(*task.moves) : std::span<const Move>();
+}
+
 bool IsLive(const Task& task) {
   return task.placed == Placed::kThere && !(task.observed && task.observed->final);
 }
@@ -65,7 +69,7 @@ bool IsEvicted(const Task& task) {
 }
 
 bool MayMove(const Task& task) {
-  const bool bound = task.job != nullptr && !task.pinned.empty();
+  const bool bound = task.job != nullptr && task.pinned;
   return task.spec->reschedule.mode != ReschedulePolicy::Mode::kNever && !bound;
 }
 
@@ -81,8 +85,9 @@ bool MovesOn(const Task& task) {
 
 WallTime MovesAt(const Task& task) {
   const std::uint32_t moves_max = task.spec->reschedule.moves_max;
-  if (!MovesOn(task) || moves_max == 0 || task.moves.size() < moves_max) return {};
-  return task.moves[task.moves.size() - moves_max].at + kMovesWindow;
+  const std::span<const Move> moves = MovesOf(task);
+  if (!MovesOn(task) || moves_max == 0 || moves.size() < moves_max) return {};
+  return moves[moves.size() - moves_max].at + kMovesWindow;
 }
 
 const HealthFact* HealthOf(const Task& task) {

@@ -9,11 +9,14 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <unordered_set>
 #include <vector>
 
+#include "shared/base/flat_counts.h"
 #include "shared/base/flat_set.h"
+#include "shared/base/packed_text.h"
 #include "shared/base/rare.h"
 #include "shared/base/time.h"
 #include "shared/cluster/job.h"
@@ -63,7 +66,7 @@ struct ObservedLaunch {
   bool final = false;
   bool stop_asked = false;
   WallTime started_at;
-  std::string container_id;
+  PackedText container_id;
   struct Rest {
     std::string detail;
     std::vector<BoundPort> ports;
@@ -77,7 +80,8 @@ struct ObservedLaunch {
 // As of two facts (launch.h).
 [[nodiscard]] bool MovesForward(const ObservedLaunch& last, const LaunchFact& next);
 
-// A task's record. Each field has one writer: intents write desired, decisions placement, facts
+// A task's record; of its fields those that are small or mostly absent cost little, since there may
+// be a million. Each field has one writer: intents write desired, decisions placement, facts
 // observed. What people read (status.h) is computed from the three. The desired part of a task of a
 // job is written by the decisions on its job.
 struct Task {
@@ -89,27 +93,28 @@ struct Task {
   std::uint32_t slot = 0;
 
   // Desired.
+  bool stop_wanted = false;
   TaskSpecPtr spec;
   WallTime submitted_at;  // the server's stamp of the intent; of a job's task: cluster time
-  bool stop_wanted = false;
   Duration stop_grace{0};
 
   // Placement.
-  // The only node that it may be placed on; empty = any. Of a plain task: the log had lost its
-  // submission, and has it from that node alone; submitted again it may go anywhere.
-  NodeName pinned;
   std::uint32_t attempt = 0;
   Placed placed = Placed::kNever;
+  bool stop_told = false;
+  bool over = false;  // a stop ended the task while no node had it
+  // The only node that it may be placed on; absent = any. Of a plain task: the log had lost its
+  // submission, and has it from that node alone; submitted again it may go anywhere.
+  Rare<NodeName> pinned;
   NodeName node;
   Stamp placement;
   WallTime placed_at;  // cluster time
-  bool stop_told = false;
-  bool over = false;  // a stop ended the task while no node had it
   Rare<std::string> lost_reason;
   std::shared_ptr<const Explanation> explanation;
   Rare<Eviction> eviction;  // the newest; may be of an earlier attempt
   WallTime ended_at;        // cluster time; unset while it has not ended
-  std::vector<Move> moves;  // within kMovesWindow of placed_at, oldest first
+  // Within kMovesWindow of placed_at, oldest first; absent = none. MovesOf gives them.
+  Rare<std::vector<Move>> moves;
 
   // Observed.
   std::optional<ObservedLaunch> observed;  // newest fact of this attempt
@@ -118,6 +123,8 @@ struct Task {
 
 // What was observed of it, as its worker said it. Only of a task of which something was.
 [[nodiscard]] LaunchFact FactOf(const Task& task);
+
+[[nodiscard]] std::span<const Move> MovesOf(const Task& task);
 
 // Whether the last attempt holds resources of its node.
 [[nodiscard]] bool IsLive(const Task& task);
@@ -205,7 +212,6 @@ struct Node {
   Resources allocated;
   FlatSet<TaskNumber> attempts;
   std::map<HostPort, std::uint32_t> static_ports;  // and by how many attempts
-  std::map<TaskName, std::uint32_t> names;         // live attempts by the name of their task
 
   // Dense number in this process, in the order of appearance; not part of the state.
   std::uint32_t slot = 0;
@@ -342,6 +348,7 @@ struct View {
   std::uint64_t system_version = 0;                 // grows whenever a system job may lack a task
   std::uint64_t room_version = 0;  // grows whenever a waiting task might fit better
   std::map<std::string, Machine> machines;
+  std::map<TaskName, FlatCounts<std::uint32_t>> named;  // live attempts, by slot of their node
   NodeJournal node_journal;
   std::uint32_t slots_used = 0;  // of Node::slot
 

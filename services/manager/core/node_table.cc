@@ -12,6 +12,7 @@ void NodeTable::Forget() {
 
 void NodeTable::Sync(const View& view) {
   const NodeJournal& journal = view.node_journal;
+  named_ = &view.named;
   ++syncs_;
   taken_ports_.clear();
   taken_names_.clear();
@@ -92,10 +93,9 @@ std::uint32_t NodeTable::TasksNamed(std::size_t row, const TaskName& name) const
     const Taken& taken = taken_[names_counted_];
     ++taken_names_[{taken.row, taken.spec->name.str()}];
   }
-  const auto& names = rows_[row].node->names;
-  const auto known = names.find(name);
+  const auto named = named_->find(name);
   const auto taken = taken_names_.find({static_cast<std::uint32_t>(row), name.str()});
-  return (known == names.end() ? 0 : known->second) +
+  return (named == named_->end() ? 0 : named->second.Of(rows_[row].node->slot)) +
          (taken == taken_names_.end() ? 0 : taken->second);
 }
 

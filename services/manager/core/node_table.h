@@ -64,7 +64,8 @@ class NodeTable {
 
   std::vector<Row> rows_;
   std::vector<std::uint32_t> row_of_slot_;
-  std::uint64_t position_ = 0;  // in the view's journal
+  const decltype(View::named)* named_ = nullptr;  // of the last Sync's view
+  std::uint64_t position_ = 0;                    // in the view's journal
   std::uint64_t syncs_ = 0;
 
   std::uint64_t base_ = 1;  // a class begins at 0, which is always too far back

@@ -1,11 +1,15 @@
-// FlatSet against std::set; Rare against std::optional.
+// FlatSet against std::set, FlatCounts against std::map; Rare against std::optional, PackedText
+// against std::string.
 #include <gtest/gtest.h>
 
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "shared/base/flat_counts.h"
 #include "shared/base/flat_set.h"
+#include "shared/base/packed_text.h"
 #include "shared/base/random.h"
 #include "shared/base/rare.h"
 
@@ -32,6 +36,51 @@ TEST(FlatSet, IsAStdSet) {
   }
   flat.clear();
   EXPECT_TRUE(flat.empty());
+}
+
+TEST(FlatCounts, IsAStdMapOfCounts) {
+  Random random(3);
+  FlatCounts<int> flat;
+  std::map<int, std::uint32_t> map;
+  for (int i = 0; i < 5000; ++i) {
+    const int key = static_cast<int>(random.Below(30));
+    if (random.Below(2) == 0) {
+      flat.Add(key);
+      ++map[key];
+    } else if (map.contains(key)) {
+      flat.Drop(key);
+      if (--map[key] == 0) map.erase(key);
+    }
+    std::map<int, std::uint32_t> has;
+    for (const auto& [at, count] : flat) has.emplace(at, count);
+    ASSERT_EQ(has, map);
+    ASSERT_EQ(flat.Of(key), map.contains(key) ? map[key] : 0);
+    ASSERT_EQ(flat.empty(), map.empty());
+  }
+}
+
+TEST(PackedText, IsATextOfItsOwn) {
+  PackedText text;
+  EXPECT_EQ(text.view(), "");
+  EXPECT_EQ(text, PackedText(""));
+  const std::string many(300, 'x');
+  text = std::string_view(many);
+  EXPECT_EQ(text.view(), many);
+  PackedText copy = text;
+  EXPECT_EQ(copy, text);
+  EXPECT_NE(copy.view().data(), text.view().data());
+  const PackedText& itself = copy;
+  copy = itself;
+  EXPECT_EQ(copy, text);
+  text = std::string_view("a\0b", 3);
+  EXPECT_EQ(text.view(), std::string_view("a\0b", 3));
+  EXPECT_NE(copy, text);
+  copy = text;
+  EXPECT_EQ(copy, text);
+  const PackedText moved = std::move(text);
+  EXPECT_EQ(moved, copy);
+  copy = PackedText();
+  EXPECT_EQ(copy.view(), "");
 }
 
 TEST(Rare, IsAbsentOrAValueOfItsOwn) {

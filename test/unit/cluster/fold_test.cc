@@ -402,24 +402,24 @@ TEST(FoldHealth, ACleanEndIsTheEndOfATaskThatMoves) {
 TEST(FoldHealth, AMoveIsNotedAndForgottenAfterAnHour) {
   LogWriter log;
   RunWeb(log, {ReschedulePolicy::Mode::kOnFailure, 2});
-  EXPECT_TRUE(Web(log).moves.empty()) << "the first placement is none";
+  EXPECT_TRUE(MovesOf(Web(log)).empty()) << "the first placement is none";
   log.Exit("web-1", 3, /*final=*/true);
   log.Join("n2", {4000, 1 << 30, 0});
   log.Decide({log.Start("web-1", "n2")});
-  ASSERT_EQ(Web(log).moves.size(), 1U);
-  EXPECT_EQ(Web(log).moves[0].node.str(), "n1");
+  ASSERT_EQ(MovesOf(Web(log)).size(), 1U);
+  EXPECT_EQ(MovesOf(Web(log))[0].node.str(), "n1");
   EXPECT_EQ(MovesAt(Web(log)), WallTime{}) << "it has not failed";
   log.Exit("web-1", 3, /*final=*/true);
   EXPECT_EQ(MovesAt(Web(log)), WallTime{}) << "one of two was used";
   log.Decide({log.Start("web-1", "n1")});
   log.Exit("web-1", 3, /*final=*/true);
-  const WallTime first = Web(log).moves[0].at;
+  const WallTime first = MovesOf(Web(log))[0].at;
   EXPECT_EQ(MovesAt(Web(log)), first + kMovesWindow);
   DecisionBatch late = log.Next({log.Start("web-1", "n2")});
   late.decided_at = first + kMovesWindow;
   log.Append(late);
-  ASSERT_EQ(Web(log).moves.size(), 2U) << "the oldest does not count any more";
-  EXPECT_EQ(Web(log).moves[0].node.str(), "n2");
+  ASSERT_EQ(MovesOf(Web(log)).size(), 2U) << "the oldest does not count any more";
+  EXPECT_EQ(MovesOf(Web(log))[0].node.str(), "n2");
 }
 
 }  // namespace

@@ -221,7 +221,7 @@ TEST_F(ResetTest, WhatANodeAloneVouchesForIsItsOwnUntilItsUserSubmitsItAgain) {
   other.image = "other";
   EXPECT_EQ(log.Submit("gone-x", other).at(0).kind, IntentResult::Kind::kRefused);
   EXPECT_EQ(log.Submit("gone-x", *held.spec).at(0).kind, IntentResult::Kind::kAccepted);
-  EXPECT_TRUE(task("gone-x").pinned.empty());
+  EXPECT_FALSE(task("gone-x").pinned);
   EXPECT_TRUE(log.view().vouched.empty());
   EXPECT_TRUE(log.view().pinned.empty());
   EXPECT_FALSE(log.view().pending.empty());
