@@ -162,10 +162,9 @@ void RebuildIndexes(View& view, const LoadOptions& options) {
     cube::RebuildIndexes(view);
     return;
   }
-  const auto ids =
-      std::async(std::launch::async | std::launch::deferred, [&view] { RebuildIds(view); });
+  auto ids = std::async(std::launch::async | std::launch::deferred, [&view] { RebuildIds(view); });
   RebuildRest(view);
-  ids.wait();
+  ids.get();
 }
 
 // Number of the first untold step that no decision has stamped yet; behind the last if there is
