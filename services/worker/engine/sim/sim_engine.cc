@@ -23,16 +23,6 @@ SimEngine::~SimEngine() {
   machine_->engines_.erase(this);
 }
 
-void SimEngine::Soon(std::function<void()> task) {
-  machine_->After(Duration{0}, [alive = alive_, task = std::move(task)] {
-    if (*alive) task();
-  });
-}
-
-bool SimEngine::Owns(const Owner& owner) const {
-  return owner.cluster == owner_.cluster && owner.node == owner_.node;
-}
-
 Error SimEngine::NotUp() const {
   return {Code::kUnavailable, "the simulated engine cannot be reached: " + machine_->reason_, {}};
 }
@@ -40,9 +30,8 @@ Error SimEngine::NotUp() const {
 // ---- connection ---------------------------------------------------------------------------
 
 void SimEngine::Start(Owner owner) {
-  CUBE_CHECK(!started_);
-  started_ = true;
-  owner_ = std::move(owner);
+  CUBE_CHECK(own_ == nullptr);
+  own_ = &machine_->Of(owner);
   Soon([this] {
     machine_->engines_.insert(this);
     if (machine_->reachable_) {
@@ -57,9 +46,8 @@ void SimEngine::GoUp() {
   if (std::exchange(up_, true)) return;
   sink_(Up{.version = "sim 1", .limits = true});
   // What vanished unseen.
-  const auto told = told_;
-  for (const auto& [key, status] : told)
-    if (machine_->Find(NameOf(key)) == nullptr) OnGone(status);
+  for (const auto& [key, status] : std::exchange(told_, {}))
+    if (Find(key) == nullptr) OnGone(status);
   SendList();
   std::vector<LaunchKey> waiting;
   for (const auto& [key, pulling] : pulling_) waiting.push_back(key);
@@ -68,7 +56,9 @@ void SimEngine::GoUp() {
 
 void SimEngine::GoDown() {
   if (!std::exchange(up_, false)) return;
-  for (auto& [key, pulling] : pulling_) machine_->CancelTimer(std::exchange(pulling.timer, 0));
+  for (const auto& container : own_->containers)
+    told_.emplace(container->status.key, container->status);
+  for (auto& [key, pulling] : pulling_) machine_->CancelTimer(std::exchange(pulling.timer, {}));
   sink_(Down{NotUp().message});
   const auto streams = std::exchange(streams_, {});
   for (const auto& [stream, state] : streams) sink_(LogEnd{stream, NotUp()});
@@ -84,11 +74,7 @@ void SimEngine::List() {
 
 void SimEngine::SendList() {
   Listed listed;
-  for (const auto& [name, container] : machine_->containers_) {
-    if (!Owns(container.owner)) continue;
-    listed.launches.push_back(container.status);
-    told_[container.status.key] = container.status;
-  }
+  for (const auto& container : own_->containers) listed.launches.push_back(container->status);
   for (const auto& [key, pulling] : pulling_) listed.launches.push_back(PullStatus(pulling));
   std::sort(listed.launches.begin(), listed.launches.end(),
             [](const LaunchStatus& a, const LaunchStatus& b) { return a.key < b.key; });
@@ -106,29 +92,28 @@ LaunchStatus SimEngine::PullStatus(const Pulling& pulling) const {
 }
 
 void SimEngine::Launch(LaunchRequest request) {
-  Soon([this, request = std::move(request)] { DoLaunch(request); });
+  Soon([this, request = std::move(request)]() mutable { DoLaunch(std::move(request)); });
 }
 
-void SimEngine::DoLaunch(const LaunchRequest& request) {
+void SimEngine::DoLaunch(LaunchRequest request) {
   if (const auto it = pulling_.find(request.key); it != pulling_.end())
     return sink_(Changed{PullStatus(it->second)});
-  const SimMachine::Name name = NameOf(request.key);
-  if (const auto* container = up_ ? machine_->Find(name) : nullptr; container != nullptr) {
+  if (const auto container = up_ ? Find(request.key) : nullptr) {
     sink_(Changed{container->status});
-    if (container->status.state == LaunchState::kStarting) BeginStart(name);
+    if (container->status.state == LaunchState::kStarting) BeginStart(container);
     return;
   }
-  Pulling& pulling = pulling_[request.key];
-  pulling.request = request;
-  pulling.behaviour = machine_->options_.script(request);
-  if (up_) BeginPull(request.key);
+  const auto pulling = pulling_.try_emplace(request.key).first;
+  pulling->second.behaviour = machine_->BehaviourOf(request);
+  pulling->second.request = std::move(request);
+  if (up_) BeginPull(pulling->first);
 }
 
 void SimEngine::BeginPull(const LaunchKey& key) {
   Pulling& pulling = pulling_.at(key);
-  if (pulling.timer != 0) return;
-  if (pulling.behaviour.pull > Duration{0}) sink_(Changed{PullStatus(pulling)});
-  pulling.timer = machine_->After(pulling.behaviour.pull, [this, alive = alive_, key] {
+  if (pulling.timer.second != 0) return;
+  if (pulling.behaviour->pull > Duration{0}) sink_(Changed{PullStatus(pulling)});
+  pulling.timer = machine_->After(pulling.behaviour->pull, [this, alive = alive_, key] {
     if (*alive) Create(key);
   });
 }
@@ -137,34 +122,29 @@ void SimEngine::Create(const LaunchKey& key) {
   auto node = pulling_.extract(key);
   if (node.empty()) return;
   Pulling& pulling = node.mapped();
-  const SimMachine::Name name = NameOf(key);
-  if (machine_->Find(name) != nullptr) return DoLaunch(pulling.request);
-  SimMachine::Container& container = machine_->containers_[name];
-  container.owner = owner_;
-  container.behaviour = std::move(pulling.behaviour);
-  container.spec = pulling.request.spec;
-  container.status.key = key;
-  container.status.placement = pulling.request.placement;
-  container.status.state = LaunchState::kStarting;
-  container.status.container_id = fmt::format("sim-{}-{}-{}-{}", key.task.str(), key.attempt,
-                                              key.launch, ++machine_->generations_[name]);
-  machine_->Changed(name);
-  BeginStart(name);
+  if (Find(key) != nullptr) return DoLaunch(std::move(pulling.request));
+  const auto gone = own_->gone.find(key);
+  const std::uint64_t generation = gone == own_->gone.end() ? 1 : gone->second + 1;
+  const auto container = std::make_shared<SimMachine::Container>();
+  container->of = own_;
+  container->behaviour = std::move(pulling.behaviour);
+  container->spec = std::move(pulling.request.spec);
+  container->status.key = std::move(pulling.request.key);
+  container->status.placement = pulling.request.placement;
+  container->status.state = LaunchState::kStarting;
+  container->status.container_id =
+      fmt::format("sim-{}-{}-{}-{}", key.task.str(), key.attempt, key.launch, generation);
+  own_->containers.insert(container);
+  machine_->Changed(*container);
+  BeginStart(container);
 }
 
-void SimEngine::BeginStart(const SimMachine::Name& name) {
-  const SimMachine::Container& container = *machine_->Find(name);
-  machine_->After(container.behaviour.start, [this, alive = alive_, name,
-                                              id = container.status.container_id] {
-    if (!*alive) return;
-    SimMachine::Container* c = machine_->Find(name);
-    if (c == nullptr || c->status.container_id != id || c->status.state != LaunchState::kStarting)
-      return;
-    if (!c->behaviour.start_failure) return machine_->StartRunning(name);
-    const LaunchStatus status = c->status;
-    const Error error = *c->behaviour.start_failure;
-    machine_->containers_.erase(name);
-    FailLaunch(status, error);
+void SimEngine::BeginStart(const SimMachine::ContainerPtr& container) {
+  machine_->After(container->behaviour->start, [this, alive = alive_, c = container] {
+    if (!*alive || c->gone || c->status.state != LaunchState::kStarting) return;
+    if (!c->behaviour->start_failure) return machine_->StartRunning(c);
+    machine_->Erase(c);
+    FailLaunch(c->status, *c->behaviour->start_failure);
   });
 }
 
@@ -180,21 +160,19 @@ void SimEngine::FailLaunch(LaunchStatus status, const Error& error) {
   if (up_) sink_(Changed{std::move(status)});
 }
 
-void SimEngine::OnChanged(const SimMachine::Name& name, const LaunchStatus& status) {
+void SimEngine::OnChanged(const LaunchStatus& status) {
   if (!up_) return;
-  told_[status.key] = status;
   sink_(Changed{status});
   std::vector<std::uint64_t> streams;
   for (const auto& [stream, state] : streams_)
-    if (state.name == name) streams.push_back(stream);
+    if (state.key == status.key) streams.push_back(stream);
   for (const std::uint64_t stream : streams) Flow(stream);
-  if (status.state == LaunchState::kExited) EndExecsOf(name);
+  if (status.state == LaunchState::kExited) EndExecsOf(status.key);
 }
 
 void SimEngine::OnGone(const LaunchStatus& last) {
   if (!up_) return;
-  told_.erase(last.key);
-  EndExecsOf(NameOf(last.key));
+  EndExecsOf(last.key);
   if (last.state == LaunchState::kExited) return;
   LaunchStatus status = last;
   status.state = LaunchState::kExited;
@@ -225,31 +203,29 @@ void SimEngine::DoStop(const LaunchKey& key, const std::string& signal, Duration
     return;
   }
   if (!up_) return sink_(OpFailed{key, NotUp()});
-  const SimMachine::Name name = NameOf(key);
-  SimMachine::Container* container = machine_->Find(name);
+  const auto container = Find(key);
   if (container == nullptr)
     return sink_(OpFailed{key, {Code::kNotFound, "the engine has no such launch", {}}});
   if (container->status.state == LaunchState::kExited) return sink_(Changed{container->status});
   if (container->status.state == LaunchState::kStarting) {
-    const LaunchStatus status = container->status;
-    machine_->containers_.erase(name);
-    return FailLaunch(status, aborted);
+    machine_->Erase(container);
+    return FailLaunch(container->status, aborted);
   }
   const MonoTime kill_at = machine_->now_.mono + std::max(grace, Duration{0});
-  const bool first = container->stop_timer == 0;
+  const bool first = container->stop_timer.second == 0;
   if (!first && kill_at >= container->kill_at) return;
   machine_->CancelTimer(container->stop_timer);
   const bool kill = signal == "SIGKILL" || grace <= Duration{0};
-  const auto obeys = container->behaviour.stop;
+  const auto obeys = container->behaviour->stop;
   container->kill_at = kill ? machine_->now_.mono : kill_at;
   if (!kill && obeys && machine_->now_.mono + *obeys < kill_at) {
-    container->stop_timer = machine_->After(*obeys, [machine = machine_.get(), name] {
-      machine->End(name, ExitCause::kSignaled, kExitTerminated, {});
+    container->stop_timer = machine_->After(*obeys, [machine = machine_.get(), container] {
+      machine->End(*container, ExitCause::kSignaled, kExitTerminated);
     });
     return;
   }
-  container->stop_timer = machine_->At(container->kill_at, [machine = machine_.get(), name] {
-    machine->End(name, ExitCause::kSignaled, kExitKilled, {});
+  container->stop_timer = machine_->At(container->kill_at, [machine = machine_.get(), container] {
+    machine->End(*container, ExitCause::kSignaled, kExitKilled);
   });
 }
 
@@ -261,8 +237,7 @@ void SimEngine::Remove(LaunchKey key, std::string save_output_to, std::size_t sa
 
 void SimEngine::DoRemove(const LaunchKey& key, const std::string& path, std::size_t bytes) {
   if (!up_) return sink_(OpFailed{key, NotUp()});
-  const SimMachine::Name name = NameOf(key);
-  const SimMachine::Container* container = machine_->Find(name);
+  const auto container = Find(key);
   const bool launching = pulling_.contains(key);
   if (container == nullptr && !launching) return sink_(Removed{key});
   if (launching || container->status.state != LaunchState::kExited)
@@ -279,8 +254,7 @@ void SimEngine::DoRemove(const LaunchKey& key, const std::string& path, std::siz
     if (const auto saved = machine_->options_.save(path, tail); !saved)
       return sink_(OpFailed{key, saved.error()});
   }
-  machine_->containers_.erase(name);
-  told_.erase(key);
+  machine_->Erase(container);
   sink_(Removed{key});
 }
 
@@ -289,14 +263,14 @@ void SimEngine::DoRemove(const LaunchKey& key, const std::string& path, std::siz
 void SimEngine::Usage() {
   Soon([this] {
     Usages usages;
-    for (const auto& [name, container] : machine_->containers_) {
-      if (!up_ || !Owns(container.owner)) continue;
-      if (container.status.state != LaunchState::kRunning) continue;
-      const Duration run = machine_->now_.mono - container.running_since;
+    if (!up_) return sink_(std::move(usages));
+    for (const auto& container : own_->containers) {
+      if (container->status.state != LaunchState::kRunning) continue;
+      const Duration run = machine_->now_.mono - container->running_since;
       const auto nanos = static_cast<std::uint64_t>(run.count());
-      const SimBehaviour& does = container.behaviour;
+      const SimBehaviour& does = *container->behaviour;
       LaunchUsage usage;
-      usage.key = container.status.key;
+      usage.key = container->status.key;
       usage.at = machine_->now_.mono;
       usage.cpu_nanos = nanos / 1000 * static_cast<std::uint64_t>(does.cpu_millis);
       usage.memory_bytes = does.memory_bytes;
@@ -317,14 +291,13 @@ void SimEngine::OpenLogs(std::uint64_t stream, LaunchKey key, LogOptions options
 void SimEngine::DoOpenLogs(std::uint64_t stream, const LaunchKey& key, const LogOptions& options) {
   if (!up_) return sink_(LogEnd{stream, NotUp()});
   if (streams_.contains(stream)) return;
-  const SimMachine::Name name = NameOf(key);
-  const SimMachine::Container* container = machine_->Find(name);
+  const auto container = Find(key);
   if (container == nullptr && !pulling_.contains(key))
     return sink_(LogEnd{stream, Error{Code::kNotFound, "the engine has no such launch", {}}});
   if (container == nullptr || container->status.state < LaunchState::kRunning)
     return sink_(LogEnd{stream, Error{Code::kPrecondition, "it has not started yet", {}}});
   Stream& state = streams_[stream];
-  state.name = name;
+  state.key = key;
   state.follow = options.follow;
   const std::size_t lines = container->output.size();
   if (options.tail_lines >= 0)
@@ -351,7 +324,7 @@ void SimEngine::CloseLogs(std::uint64_t stream) {
 
 void SimEngine::Flow(std::uint64_t stream) {
   Stream& state = streams_.at(stream);
-  const SimMachine::Container* container = machine_->Find(state.name);
+  const auto container = Find(state.key);
   while (container != nullptr && state.credit > 0 && state.next_line < container->output.size()) {
     const SimMachine::Line& line = container->output[state.next_line];
     const std::size_t left = line.bytes.size() - state.next_byte;

@@ -37,6 +37,7 @@ struct SimBehaviour {
   std::int64_t cpu_millis = 0;                        // used while it runs
   std::int64_t memory_bytes = 0;                      // used while it runs
   std::uint64_t network_bytes = 0;                    // sent and received, each second
+  friend bool operator==(const SimBehaviour&, const SimBehaviour&) = default;
 };
 using SimScript = std::function<SimBehaviour(const LaunchRequest&)>;
 
@@ -115,32 +116,57 @@ class SimMachine {
     WallTime time;
     std::string bytes;
   };
+  using Timer = std::pair<MonoTime, std::uint64_t>;  // when, number; number 0 = none
+  using BehaviourPtr = std::shared_ptr<const SimBehaviour>;
+  struct Belongings;
+  // Machines of benchmarks have very many: what most have alike is kept once.
   struct Container {
-    Owner owner;
+    Belongings* of = nullptr;
     LaunchStatus status;
-    SimBehaviour behaviour;
+    BehaviourPtr behaviour;
     TaskSpecPtr spec;
     std::vector<Line> output;
     MonoTime running_since;
-    std::uint64_t stop_timer = 0;  // 0 = no stop was asked for
+    Timer stop_timer;  // none = no stop was asked for
     MonoTime kill_at;
+    bool gone = false;  // from the machine; a timer of it may be left
   };
-  using Name = std::pair<std::pair<std::string, std::string>, LaunchKey>;  // cluster, node, launch
-  using Timer = std::pair<MonoTime, std::uint64_t>;
+  using ContainerPtr = std::shared_ptr<Container>;
+  struct ByKey {
+    using is_transparent = void;
+    static const LaunchKey& Of(const ContainerPtr& c) { return c->status.key; }
+    static const LaunchKey& Of(const LaunchKey& key) { return key; }
+    template <class A, class B>
+    bool operator()(const A& a, const B& b) const {
+      return Of(a) < Of(b);
+    }
+  };
+  // What one owner has here.
+  struct Belongings {
+    Owner owner;
+    std::set<ContainerPtr, ByKey> containers;
+    // Containers with this name that are gone: ids differ when a name comes again.
+    std::map<LaunchKey, std::uint64_t> gone;
+  };
 
-  static Name NameOf(const Owner& owner, const LaunchKey& key) {
-    return {{owner.cluster, owner.node.str()}, key};
-  }
-  std::uint64_t At(MonoTime when, std::function<void()> task);
-  std::uint64_t After(Duration delay, std::function<void()> task) {
+  Timer At(MonoTime when, std::function<void()> task);
+  Timer After(Duration delay, std::function<void()> task) {
     return At(now_.mono + std::max(delay, Duration{0}), std::move(task));
   }
-  void CancelTimer(std::uint64_t id);
-  [[nodiscard]] Container* Find(const Name& name);
+  void CancelTimer(const Timer& timer) { timers_.erase(timer); }
+  // It lives as long as the machine.
+  [[nodiscard]] Belongings& Of(const Owner& owner);
+  [[nodiscard]] static ContainerPtr Find(const Belongings& of, const LaunchKey& key);
+  // The first with this key, whoever owns it.
+  [[nodiscard]] ContainerPtr FindAny(const LaunchKey& key) const;
+  [[nodiscard]] BehaviourPtr BehaviourOf(const LaunchRequest& request) const;
+  void Erase(const ContainerPtr& container);
+  template <class Task>
+  void ForEnginesOf(const Belongings* of, const Task& task);
   // States a change to the engine of the container's owner.
-  void Changed(const Name& name);
-  void End(const Name& name, ExitCause cause, std::int32_t exit_code, std::string detail);
-  void StartRunning(const Name& name);
+  void Changed(const Container& container);
+  void End(Container& container, ExitCause cause, std::int32_t exit_code);
+  void StartRunning(const ContainerPtr& container);
   void Print(Container& container, bool is_stderr, const std::string& text);
   void BindPorts(Container& container);
 
@@ -148,9 +174,7 @@ class SimMachine {
   Now now_;
   std::uint64_t next_id_ = 1;
   std::map<Timer, std::function<void()>> timers_;
-  std::map<std::uint64_t, MonoTime> timer_times_;
-  std::map<Name, Container> containers_;
-  std::map<Name, std::uint64_t> generations_;  // container ids differ when a name comes again
+  std::map<std::pair<std::string, std::string>, Belongings> belongings_;  // by cluster, node
   std::set<SimEngine*> engines_;
   bool reachable_ = true;
   std::string reason_;
@@ -181,14 +205,14 @@ class SimEngine final : public Engine {
   friend class SimMachine;
 
   struct Execution {
-    SimMachine::Name name;
+    LaunchKey key;
     SimExec what;  // `out` and `err`: what was not sent yet
     std::size_t credit = 0;
     bool over = false;  // only output is left
   };
 
   struct Stream {
-    SimMachine::Name name;
+    LaunchKey key;
     bool follow = false;
     std::size_t next_line = 0;
     std::size_t next_byte = 0;  // of that line
@@ -197,46 +221,51 @@ class SimEngine final : public Engine {
   // A launch before its container exists.
   struct Pulling {
     LaunchRequest request;
-    SimBehaviour behaviour;
-    std::uint64_t timer = 0;  // 0 = waits for the engine to be reachable
+    SimMachine::BehaviourPtr behaviour;
+    SimMachine::Timer timer;  // none = waits for the engine to be reachable
   };
 
   // Runs `task` within the next Advance, unless this engine is gone by then.
-  void Soon(std::function<void()> task);
+  template <class Task>
+  void Soon(Task task) {
+    machine_->After(Duration{0}, [alive = alive_, task = std::move(task)]() mutable {
+      if (*alive) task();
+    });
+  }
   void GoUp();
   void GoDown();
   void SendList();
-  void DoLaunch(const LaunchRequest& request);
+  void DoLaunch(LaunchRequest request);
   void BeginPull(const LaunchKey& key);
   void Create(const LaunchKey& key);
-  void BeginStart(const SimMachine::Name& name);
+  void BeginStart(const SimMachine::ContainerPtr& container);
   void DoStop(const LaunchKey& key, const std::string& signal, Duration grace);
   void DoRemove(const LaunchKey& key, const std::string& path, std::size_t bytes);
   void DoOpenLogs(std::uint64_t stream, const LaunchKey& key, const LogOptions& options);
-  void OnChanged(const SimMachine::Name& name, const LaunchStatus& status);
+  void OnChanged(const LaunchStatus& status);
   void OnGone(const LaunchStatus& last);
   void Flow(std::uint64_t stream);
   void DoExec(std::uint64_t exec, const LaunchKey& key, const ExecRequest& request);
   void FlowExec(std::uint64_t exec);
   void FinishExec(std::uint64_t exec);
   void EndExec(std::uint64_t exec, std::optional<Error> error, std::int32_t exit_code = -1);
-  void EndExecsOf(const SimMachine::Name& name);
-  [[nodiscard]] bool Owns(const Owner& owner) const;
+  void EndExecsOf(const LaunchKey& key);
   [[nodiscard]] LaunchStatus PullStatus(const Pulling& pulling) const;
   void FailLaunch(LaunchStatus status, const Error& error);
   [[nodiscard]] Error NotUp() const;
-  [[nodiscard]] SimMachine::Name NameOf(const LaunchKey& key) const {
-    return SimMachine::NameOf(owner_, key);
+  [[nodiscard]] SimMachine::ContainerPtr Find(const LaunchKey& key) const {
+    return SimMachine::Find(*own_, key);
   }
 
   const std::shared_ptr<SimMachine> machine_;
   const Sink sink_;
   const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
-  Owner owner_;
-  bool started_ = false;
+  SimMachine::Belongings* own_ = nullptr;  // from Start on
   bool up_ = false;
   std::map<LaunchKey, Pulling> pulling_;
-  std::map<LaunchKey, LaunchStatus> told_;  // the newest of each container that was sent
+  // While it is down, the newest of each container that was sent; while it is up, that is what the
+  // machine has.
+  std::map<LaunchKey, LaunchStatus> told_;
   std::map<std::uint64_t, Stream> streams_;
   std::map<std::uint64_t, Execution> execs_;
 };

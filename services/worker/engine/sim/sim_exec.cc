@@ -63,8 +63,7 @@ void SimEngine::DoExec(std::uint64_t exec, const LaunchKey& key, const ExecReque
   const auto refuse = [&](Error error) { sink_(ExecEnded{exec, -1, std::move(error)}); };
   if (execs_.contains(exec)) return;
   if (!up_) return refuse(NotUp());
-  const SimMachine::Name name = NameOf(key);
-  const SimMachine::Container* container = machine_->Find(name);
+  const auto container = Find(key);
   if (container == nullptr && !pulling_.contains(key))
     return refuse({Code::kNotFound, "the engine has no such launch", {}});
   if (container == nullptr || container->status.state != LaunchState::kRunning)
@@ -72,7 +71,7 @@ void SimEngine::DoExec(std::uint64_t exec, const LaunchKey& key, const ExecReque
   if (execs_.size() >= kExecsMax)
     return refuse({Code::kResource, "too many commands are being run", {}});
   Execution& state = execs_[exec];
-  state.name = name;
+  state.key = key;
   state.what = machine_->options_.exec(*container->spec, request);
   if (!state.what.copies_input && state.what.run)
     machine_->After(*state.what.run, [this, alive = alive_, exec] {
@@ -135,10 +134,10 @@ void SimEngine::EndExec(std::uint64_t exec, std::optional<Error> error, std::int
   if (execs_.erase(exec) != 0) sink_(ExecEnded{exec, exit_code, std::move(error)});
 }
 
-void SimEngine::EndExecsOf(const SimMachine::Name& name) {
+void SimEngine::EndExecsOf(const LaunchKey& key) {
   std::vector<std::uint64_t> ended;
   for (auto& [exec, state] : execs_) {
-    if (state.name != name || state.over) continue;
+    if (state.key != key || state.over) continue;
     state.what.exit_code = kExitKilled;
     ended.push_back(exec);
   }

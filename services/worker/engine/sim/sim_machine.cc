@@ -8,6 +8,7 @@
 namespace cube::engine {
 namespace {
 
+constexpr const char* kLabels = "sim.";
 constexpr std::string_view kNever = "never";
 constexpr std::string_view kOom = "oom";
 constexpr std::int32_t kExitKilled = 137;
@@ -17,6 +18,8 @@ constexpr std::int32_t kExitKilled = 137;
 SimBehaviour BehaviourFromLabels(const LaunchRequest& request) {
   SimBehaviour behaviour;
   const auto& labels = request.spec->labels;
+  const auto first = labels.lower_bound(kLabels);
+  if (first == labels.end() || !first->first.starts_with(kLabels)) return behaviour;
   const auto get = [&](const char* name) -> std::optional<std::string> {
     const auto it = labels.find(name);
     return it == labels.end() ? std::nullopt : std::optional(it->second);
@@ -60,24 +63,15 @@ SimBehaviour BehaviourFromLabels(const LaunchRequest& request) {
   return behaviour;
 }
 
-std::uint64_t SimMachine::At(MonoTime when, std::function<void()> task) {
-  const std::uint64_t id = next_id_++;
-  timers_.emplace(Timer{when, id}, std::move(task));
-  timer_times_.emplace(id, when);
-  return id;
-}
-
-void SimMachine::CancelTimer(std::uint64_t id) {
-  const auto it = timer_times_.find(id);
-  if (it == timer_times_.end()) return;
-  timers_.erase({it->second, id});
-  timer_times_.erase(it);
+SimMachine::Timer SimMachine::At(MonoTime when, std::function<void()> task) {
+  const Timer timer{when, next_id_++};
+  timers_.emplace(timer, std::move(task));
+  return timer;
 }
 
 void SimMachine::Advance(Now now) {
   while (!timers_.empty() && timers_.begin()->first.first <= now.mono) {
     auto node = timers_.extract(timers_.begin());
-    timer_times_.erase(node.key().second);
     // It happens at its own time, but never before what has happened already.
     now_.mono = std::max(now_.mono, node.key().first);
     now_.wall = now.wall - (now.mono - now_.mono);
@@ -95,110 +89,123 @@ void SimMachine::SetReachable(bool reachable, std::string reason) {
   After(Duration{0}, [this, reachable, reason = std::move(reason)] {
     if (std::exchange(reachable_, reachable) == reachable) return;
     reason_ = reason;
-    // A copy in order of start: a sink may not make engines, but may lead to their end.
-    const std::set<SimEngine*> engines = engines_;
-    for (SimEngine* engine : engines) {
-      if (!engines_.contains(engine)) continue;
+    ForEnginesOf(nullptr, [reachable](SimEngine& engine) {
       if (reachable) {
-        engine->GoUp();
+        engine.GoUp();
       } else {
-        engine->GoDown();
+        engine.GoDown();
       }
-    }
+    });
   });
+}
+
+// Of all owners, with nullptr. A sink may not make engines, but may lead to their end.
+template <class Task>
+void SimMachine::ForEnginesOf(const Belongings* of, const Task& task) {
+  for (auto it = engines_.begin(); it != engines_.end();) {
+    SimEngine* const engine = *it;
+    if (of == nullptr || engine->own_ == of) task(*engine);
+    it = engines_.upper_bound(engine);
+  }
 }
 
 void SimMachine::Vanish(const LaunchKey& key) {
   After(Duration{0}, [this, key] {
-    for (auto it = containers_.begin(); it != containers_.end(); ++it) {
-      if (it->first.second != key) continue;
-      CancelTimer(it->second.stop_timer);
-      const Container gone = std::move(it->second);
-      containers_.erase(it);
-      for (SimEngine* engine : engines_)
-        if (engine->Owns(gone.owner)) engine->OnGone(gone.status);
-      return;
-    }
+    const ContainerPtr container = FindAny(key);
+    if (container == nullptr) return;
+    CancelTimer(container->stop_timer);
+    Erase(container);
+    ForEnginesOf(container->of, [&](SimEngine& engine) { engine.OnGone(container->status); });
   });
 }
 
 void SimMachine::Exit(const LaunchKey& key, ExitCause cause, std::int32_t exit_code) {
   After(Duration{0}, [this, key, cause, exit_code] {
-    for (const auto& [name, container] : containers_) {
-      if (name.second != key) continue;
-      End(Name(name), cause, exit_code, {});
-      return;
-    }
+    if (const ContainerPtr container = FindAny(key)) End(*container, cause, exit_code);
   });
 }
 
 std::vector<SimMachine::Seen> SimMachine::All() const {
   std::vector<Seen> all;
-  for (const auto& [name, container] : containers_)
-    all.push_back({container.owner, container.status});
+  for (const auto& [name, of] : belongings_)
+    for (const ContainerPtr& container : of.containers)
+      all.push_back({of.owner, container->status});
   return all;
 }
 
 SimMachine::Answering SimMachine::AnswerOf(const LaunchKey& key) const {
-  for (const auto& [name, container] : containers_) {
-    if (name.second != key) continue;
-    const SimBehaviour& b = container.behaviour;
-    if (container.status.state != LaunchState::kRunning) break;
-    const Duration age = now_.wall - container.status.started_at;
-    const bool serves =
-        b.serves_from && age >= *b.serves_from && (!b.serves_until || age < *b.serves_until);
-    return {serves, serves ? "" : "500", b.answers_after};
-  }
-  return {false, "connection refused", Duration{0}};
+  const ContainerPtr container = FindAny(key);
+  if (container == nullptr || container->status.state != LaunchState::kRunning)
+    return {false, "connection refused", Duration{0}};
+  const SimBehaviour& b = *container->behaviour;
+  const Duration age = now_.wall - container->status.started_at;
+  const bool serves =
+      b.serves_from && age >= *b.serves_from && (!b.serves_until || age < *b.serves_until);
+  return {serves, serves ? "" : "500", b.answers_after};
 }
 
-SimMachine::Container* SimMachine::Find(const Name& name) {
-  const auto it = containers_.find(name);
-  return it == containers_.end() ? nullptr : &it->second;
+SimMachine::Belongings& SimMachine::Of(const Owner& owner) {
+  Belongings& of = belongings_[{owner.cluster, owner.node.str()}];
+  of.owner = owner;
+  return of;
 }
 
-void SimMachine::Changed(const Name& name) {
-  const Container* container = Find(name);
-  if (container == nullptr) return;
-  const std::set<SimEngine*> engines = engines_;
-  for (SimEngine* engine : engines)
-    if (engines_.contains(engine) && engine->Owns(container->owner))
-      engine->OnChanged(name, container->status);
+SimMachine::ContainerPtr SimMachine::Find(const Belongings& of, const LaunchKey& key) {
+  const auto it = of.containers.find(key);
+  return it == of.containers.end() ? nullptr : *it;
 }
 
-void SimMachine::StartRunning(const Name& name) {
-  Container& container = *Find(name);
+SimMachine::ContainerPtr SimMachine::FindAny(const LaunchKey& key) const {
+  for (const auto& [name, of] : belongings_)
+    if (ContainerPtr found = Find(of, key)) return found;
+  return nullptr;
+}
+
+SimMachine::BehaviourPtr SimMachine::BehaviourOf(const LaunchRequest& request) const {
+  static const BehaviourPtr usual = std::make_shared<const SimBehaviour>();
+  SimBehaviour behaviour = options_.script(request);
+  return behaviour == *usual ? usual : std::make_shared<const SimBehaviour>(std::move(behaviour));
+}
+
+void SimMachine::Erase(const ContainerPtr& container) {
+  container->gone = true;
+  ++container->of->gone[container->status.key];
+  container->of->containers.erase(container);
+}
+
+void SimMachine::Changed(const Container& container) {
+  ForEnginesOf(container.of, [&](SimEngine& engine) { engine.OnChanged(container.status); });
+}
+
+void SimMachine::StartRunning(const ContainerPtr& started) {
+  Container& container = *started;
   container.status.state = LaunchState::kRunning;
   container.status.started_at = now_.wall;
   container.running_since = now_.mono;
   BindPorts(container);
-  Print(container, false, container.behaviour.out);
-  Print(container, true, container.behaviour.err);
-  const std::string id = container.status.container_id;
-  if (container.behaviour.run) {
-    const SimBehaviour& b = container.behaviour;
+  Print(container, false, container.behaviour->out);
+  Print(container, true, container.behaviour->err);
+  if (container.behaviour->run) {
+    const SimBehaviour& b = *container.behaviour;
     const ExitCause cause = b.out_of_memory                           ? ExitCause::kOutOfMemory
                             : b.exit_code > 128 && b.exit_code <= 192 ? ExitCause::kSignaled
                                                                       : ExitCause::kExited;
-    After(*b.run, [this, name, id, cause, code = b.out_of_memory ? kExitKilled : b.exit_code] {
-      const Container* c = Find(name);
-      if (c != nullptr && c->status.container_id == id) End(name, cause, code, {});
+    After(*b.run, [this, started, cause, code = b.out_of_memory ? kExitKilled : b.exit_code] {
+      End(*started, cause, code);
     });
   }
-  Changed(name);
+  Changed(container);
 }
 
-void SimMachine::End(const Name& name, ExitCause cause, std::int32_t exit_code,
-                     std::string detail) {
-  Container* container = Find(name);
-  if (container == nullptr || container->status.state != LaunchState::kRunning) return;
-  CancelTimer(std::exchange(container->stop_timer, 0));
-  container->status.state = LaunchState::kExited;
-  container->status.cause = cause;
-  container->status.exit_code = exit_code;
-  container->status.detail = std::move(detail);
-  container->status.finished_at = now_.wall;
-  Changed(name);
+void SimMachine::End(Container& container, ExitCause cause, std::int32_t exit_code) {
+  if (container.gone || container.status.state != LaunchState::kRunning) return;
+  CancelTimer(std::exchange(container.stop_timer, {}));
+  container.status.state = LaunchState::kExited;
+  container.status.cause = cause;
+  container.status.exit_code = exit_code;
+  container.status.detail.clear();
+  container.status.finished_at = now_.wall;
+  Changed(container);
 }
 
 void SimMachine::Print(Container& container, bool is_stderr, const std::string& text) {
