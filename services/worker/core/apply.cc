@@ -68,7 +68,7 @@ void WorkerCore::TellAgain(Now now) {
   }
   for (auto& [key, a] : attempts_) {
     if (!a.last_fact) continue;
-    for (auto it = containers_.lower_bound({key.task, key.attempt, 0});
+    for (auto it = containers_.lower_bound(key);
          it != containers_.end() && it->first < a.last_fact->key; ++it) {
       Container& c = it->second;
       if (c.exited() && OwnerOf(c.status) == &a) c.exit_fact = Put({now.wall, FactOf(c.status)});
@@ -201,7 +201,7 @@ void WorkerCore::AskStop(const TaskId& task, std::uint32_t attempt, Duration gra
 
 // The leader placed the task here again: it knows that the older attempts are over.
 void WorkerCore::Supersede(const AttemptKey& newer) {
-  for (auto it = attempts_.lower_bound({newer.task, 0}); it != attempts_.end() && it->first < newer;
+  for (auto it = attempts_.lower_bound(newer.task); it != attempts_.end() && it->first < newer;
        ++it) {
     if (!it->second.stop) AskStop(it->first.task, it->first.attempt, kStaleGrace);
   }

@@ -275,11 +275,12 @@ void WorkerCore::FoldOlder(Attempt& a, Container& c, Now now) {
 void WorkerCore::FoldCurrent(Attempt& a, Container& c, Now now, Random& random) {
   const bool same = a.last_fact && a.last_fact->key == c.status.key;
   if (a.done || (same && a.last_fact->state == LaunchState::kExited)) return;
-  // As an end is told, not as the engine saw it: what the worker did to it has a reason.
-  engine::LaunchStatus status = c.status;
-  if (status.state == LaunchState::kExited) Explain(a, status);
-  LaunchFact fact = FactOf(status);
-  if (fact.state == LaunchState::kExited) {
+  LaunchFact fact;
+  if (c.exited()) {
+    // As an end is told, not as the engine saw it: what the worker did to it has a reason.
+    engine::LaunchStatus status = c.status;
+    Explain(a, status);
+    fact = FactOf(status);
     const Ending ending = DecideEnding(a.spec->restart, {a.launches_at, a.restarts_in_row}, status,
                                        a.stop, now.wall, random.Next());
     fact.stop_asked = a.stop;
@@ -292,11 +293,13 @@ void WorkerCore::FoldCurrent(Attempt& a, Container& c, Now now, Random& random) 
     a.restart_at = fact.restart_at = now.wall + ending.delay;
     a.due = now.mono + ending.delay;
     a.restarts_in_row = ending.restarts_in_row;
-  } else if (a.last_fact && !MovesForward(*a.last_fact, fact)) {
-    return;
-  } else if (fact.state == LaunchState::kPulling) {
-    if (same && now.mono - a.pull_fact_at < kPullFactInterval) return;
-    a.pull_fact_at = now.mono;
+  } else {
+    fact = FactOf(c.status);
+    if (a.last_fact && !MovesForward(*a.last_fact, fact)) return;
+    if (fact.state == LaunchState::kPulling) {
+      if (same && now.mono - a.pull_fact_at < kPullFactInterval) return;
+      a.pull_fact_at = now.mono;
+    }
   }
   a.last_fact = fact;
   Touch(a);

@@ -27,16 +27,16 @@ void WorkerCore::Reconcile(Now now) {
   for (auto& [task, wake] : tasks) {
     wake_ = &wake;
     Index(task);
-    for (auto it = containers_.lower_bound({task, 0, 0});
-         it != containers_.end() && it->first.task == task; ++it) {
+    for (auto it = containers_.lower_bound(task); it != containers_.end() && it->first.task == task;
+         ++it) {
       ReconcileContainer(it->first, it->second, now);
     }
   }
   UnblockLaunches(tasks);
   for (auto& [task, wake] : tasks) {
     wake_ = &wake;
-    for (auto it = attempts_.lower_bound({task, 0});
-         it != attempts_.end() && it->first.task == task; ++it) {
+    for (auto it = attempts_.lower_bound(task); it != attempts_.end() && it->first.task == task;
+         ++it) {
       if (!it->second.done) ReconcileAttempt(it->second, now);
     }
   }
@@ -64,7 +64,10 @@ WorkerCore::Tasks WorkerCore::TakeTasks(MonoTime now) {
     done_.clear();
     done_unassigned_.clear();
   }
-  for (const TaskId& task : std::exchange(changed_, {})) tasks.try_emplace(task, MonoTime::max());
+  while (!changed_.empty()) {
+    auto task = changed_.extract(changed_.begin());
+    tasks.try_emplace(std::move(task.value()), MonoTime::max());
+  }
   for (auto it = wakes_.begin(); it != wakes_.end() && it->first <= now; ++it) {
     tasks.try_emplace(it->second, MonoTime::max());
   }
@@ -85,24 +88,23 @@ void WorkerCore::UnblockLaunches(Tasks& tasks) {
 }
 
 void WorkerCore::Index(const TaskId& task) {
-  const auto forget = [&task](auto& index, auto first) {
-    auto it = index.lower_bound(first);
-    while (it != index.end() && it->task == task) it = index.erase(it);
+  // Keeps what is right already: a key is a text of its own.
+  const auto renew = [&task](auto& index, const auto& first, const auto& all, const auto& belongs) {
+    auto known = index.lower_bound(task);
+    for (auto it = first; it != all.end() && it->first.task == task; ++it) {
+      if (!belongs(it->second)) continue;
+      while (known != index.end() && *known < it->first) known = index.erase(known);
+      if (known == index.end() || it->first < *known) known = index.insert(known, it->first);
+      ++known;
+    }
+    while (known != index.end() && known->task == task) known = index.erase(known);
   };
-  forget(in_flight_, LaunchKey{task, 0, 0});
-  forget(done_, AttemptKey{task, 0});
-  forget(done_unassigned_, AttemptKey{task, 0});
-  for (auto it = containers_.lower_bound({task, 0, 0});
-       it != containers_.end() && it->first.task == task; ++it) {
-    const Container& c = it->second;
-    if (c.asked && c.status.state < LaunchState::kRunning) in_flight_.insert(it->first);
-  }
-  for (auto it = attempts_.lower_bound({task, 0}); it != attempts_.end() && it->first.task == task;
-       ++it) {
-    if (!it->second.done) continue;
-    done_.insert(it->first);
-    if (it->second.unassigned) done_unassigned_.insert(it->first);
-  }
+  renew(in_flight_, containers_.lower_bound(task), containers_,
+        [](const Container& c) { return c.asked && c.status.state < LaunchState::kRunning; });
+  const auto first = attempts_.lower_bound(task);
+  renew(done_, first, attempts_, [](const Attempt& a) { return a.done; });
+  renew(done_unassigned_, first, attempts_,
+        [](const Attempt& a) { return a.done && a.unassigned; });
 }
 
 void WorkerCore::SetWakes(const Tasks& tasks) {
@@ -185,7 +187,7 @@ void WorkerCore::ReconcileAttempt(Attempt& a, Now now) {
 // A task's containers never run side by side, and a launch's name is used once.
 bool WorkerCore::Blocked(const Attempt& a) const {
   const auto next = static_cast<std::uint32_t>(NextLaunch(a));
-  for (auto it = containers_.lower_bound({a.key.task, 0, 0});
+  for (auto it = containers_.lower_bound(a.key.task);
        it != containers_.end() && it->first.task == a.key.task; ++it) {
     if (!it->second.exited()) return true;
     if (it->first.attempt == a.key.attempt && it->first.launch == next) return true;
@@ -206,7 +208,7 @@ bool WorkerCore::PortsTaken(const TaskSpec& spec) const {
   return std::ranges::any_of(containers_, [&](const auto& entry) {
     const auto& [key, c] = entry;
     if (c.exited() || std::ranges::none_of(c.status.ports, needs)) return false;
-    const auto owner = attempts_.find({key.task, key.attempt});
+    const auto owner = attempts_.find(key);
     return Unwanted(c) || (owner != attempts_.end() && owner->second.stop);
   });
 }

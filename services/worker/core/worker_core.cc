@@ -113,7 +113,7 @@ std::optional<std::string> WorkerCore::EngineWith(const LaunchKey& key) const {
 
 std::vector<LaunchKey> WorkerCore::LaunchesOf(const AttemptKey& key) const {
   std::vector<LaunchKey> launches;
-  for (auto it = containers_.lower_bound({key.task, key.attempt, 0});
+  for (auto it = containers_.lower_bound(key);
        it != containers_.end() && it->first.task == key.task && it->first.attempt == key.attempt;
        ++it) {
     if (it->second.seen) launches.push_back(it->first);
@@ -136,7 +136,7 @@ std::size_t WorkerCore::ExitedOf(const AttemptKey& key) const {
 }
 
 Attempt* WorkerCore::OwnerOf(const engine::LaunchStatus& status) {
-  const auto found = attempts_.find({status.key.task, status.key.attempt});
+  const auto found = attempts_.find(status.key);
   if (found == attempts_.end() || found->second.placement != status.placement) return nullptr;
   return &found->second;
 }
@@ -144,7 +144,7 @@ Attempt* WorkerCore::OwnerOf(const engine::LaunchStatus& status) {
 bool WorkerCore::Unwanted(const Container& c) const {
   if (!DesiredKnown() || c.exited()) return false;
   const LaunchKey& key = c.status.key;
-  const auto found = attempts_.find({key.task, key.attempt});
+  const auto found = attempts_.find(key);
   if (found == attempts_.end()) return true;
   const Attempt& a = found->second;
   return a.placement != c.status.placement || a.done || LaunchEnded(a) ||

@@ -171,7 +171,8 @@ class WorkerCore {
   [[nodiscard]] std::uint32_t welcomes() const { return welcomes_; }
   [[nodiscard]] bool DesiredKnown() const { return meta_.position != 0; }
   [[nodiscard]] const Attempt* Find(const AttemptKey& key) const;
-  [[nodiscard]] const std::map<AttemptKey, Attempt>& attempts() const { return attempts_; }
+  using Attempts = std::map<AttemptKey, Attempt, ByTask>;
+  [[nodiscard]] const Attempts& attempts() const { return attempts_; }
   [[nodiscard]] const std::map<std::string, EngineState>& engines() const { return engines_; }
   [[nodiscard]] std::size_t RunningCount() const;
   // Launches that engines have, by state.
@@ -201,7 +202,7 @@ class WorkerCore {
     std::optional<HealthState> health;  // while it is checked
     [[nodiscard]] bool exited() const { return status.state == LaunchState::kExited; }
   };
-  using Containers = std::map<LaunchKey, Container>;
+  using Containers = std::map<LaunchKey, Container, ByTask>;
 
   // apply.cc
   [[nodiscard]] bool OfOtherCluster(const std::string& cluster) const;
@@ -292,7 +293,7 @@ class WorkerCore {
   Meta meta_;
   std::uint64_t acked_ = 0;
   std::map<LaunchKey, std::uint64_t> exits_unacked_;  // of the store, until containers are seen
-  std::map<AttemptKey, Attempt> attempts_;
+  Attempts attempts_;
   Containers containers_;
   std::map<std::string, EngineState> engines_;
   std::optional<Term> log_term_;                // see LogIsOf
@@ -314,9 +315,9 @@ class WorkerCore {
   MonoTime* wake_ = nullptr;                            // where At notes
 
   // Indexes, right for all tasks that have been looked at since they changed.
-  std::set<LaunchKey> in_flight_;
-  std::set<AttemptKey> done_;
-  std::set<AttemptKey> done_unassigned_;
+  std::set<LaunchKey, ByTask> in_flight_;
+  std::set<AttemptKey, ByTask> done_;
+  std::set<AttemptKey, ByTask> done_unassigned_;
   std::uint64_t last_probe_ = 0;
   std::uint32_t welcomes_ = 0;
   bool retired_ = false;

@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "shared/base/time.h"
@@ -20,6 +21,30 @@ struct AttemptKey {
   TaskId task;
   std::uint32_t attempt = 0;
   friend auto operator<=>(const AttemptKey&, const AttemptKey&) = default;
+};
+
+// The order of attempts, or of launches; finds all of a task, and the attempt of a launch, without
+// making a key for it.
+struct ByTask {
+  using is_transparent = void;
+  template <class Key>
+  bool operator()(const Key& a, const Key& b) const {
+    return a < b;
+  }
+  template <class Key>
+  bool operator()(const Key& a, const TaskId& task) const {
+    return a.task < task;
+  }
+  template <class Key>
+  bool operator()(const TaskId& task, const Key& b) const {
+    return task < b.task;
+  }
+  bool operator()(const AttemptKey& a, const LaunchKey& b) const {
+    return std::tie(a.task, a.attempt) < std::tie(b.task, b.attempt);
+  }
+  bool operator()(const LaunchKey& a, const AttemptKey& b) const {
+    return std::tie(a.task, a.attempt) < std::tie(b.task, b.attempt);
+  }
 };
 
 // An attempt that this node was told to run, and how far it has come.
