@@ -3,36 +3,12 @@
 #include <algorithm>
 #include <utility>
 
+#include "shared/wire/codec.h"
+
 namespace cube::worker {
-namespace {
+EncodedFact Encoded(const NumberedFact& fact) { return {fact.number, wire::EncodeFact(fact.fact)}; }
 
-// A bound above a fact's encoded size.
-std::size_t SizeMax(const Fact& fact) {
-  constexpr std::size_t kFixed = 160;
-  if (const auto* l = std::get_if<LaunchFact>(&fact.what)) {
-    return kFixed + l->key.task.str().size() + l->detail.size() + l->container_id.size() +
-           l->ports.size() * 16;
-  }
-  if (const auto* h = std::get_if<AttemptHeld>(&fact.what)) {
-    std::size_t size = kFixed + h->task.str().size();
-    if (h->spec) size += EncodedBytesMax(*h->spec);
-    if (h->observed) size += SizeMax({fact.at, *h->observed});
-    if (h->health) size += kFixed + h->task.str().size() + h->health->reason.size();
-    return size;
-  }
-  const NodeDescription* d = nullptr;
-  if (const auto* j = std::get_if<NodeJoined>(&fact.what)) d = &j->description;
-  if (const auto* j = std::get_if<NodeDescribed>(&fact.what)) d = &j->description;
-  if (d == nullptr) return kFixed;
-  std::size_t size = kFixed + d->version.size() + d->address.size();
-  for (const auto& [key, value] : d->labels) size += key.size() + value.size() + 16;
-  for (const EngineDescription& e : d->engines) size += e.kind.size() + e.version.size() + 16;
-  return size;
-}
-
-}  // namespace
-
-void Outbox::Add(NumberedFact fact) {
+void Outbox::Add(EncodedFact fact) {
   last_ = fact.number;
   if (!unread_ && window_.size() >= kOutboxWindowMax) unread_ = true;
   if (unread_) return;
@@ -52,21 +28,21 @@ void Outbox::Filled(std::vector<NumberedFact> facts) {
   if (!std::exchange(reading_, false)) return;
   for (NumberedFact& fact : facts) {
     next_read_ = fact.number + 1;
-    window_.push_back(std::move(fact));
+    window_.push_back(Encoded(fact));
   }
   if (next_read_ > last_ || facts.empty()) unread_ = false;
 }
 
-std::vector<NumberedFact> Outbox::NextBatch() const {
-  std::vector<NumberedFact> batch;
+std::vector<const EncodedFact*> Outbox::NextBatch() const {
+  std::vector<const EncodedFact*> batch;
   std::size_t bytes = 256;  // the message's own fields
-  for (const NumberedFact& fact : window_) {
-    bytes += SizeMax(fact.fact);
+  for (const EncodedFact& fact : window_) {
+    bytes += fact.bytes.size();
     if (!batch.empty() && (bytes > kFactsBytesMax || batch.size() >= facts_per_message_ ||
-                           fact.number != batch.back().number + 1)) {
+                           fact.number != batch.back()->number + 1)) {
       break;
     }
-    batch.push_back(fact);
+    batch.push_back(&fact);
   }
   return batch;
 }

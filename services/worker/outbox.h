@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "services/worker/core/worker_state.h"
@@ -22,6 +23,13 @@ inline constexpr std::size_t kFactsBytesMax = 256u << 10;
 inline constexpr std::size_t kFactsPerMessageMax = 1000;
 static_assert(kOutboxReadMax <= kOutboxWindowMax && kFactsPerMessageMax <= kOutboxReadMax);
 
+// A fact as its bytes in a message (wire::EncodeFact): the store and the log get the same.
+struct EncodedFact {
+  std::uint64_t number = 0;
+  std::string bytes;
+};
+[[nodiscard]] EncodedFact Encoded(const NumberedFact& fact);
+
 class Outbox {
  public:
   // `acked`: all before; `last`: the newest that the store holds (acked == last: empty).
@@ -29,14 +37,14 @@ class Outbox {
       : last_(last), next_read_(acked + 1), unread_(acked < last) {}
 
   // A fact that is being committed.
-  void Add(NumberedFact fact);
+  void Add(EncodedFact fact);
   // What ReadFrom asked for.
   void Filled(std::vector<NumberedFact> facts);
   // Where to read on in the store, if the window has room and the store has more.
   [[nodiscard]] std::optional<std::uint64_t> ReadFrom();
 
-  // The next message: first number and facts. Empty if there is nothing.
-  [[nodiscard]] std::vector<NumberedFact> NextBatch() const;
+  // The facts of the next message, valid until the outbox changes. Empty if there is nothing.
+  [[nodiscard]] std::vector<const EncodedFact*> NextBatch() const;
   // The numbers of the facts up to `number`, which leave the outbox.
   [[nodiscard]] std::vector<std::uint64_t> Acked(std::uint64_t number);
   // The server finds messages too large: halves them. / They get through again.
@@ -49,7 +57,7 @@ class Outbox {
   [[nodiscard]] std::size_t facts_per_message() const { return facts_per_message_; }
 
  private:
-  std::deque<NumberedFact> window_;
+  std::deque<EncodedFact> window_;
   std::uint64_t last_ = 0;
   std::uint64_t next_read_ = 1;
   bool unread_ = false;   // the store has facts behind the window

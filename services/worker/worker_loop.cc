@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "services/worker/verify_service.h"
-#include "services/worker/worker_store.h"
 #include "shared/wire/codec.h"
 
 namespace cube::worker {
@@ -15,6 +14,11 @@ constexpr bus::SubId kDesiredSub = 2;
 constexpr bus::SubId kLogsSub = 3;
 constexpr bus::SubId kExecSub = 4;
 constexpr bus::SubId kVerifySub = 5;
+
+EngineDescription DescriptionOf(const std::pair<const std::string, EngineState>& engine) {
+  const auto& [kind, state] = engine;
+  return {kind, state.version, state.limits, state.usable()};
+}
 
 template <class... Fs>
 struct Overloaded : Fs... {
@@ -329,10 +333,15 @@ void WorkerLoop::OnAppendFailed(const bus::AppendFailed& failed, Now now) {
 
 NodeDescription WorkerLoop::Describe() const {
   NodeDescription description = options_.description;
-  for (const auto& [kind, state] : core_.engines()) {
-    description.engines.push_back({kind, state.version, state.limits, state.usable()});
-  }
+  for (const auto& engine : core_.engines()) description.engines.push_back(DescriptionOf(engine));
   return description;
+}
+
+// Nothing else of a description changes.
+bool WorkerLoop::EnginesAreAsDescribed() const {
+  return std::ranges::equal(
+      described_->engines, core_.engines(),
+      [](const EngineDescription& told, const auto& now) { return told == DescriptionOf(now); });
 }
 
 void WorkerLoop::DescribeIfChanged(Now now) {
@@ -343,34 +352,36 @@ void WorkerLoop::DescribeIfChanged(Now now) {
   const bool all_answered =
       std::all_of(engines.begin(), engines.end(), [](const auto& e) { return e.second.answered; });
   if (!all_answered && now.mono < described_by_) return;
-  NodeDescription description = Describe();
-  if (described_ == description) return;
+  if (described_ && EnginesAreAsDescribed()) return;
   describe_at_ = now.mono + kDescribeInterval;
-  described_ = description;
-  core_.PutFact({now.wall, NodeDescribed{std::move(description)}});
+  described_ = Describe();
+  core_.PutFact({now.wall, NodeDescribed{*described_}});
 }
 
 void WorkerLoop::Flush() {
   Effects effects = core_.TakeEffects();
-  // First of all, since nothing is carried out behind an Exit, and they may say why it comes.
-  Operations behind = std::exchange(after_, {});
-  for (Notice& notice : effects.notices) {
-    Log(notice.warning ? LogLine::Level::kWarning : LogLine::Level::kInfo, std::move(notice.text),
-        std::move(notice.key));
+  if (!effects.notices.empty()) {
+    // First of all, since nothing is carried out behind an Exit, and they may say why it comes.
+    Operations behind = std::exchange(after_, {});
+    for (Notice& notice : effects.notices) {
+      Log(notice.warning ? LogLine::Level::kWarning : LogLine::Level::kInfo, std::move(notice.text),
+          std::move(notice.key));
+    }
+    for (Operation& operation : behind) after_.push_back(std::move(operation));
   }
-  for (Operation& operation : behind) after_.push_back(std::move(operation));
   if (ended_) return;
   if (effects.meta_changed || std::exchange(put_meta_, false)) PutMeta(batch_, core_.meta());
   for (const AttemptKey& key : effects.attempts_changed) {
     if (const Attempt* attempt = core_.Find(key)) {
-      PutAttempt(batch_, *attempt);
+      PutAttempt(batch_, *attempt, specs_);
     } else {
       DeleteAttempt(batch_, key);
     }
   }
-  for (NumberedFact& fact : effects.facts) {
-    PutOutbox(batch_, options_.node, core_.meta(), fact);
-    outbox_.Add(std::move(fact));
+  for (const NumberedFact& fact : effects.facts) {
+    EncodedFact encoded = Encoded(fact);
+    PutOutbox(batch_, options_.node, core_.meta(), encoded);
+    outbox_.Add(std::move(encoded));
   }
   for (EngineCall& call : effects.calls) after_.emplace_back(std::move(call));
   for (ProbeCall& probe : effects.probes) after_.emplace_back(std::move(probe));
@@ -379,19 +390,21 @@ void WorkerLoop::Flush() {
 void WorkerLoop::SendFacts(Now now) {
   if (const auto from = outbox_.ReadFrom()) after_.emplace_back(ReadOutbox{*from, kOutboxReadMax});
   if (!connected_ || facts_ || now.mono < facts_at_ || ended_) return;
-  std::vector<NumberedFact> facts = outbox_.NextBatch();
+  const std::vector<const EncodedFact*> facts = outbox_.NextBatch();
   if (facts.empty()) return;
   FactBatch batch;
   batch.node = options_.node;
   batch.instance = core_.meta().instance;
   batch.incarnation = core_.meta().incarnation;
-  batch.first_number = facts.front().number;
-  facts_ = InFlight{next_op_++, facts.back().number};
-  for (NumberedFact& fact : facts) batch.facts.push_back(std::move(fact.fact));
+  batch.first_number = facts.front()->number;
+  facts_ = InFlight{next_op_++, facts.back()->number};
+  std::vector<std::string_view> bytes;
+  bytes.reserve(facts.size());
+  for (const EncodedFact* fact : facts) bytes.emplace_back(fact->bytes);
   bus::AppendRequest request;
   request.op = facts_->op;
   request.subject = options_.subjects.Facts(options_.node.str());
-  request.payload = wire::EncodeFacts(batch);
+  request.payload = wire::EncodeFacts(batch, bytes);
   Bus(bus::Append{std::move(request)});
 }
 
@@ -491,7 +504,7 @@ MonoTime WorkerLoop::NextDeadline() const {
   next = std::min(next, execs_.NextDeadline());
   if (core_.meta().incarnation != 0 && !leaving_ && !ending_) {
     if (!described_) next = std::min(next, std::max(described_by_, describe_at_));
-    if (described_ && describe_at_ > MonoTime{} && described_ != Describe()) {
+    if (described_ && describe_at_ > MonoTime{} && !EnginesAreAsDescribed()) {
       next = std::min(next, describe_at_);
     }
   }

@@ -18,6 +18,7 @@
 #include "services/worker/metrics_service.h"
 #include "services/worker/operation.h"
 #include "services/worker/outbox.h"
+#include "services/worker/worker_store.h"
 #include "shared/base/random.h"
 #include "shared/wire/subjects.h"
 
@@ -120,6 +121,7 @@ class WorkerLoop {
   void Flush();
   void EndIfDone(Now now);
   [[nodiscard]] NodeDescription Describe() const;
+  [[nodiscard]] bool EnginesAreAsDescribed() const;
 
   template <class BusOperation>
   void Bus(BusOperation operation) {
@@ -133,6 +135,7 @@ class WorkerLoop {
   WorkerCore core_;
   CatchUp catch_up_;
   Outbox outbox_;
+  SpecBytes specs_;
   LogService logs_;
   ClusterSize cluster_size_;
   MetricsService metrics_;

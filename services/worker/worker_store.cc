@@ -2,10 +2,12 @@
 
 #include <cube/v1/records.pb.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "shared/wire/codec.h"
 #include "shared/wire/convert.h"
+#include "shared/wire/scratch.h"
 
 namespace cube::worker {
 namespace {
@@ -168,12 +170,28 @@ void PutMeta(store::WriteBatch& batch, const Meta& meta) {
   batch.Put(kMetaTable, std::string(kMetaKey), r.SerializeAsString());
 }
 
-void PutAttempt(store::WriteBatch& batch, const Attempt& a) {
-  v1::AssignmentRecord r;
+const std::string& SpecBytes::Of(const TaskSpecPtr& spec) {
+  const auto known = std::ranges::find(entries_, spec, &Entry::spec);
+  if (known != entries_.end()) return known->bytes;
+  // Their attempts have ended before they were up.
+  std::erase_if(entries_, [](const Entry& entry) { return entry.spec.use_count() == 1; });
+  if (entries_.size() >= kSpecBytesMax) entries_.erase(entries_.begin());
+  wire::Scratch<v1::AssignmentRecord> r;
+  wire::ToProto(*spec, *r->mutable_spec());
+  entries_.push_back({spec, r->SerializeAsString()});
+  return entries_.back().bytes;
+}
+
+void SpecBytes::Forget(const TaskSpecPtr& spec) {
+  std::erase_if(entries_, [&spec](const Entry& entry) { return entry.spec == spec; });
+}
+
+void PutAttempt(store::WriteBatch& batch, const Attempt& a, SpecBytes& specs) {
+  wire::Scratch<v1::AssignmentRecord> scratch;
+  v1::AssignmentRecord& r = *scratch;
   r.set_task(a.key.task.str());
   r.set_attempt(a.key.attempt);
   wire::ToProto(a.placement, *r.mutable_placement());
-  if (a.spec) wire::ToProto(*a.spec, *r.mutable_spec());
   r.set_stop(a.stop);
   r.set_grace_ns(a.grace.count());
   r.set_launch(a.launch);
@@ -185,7 +203,20 @@ void PutAttempt(store::WriteBatch& batch, const Attempt& a) {
   if (a.last_fact) wire::ToProto(*a.last_fact, *r.mutable_last_fact());
   if (a.health) wire::ToProto(*a.health, *r.mutable_health());
   r.set_final_fact(a.final_fact);
-  batch.Put(kAssignmentsTable, KeyOf(a.key), r.SerializeAsString());
+  std::string value;
+  if (a.spec == nullptr) {
+    value = r.SerializeAsString();
+  } else {
+    // Fields may come in any order, and one behind the other they are the message.
+    const std::string& spec = specs.Of(a.spec);
+    value.reserve(r.ByteSizeLong() + spec.size());
+    r.AppendToString(&value);
+    value += spec;
+    const bool has_come_up = a.last_fact && a.last_fact->state >= LaunchState::kRunning &&
+                             static_cast<std::int64_t>(a.last_fact->key.launch) == a.launch;
+    if (has_come_up) specs.Forget(a.spec);
+  }
+  batch.Put(kAssignmentsTable, KeyOf(a.key), std::move(value));
 }
 
 void DeleteAttempt(store::WriteBatch& batch, const AttemptKey& key) {
@@ -193,14 +224,14 @@ void DeleteAttempt(store::WriteBatch& batch, const AttemptKey& key) {
 }
 
 void PutOutbox(store::WriteBatch& batch, const NodeName& node, const Meta& meta,
-               const NumberedFact& fact) {
+               const EncodedFact& fact) {
   FactBatch one;
   one.node = node;
   one.instance = meta.instance;
   one.incarnation = meta.incarnation;
   one.first_number = fact.number;
-  one.facts.push_back(fact.fact);
-  batch.Put(kOutboxTable, NumberKey(fact.number), wire::EncodeFacts(one));
+  const std::string_view bytes = fact.bytes;
+  batch.Put(kOutboxTable, NumberKey(fact.number), wire::EncodeFacts(one, {&bytes, 1}));
 }
 
 void DeleteOutbox(store::WriteBatch& batch, std::uint64_t number) {

@@ -6,8 +6,10 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "services/worker/core/worker_core.h"
+#include "services/worker/outbox.h"
 #include "shared/store/store.h"
 
 namespace cube::worker {
@@ -21,11 +23,31 @@ inline constexpr store::TableId kOutboxTable = 2;       // number -> Facts with 
 // Everything of the store. A fresh one has meta.instance == 0. Damaged records: kDataLoss.
 [[nodiscard]] Result<StoredState> LoadState(const store::Store& store, const NodeName& node);
 
+// Specifications as they are in records. An attempt is written several times while its launch comes
+// up, and its specification never changes: it is encoded once.
+class SpecBytes {
+ public:
+  // The field of the record. Valid until the next call.
+  [[nodiscard]] const std::string& Of(const TaskSpecPtr& spec);
+  void Forget(const TaskSpecPtr& spec);
+  [[nodiscard]] std::size_t size() const { return entries_.size(); }
+
+ private:
+  struct Entry {
+    TaskSpecPtr spec;
+    std::string bytes;
+  };
+  std::vector<Entry> entries_;  // oldest first
+};
+// One Reconcile begins no more; who comes back later is encoded again.
+inline constexpr std::size_t kSpecBytesMax = kBeginsPerReconcileMax;
+
 void PutMeta(store::WriteBatch& batch, const Meta& meta);
-void PutAttempt(store::WriteBatch& batch, const Attempt& attempt);
+// Forgets the specification of an attempt that will not be written again soon.
+void PutAttempt(store::WriteBatch& batch, const Attempt& attempt, SpecBytes& specs);
 void DeleteAttempt(store::WriteBatch& batch, const AttemptKey& key);
 void PutOutbox(store::WriteBatch& batch, const NodeName& node, const Meta& meta,
-               const NumberedFact& fact);
+               const EncodedFact& fact);
 void DeleteOutbox(store::WriteBatch& batch, std::uint64_t number);
 
 // At most `facts_max` facts from number `from` on.

@@ -5,6 +5,7 @@
 #include "shared/domain/text.h"
 #include "shared/wire/codec.h"
 #include "shared/wire/internal.h"
+#include "shared/wire/scratch.h"
 
 namespace cube::wire {
 namespace {
@@ -163,7 +164,8 @@ std::string EncodeAssign(const AssignBatch& batch) {
 }
 
 Result<AssignBatch> DecodeAssign(std::string_view payload) {
-  v1::Assign message;
+  Scratch<v1::Assign> scratch;
+  v1::Assign& message = *scratch;
   CUBE_TRY_VOID(internal::Parse(payload, "an Assign message", message));
   AssignBatch batch;
   batch.term = FromProto(message.term());

@@ -6,6 +6,7 @@
 #include "shared/domain/text.h"
 #include "shared/wire/codec.h"
 #include "shared/wire/internal.h"
+#include "shared/wire/scratch.h"
 
 namespace cube::wire {
 namespace {
@@ -32,6 +33,18 @@ void Write(const NodeLeaving& from, v1::Fact& to) {
 }
 void Write(const AttemptHeld& from, v1::Fact& to) { ToProto(from, *to.mutable_held()); }
 void Write(const AllHeld&, v1::Fact& to) { to.mutable_all_held(); }
+
+void WriteHead(const FactBatch& from, v1::Facts& to) {
+  to.set_node(from.node.str());
+  to.set_instance(from.instance);
+  to.set_incarnation(from.incarnation);
+  to.set_first_number(from.first_number);
+}
+void WriteFact(const Fact& from, v1::Facts& to) {
+  v1::Fact& fact = *to.add_facts();
+  fact.set_at_ns(ToNanos(from.at));
+  std::visit([&fact](const auto& what) { Write(what, fact); }, from.what);
+}
 
 Result<Fact> ReadFact(const v1::Fact& from) {
   Fact fact;
@@ -97,17 +110,28 @@ Result<Fact> ReadFact(const v1::Fact& from) {
 
 std::string EncodeFacts(const FactBatch& batch) {
   v1::Facts message;
-  message.set_node(batch.node.str());
-  message.set_instance(batch.instance);
-  message.set_incarnation(batch.incarnation);
-  message.set_first_number(batch.first_number);
+  WriteHead(batch, message);
   message.mutable_facts()->Reserve(static_cast<int>(batch.facts.size()));
-  for (const Fact& fact : batch.facts) {
-    v1::Fact* proto = message.add_facts();
-    proto->set_at_ns(ToNanos(fact.at));
-    std::visit([proto](const auto& what) { Write(what, *proto); }, fact.what);
-  }
+  for (const Fact& fact : batch.facts) WriteFact(fact, message);
   return internal::Serialize(message);
+}
+
+std::string EncodeFact(const Fact& fact) {
+  Scratch<v1::Facts> message;
+  WriteFact(fact, *message);
+  return internal::Serialize(*message);
+}
+
+// Fields one behind the other are the message: protobuf's encoding guide, "Last One Wins".
+std::string EncodeFacts(const FactBatch& head, std::span<const std::string_view> facts) {
+  v1::Facts message;
+  WriteHead(head, message);
+  std::string bytes = internal::Serialize(message);
+  std::size_t size = bytes.size();
+  for (const std::string_view fact : facts) size += fact.size();
+  bytes.reserve(size);
+  for (const std::string_view fact : facts) bytes += fact;
+  return bytes;
 }
 
 Result<FactBatch> DecodeFacts(std::string_view node_token, std::string_view payload) {

@@ -39,6 +39,20 @@ TEST(RoundTrip, Facts) {
   }
 }
 
+// What is encoded piece by piece gives the same bytes as the whole.
+TEST(RoundTrip, FactsInTwoSteps) {
+  for (int seed = 0; seed < kSeeds; ++seed) {
+    Random random(static_cast<std::uint64_t>(seed));
+    FactBatch batch = testing::RandomFacts(random);
+    const std::string whole = EncodeFacts(batch);
+    std::vector<std::string> facts;
+    for (const Fact& fact : batch.facts) facts.push_back(EncodeFact(fact));
+    batch.facts.clear();
+    const std::vector<std::string_view> views(facts.begin(), facts.end());
+    ASSERT_EQ(EncodeFacts(batch, views), whole) << "seed " << seed;
+  }
+}
+
 TEST(RoundTrip, Assign) {
   for (int seed = 0; seed < kSeeds; ++seed) {
     Random random(static_cast<std::uint64_t>(seed));

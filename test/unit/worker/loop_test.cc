@@ -190,7 +190,7 @@ TEST(Facts, ABacklogLargerThanTheWindowIsReadFromTheStore) {
   Meta meta = rig.loop().core().meta();
   meta.last_fact += count;
   for (std::uint64_t i = 0; i < count; ++i) {
-    PutOutbox(batch, kNode, meta, {first + i, {rig.now().wall, NodeLeft{}}});
+    PutOutbox(batch, kNode, meta, Encoded({first + i, {rig.now().wall, NodeLeft{}}}));
   }
   PutMeta(batch, meta);
   ASSERT_TRUE(rig.store().Commit(batch));

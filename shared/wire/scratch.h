@@ -1,0 +1,31 @@
+// A protobuf message for the length of one call: it and its parts are made in one piece of memory,
+// most of them on the stack, instead of one by one.
+#pragma once
+
+#include <google/protobuf/arena.h>
+
+#include <cstddef>
+
+namespace cube::wire {
+
+template <class Message>
+class Scratch {
+ public:
+  Scratch()
+      : arena_(first_, sizeof(first_)),
+        message_(google::protobuf::Arena::CreateMessage<Message>(&arena_)) {}
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+
+  [[nodiscard]] Message& operator*() { return *message_; }
+  [[nodiscard]] Message* operator->() { return message_; }
+
+ private:
+  // Enough for a message about one task; the arena makes more where that is not.
+  static constexpr std::size_t kFirstBytes = 4096;
+  alignas(std::max_align_t) char first_[kFirstBytes];
+  google::protobuf::Arena arena_;
+  Message* message_;
+};
+
+}  // namespace cube::wire
