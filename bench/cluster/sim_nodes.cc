@@ -46,6 +46,7 @@ struct SimNode {
   std::unique_ptr<engine::SimEngine> engine;
   std::unique_ptr<worker::WorkerLoop> loop;
   MonoTime due;
+  bool touched = false;
 };
 
 struct FromBeats {};
@@ -61,6 +62,7 @@ class SimNodes {
   void AddNode(std::size_t index, std::uint32_t tasks_max);
   void Route(bus::Event& event);
   void ToAll(const bus::Event& event);
+  void Touch(std::size_t index);
   void Give(std::size_t index, Input input);
   void Step(std::size_t index, Now now);
   bool Execute(std::size_t index, worker::Operations& operations);
@@ -74,7 +76,8 @@ class SimNodes {
   std::vector<std::unique_ptr<SimNode>> nodes_;
   std::unordered_map<std::string, std::size_t> index_;
   std::set<std::pair<MonoTime, std::size_t>> due_;
-  std::set<std::size_t> touched_;
+  std::vector<std::size_t> touched_;  // in the order in which they step
+  std::vector<Input> inputs_;         // of the node that steps
   bool failed_ = false;
   std::unique_ptr<bus::NatsBus> bus_;
   std::unique_ptr<bus::NatsBus> beats_;
@@ -123,9 +126,13 @@ void SimNodes::AddNode(std::size_t index, std::uint32_t tasks_max) {
   nodes_.push_back(std::move(node));
 }
 
+void SimNodes::Touch(std::size_t index) {
+  if (!std::exchange(nodes_[index]->touched, true)) touched_.push_back(index);
+}
+
 void SimNodes::Give(std::size_t index, Input input) {
   nodes_[index]->inputs.push_back(std::move(input));
-  touched_.insert(index);
+  Touch(index);
 }
 
 void SimNodes::ToAll(const bus::Event& event) {
@@ -221,15 +228,19 @@ void SimNodes::Step(std::size_t index, Now now) {
   SimNode& node = *nodes_[index];
   do {
     node.machine->Advance(now);
-    std::vector<Input> inputs = std::exchange(node.inputs, {});
+    inputs_.clear();
+    inputs_.swap(node.inputs);
     ++counts_.steps;
-    worker::Operations operations = node.loop->Step(inputs, now);
+    worker::Operations operations = node.loop->Step(inputs_, now);
     if (!Execute(index, operations)) failed_ = true;
     if (node.machine->NextDue().value_or(MonoTime::max()) <= now.mono) node.machine->Advance(now);
   } while (!node.inputs.empty());
-  due_.erase({node.due, index});
-  node.due = std::min(node.loop->NextDeadline(), node.machine->NextDue().value_or(MonoTime::max()));
-  due_.emplace(node.due, index);
+  const MonoTime due =
+      std::min(node.loop->NextDeadline(), node.machine->NextDue().value_or(MonoTime::max()));
+  if (due == node.due) return;
+  auto entry = due_.extract({node.due, index});
+  entry.value().first = node.due = due;
+  due_.insert(std::move(entry));
 }
 
 Result<void> SimNodes::Run() {
@@ -250,9 +261,13 @@ Result<void> SimNodes::Run() {
     }
     const Now now = clock_.now();
     for (auto it = due_.begin(); it != due_.end() && it->first <= now.mono; ++it) {
-      touched_.insert(it->second);
+      Touch(it->second);
     }
-    for (const std::size_t index : std::exchange(touched_, {})) Step(index, now);
+    for (const std::size_t index : touched_) {
+      nodes_[index]->touched = false;
+      Step(index, now);
+    }
+    touched_.clear();
   }
   fmt::print(
       "  nodes: {} live copies, {} pages of sets, {} fact messages, {} heartbeats, {} steps\n",
