@@ -122,10 +122,10 @@ void ManagerLoop::Advance() {
   }
   if (phase_ == Phase::kFollowing) {
     Follow();
-    if (view_.decision_seq >= log_end_) {
-      complete_ = true;
-      doubted_since_ = {};
-    }
+  }
+  if (phase_ == Phase::kFollowing) {  // or it has begun another check
+    if (view_.decision_seq >= std::max(check_.ends.decisions, known_.seq)) complete_ = true;
+    if (view_.decision_seq >= log_end_) doubted_since_ = {};
   }
   if (phase_ == Phase::kFollowing) {
     MaybeTakeOver();

@@ -43,7 +43,7 @@ v1::VerifyViewReply VerifyService::Head(bool leading) const {
 void VerifyService::OnRequest(const bus::Message& message, bool leading, MonoTime now,
                               Operations& out) {
   if (!bus::SafeReplySubject(message.reply_to) || waiting_.size() >= kVerifyWaitingMax) return;
-  Waiting waiting{message.reply_to, {}, now + kVerifyReadMax, now + kVerifyWaitMax};
+  Waiting waiting{message.reply_to, {}, now + kVerifyWaitMax};
   v1::VerifyViewReply reply = Head(leading);
   if (!waiting.request.ParseFromString(message.payload)) {
     Fail(Code::kInvalid, "the request is not a cube.v1.VerifyViewRequest", reply);
@@ -85,7 +85,7 @@ bool VerifyService::Answer(const Waiting& waiting, const View& view, Standing st
   reply.set_foreign_messages(view.foreign_messages);
   const bool early = waiting.request.min_decision() > view.valid_seq;
   if (!standing.complete) {
-    if (now < waiting.read_by) return false;
+    if (now < *incomplete_since_ + kVerifyReadMax) return false;
     Fail(Code::kUnavailable,
          "is still reading the log, at decision " + std::to_string(view.valid_seq), reply);
   } else if (early || !standing.at_commit || (IsDigest(waiting) && !digest_.whole())) {
@@ -112,6 +112,12 @@ bool VerifyService::Answer(const Waiting& waiting, const View& view, Standing st
 
 void VerifyService::Step(const View& view, Standing standing, MonoTime now, Operations& out) {
   if (waiting_.empty()) return;
+  if (standing.complete) {
+    incomplete_since_.reset();
+  } else {
+    if (!incomplete_since_) incomplete_since_ = now;
+    digest_.Stop();  // what was hashed may be of a log that is no more
+  }
   if (std::any_of(waiting_.begin(), waiting_.end(), IsDigest) && standing.complete) {
     if (!digest_.active()) digest_.Begin(view);
     digest_.Walk(view, kVerifyRecordsPerStep);
@@ -122,14 +128,14 @@ void VerifyService::Step(const View& view, Standing standing, MonoTime now, Oper
   }
   waiting_ = std::move(left);
   if (std::none_of(waiting_.begin(), waiting_.end(), IsDigest)) digest_.Stop();
+  if (waiting_.empty()) incomplete_since_.reset();
 }
 
 MonoTime VerifyService::NextDeadline(MonoTime now) const {
   if (digest_.active() && !digest_.whole()) return now;
   MonoTime next = MonoTime::max();
-  for (const Waiting& waiting : waiting_) {
-    next = std::min(next, waiting.read_by > now ? waiting.read_by : waiting.deadline);
-  }
+  for (const Waiting& waiting : waiting_) next = std::min(next, waiting.deadline);
+  if (incomplete_since_) next = std::min(next, *incomplete_since_ + kVerifyReadMax);
   return next;
 }
 

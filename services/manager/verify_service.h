@@ -57,7 +57,6 @@ class VerifyService {
   struct Waiting {
     std::string reply_to;
     v1::VerifyViewRequest request;
-    MonoTime read_by;  // the log, or the answer is that it is being read
     MonoTime deadline;
   };
   [[nodiscard]] v1::VerifyViewReply Head(bool leading) const;
@@ -73,6 +72,7 @@ class VerifyService {
   std::string manager_;
   std::uint64_t instance_ = 0;
   std::deque<Waiting> waiting_;
+  std::optional<MonoTime> incomplete_since_;  // the view, while somebody waits
   ViewDigest digest_;
 };
 

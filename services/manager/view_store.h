@@ -32,7 +32,7 @@ inline constexpr std::size_t kSpecSweepAfter = 1024;
 class ViewRecords {
  public:
   // The view as of the last commit; empty if the store is. kDataLoss: a record cannot be read.
-  // Of many tasks on all cores; other threads have ended when it returns.
+  // Of many tasks on several cores; other threads have ended when it returns.
   [[nodiscard]] Result<View> Load(const store::Store& store, const LoadOptions& options = {});
 
   // What changed since the last call, with the positions; clears the view's dirty marks. Tasks of

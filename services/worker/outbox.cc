@@ -6,6 +6,7 @@
 #include "shared/wire/codec.h"
 
 namespace cube::worker {
+
 EncodedFact Encoded(const NumberedFact& fact) { return {fact.number, wire::EncodeFact(fact.fact)}; }
 
 void Outbox::Add(EncodedFact fact) {

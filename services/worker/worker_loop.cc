@@ -404,7 +404,7 @@ void WorkerLoop::SendFacts(Now now) {
   bus::AppendRequest request;
   request.op = facts_->op;
   request.subject = options_.subjects.Facts(options_.node.str());
-  request.payload = wire::EncodeFacts(batch, bytes);
+  request.payload = wire::JoinFacts(batch, bytes);
   Bus(bus::Append{std::move(request)});
 }
 

@@ -231,7 +231,7 @@ void PutOutbox(store::WriteBatch& batch, const NodeName& node, const Meta& meta,
   one.incarnation = meta.incarnation;
   one.first_number = fact.number;
   const std::string_view bytes = fact.bytes;
-  batch.Put(kOutboxTable, NumberKey(fact.number), wire::EncodeFacts(one, {&bytes, 1}));
+  batch.Put(kOutboxTable, NumberKey(fact.number), wire::JoinFacts(one, {&bytes, 1}));
 }
 
 void DeleteOutbox(store::WriteBatch& batch, std::uint64_t number) {

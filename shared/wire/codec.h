@@ -50,8 +50,7 @@ void QuietProtobuf();
 // In two steps, for facts that are written more than once: each by itself, then the same bytes with
 // those in place of `head.facts`.
 [[nodiscard]] std::string EncodeFact(const Fact& fact);
-[[nodiscard]] std::string EncodeFacts(const FactBatch& head,
-                                      std::span<const std::string_view> facts);
+[[nodiscard]] std::string JoinFacts(const FactBatch& head, std::span<const std::string_view> facts);
 // `node_token` is the subject's last token; another name inside is kInvalid.
 [[nodiscard]] Result<FactBatch> DecodeFacts(std::string_view node_token, std::string_view payload);
 

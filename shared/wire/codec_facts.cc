@@ -123,7 +123,7 @@ std::string EncodeFact(const Fact& fact) {
 }
 
 // Fields one behind the other are the message: protobuf's encoding guide, "Last One Wins".
-std::string EncodeFacts(const FactBatch& head, std::span<const std::string_view> facts) {
+std::string JoinFacts(const FactBatch& head, std::span<const std::string_view> facts) {
   v1::Facts message;
   WriteHead(head, message);
   std::string bytes = internal::Serialize(message);

@@ -338,7 +338,8 @@ std::string World::CheckLaws() {
   if (std::string broken = laws_.Check(); !broken.empty()) return broken;
   if (const std::string now = laws_.cluster(); !now.empty() && now != cluster_) {
     // Of several managers one that leads may never have heard of the log that is gone.
-    const bool remembered = plan_.managers == 1 && plan_.views_lost == 0 && plan_.ends_lost == 0;
+    const bool remembered = plan_.managers == 1 && plan_.views_lost == 0 && plan_.ends_lost == 0 &&
+                            plan_.disks_full == 0;
     if (remembered && IsBorne(cluster_)) return "the cluster has another name";
     cluster_ = now;
     held_.clear();  // it is not this cluster's

@@ -7,6 +7,7 @@ namespace cube::manager {
 void NodeTable::Forget() {
   rows_.clear();
   taken_.clear();
+  named_ = nullptr;
   position_ = 0;  // every view's journal begins behind it
 }
 

@@ -100,9 +100,8 @@ TEST_F(VerifyServiceTest, GivesUpInTime) {
   Ask(request);
   Answers();
   EXPECT_EQ(StepsToAnswer(), 100u);
-  now_ += kVerifyReadMax;
-  EXPECT_EQ(service_.NextDeadline(now_), now_ + kVerifyWaitMax - kVerifyReadMax);
-  now_ += kVerifyWaitMax - kVerifyReadMax;
+  EXPECT_EQ(service_.NextDeadline(now_), now_ + kVerifyWaitMax);
+  now_ += kVerifyWaitMax;
   EXPECT_EQ(StepsToAnswer(), 1u);
   EXPECT_EQ(last_.failure().code(), "timed_out");
 }
@@ -115,6 +114,21 @@ TEST_F(VerifyServiceTest, AManagerThatStillReadsSaysSo) {
   now_ += kVerifyReadMax;
   StepsToAnswer({.at_commit = true, .complete = false});
   EXPECT_EQ(last_.failure().code(), "unavailable");
+}
+
+// It looks at the log again since it had lost its connection: what it has hashed counts no more,
+// and it waits instead of being called again and again.
+TEST_F(VerifyServiceTest, AViewThatIsInDoubtIsNotWalked) {
+  Ask({});
+  Answers();
+  service_.Step(log_.view(), kGood, now_, out_);
+  ASSERT_EQ(service_.NextDeadline(now_), now_) << "not walked to its end yet";
+  now_ += std::chrono::seconds(20);  // a long walk
+  service_.Step(log_.view(), {.at_commit = true, .complete = false}, now_, out_);
+  EXPECT_TRUE(Answers().empty());
+  EXPECT_EQ(service_.NextDeadline(now_), now_ + kVerifyReadMax);
+  EXPECT_GT(StepsToAnswer(), 1u) << "from its beginning";
+  EXPECT_FALSE(last_.has_failure());
 }
 
 TEST_F(VerifyServiceTest, AManagerThatHasReadTheLogMeanwhileAnswers) {

@@ -49,7 +49,7 @@ TEST(RoundTrip, FactsInTwoSteps) {
     for (const Fact& fact : batch.facts) facts.push_back(EncodeFact(fact));
     batch.facts.clear();
     const std::vector<std::string_view> views(facts.begin(), facts.end());
-    ASSERT_EQ(EncodeFacts(batch, views), whole) << "seed " << seed;
+    ASSERT_EQ(JoinFacts(batch, views), whole) << "seed " << seed;
   }
 }
 

@@ -9,9 +9,10 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
-#include <map>
 #include <memory>
 #include <optional>
+#include <ranges>
+#include <set>
 
 #include "shared/runtime/fd.h"
 
@@ -50,19 +51,13 @@ std::optional<std::int64_t> SessionOf(std::int64_t pid) {
   return session;
 }
 
-bool Signal(const runtime::Fd& process, int number) {
-  return process.valid() &&
-         ::syscall(SYS_pidfd_send_signal, process.get(), number, nullptr, 0) == 0;
-}
-
-// Looked at behind a pidfd: what is killed is what was looked at, whatever numbers are reused.
-// Not valid where it has gone, or is of another container.
-runtime::Fd Stopped(std::int64_t pid, std::string_view container_id) {
-  runtime::Fd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-  if (!process.valid()) return {};
-  if (ProcFile(pid, "cgroup").find(container_id) == std::string::npos) return {};
-  if (!Signal(process, SIGSTOP)) return {};
-  return process;
+// Looked at behind a pidfd: what is signalled is what was looked at, whatever numbers are reused.
+// Not where it has gone, or is of another container.
+bool SignalOf(std::string_view container_id, std::int64_t pid, int number) {
+  const runtime::Fd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (!process.valid()) return false;
+  if (ProcFile(pid, "cgroup").find(container_id) == std::string::npos) return false;
+  return ::syscall(SYS_pidfd_send_signal, process.get(), number, nullptr, 0) == 0;
 }
 
 std::vector<std::int64_t> OthersOfSession(std::int64_t leader) {
@@ -82,21 +77,24 @@ std::vector<std::int64_t> OthersOfSession(std::int64_t leader) {
 
 bool KillInContainer(std::int64_t pid, std::string_view container_id) {
   if (pid <= 1 || container_id.size() < kContainerIdBytesMin) return false;
-  const runtime::Fd leader = Stopped(pid, container_id);
-  if (!leader.valid()) return false;
-  // What is stopped starts nothing more, so that a look which finds nothing new has seen all.
-  std::map<std::int64_t, runtime::Fd> others;
+  if (!SignalOf(container_id, pid, SIGSTOP)) return false;
+  // What is stopped starts nothing more, so that a look which finds nothing new has seen all. It
+  // keeps its number too.
+  std::set<std::int64_t> others;
   bool more = true;
   for (int look = 0; more && look < kLooksMax; ++look) {
     more = false;
     for (const std::int64_t other : OthersOfSession(pid)) {
-      if (others.contains(other)) continue;
-      others.emplace(other, Stopped(other, container_id));
+      if (others.contains(other) || !SignalOf(container_id, other, SIGSTOP)) continue;
+      others.insert(other);
       more = true;
     }
   }
-  for (const auto& [other, process] : others) (void)Signal(process, SIGKILL);
-  return Signal(leader, SIGKILL);
+  // Children first, as a rule: one whose parent ends may be woken by the kernel (SIGHUP, SIGCONT).
+  for (const std::int64_t other : others | std::views::reverse) {
+    (void)SignalOf(container_id, other, SIGKILL);
+  }
+  return SignalOf(container_id, pid, SIGKILL);
 }
 
 std::vector<std::string> KillerCommand(const std::string& mark) {

@@ -1,6 +1,6 @@
 // Ending a command that runs inside a container, for which the Docker Engine API has no verb.
-// All of its processes are stopped before one is killed: a shell whose command is killed would
-// go on with the next one.
+// All of its processes that are found are stopped before one is killed: a shell whose command is
+// killed would go on with the next one.
 #pragma once
 
 #include <cstdint>
