@@ -11,7 +11,7 @@ namespace cube::wire {
 template <class Message>
 class Scratch {
  public:
-  Scratch()
+  Scratch()  // NOLINT(cppcoreguidelines-pro-type-member-init): the arena's memory needs no zeros
       : arena_(first_, sizeof(first_)),
         message_(google::protobuf::Arena::CreateMessage<Message>(&arena_)) {}
   Scratch(const Scratch&) = delete;

@@ -148,7 +148,8 @@ Result<void> Verifier::PlanSets() {
                                       ++unreadable;
                                       return;
                                     }
-                                    sets[page->node.str()][page->page] = *std::move(page);
+                                    DesiredPage& at = sets[page->node.str()][page->page];
+                                    at = *std::move(page);
                                   }));
   for (auto& [node, by_number] : sets) {
     Compared compared{"set", node, 0, Verdict::kSame, "", std::nullopt};

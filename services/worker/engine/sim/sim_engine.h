@@ -134,12 +134,11 @@ class SimMachine {
   using ContainerPtr = std::shared_ptr<Container>;
   struct ByKey {
     using is_transparent = void;
-    static const LaunchKey& Of(const ContainerPtr& c) { return c->status.key; }
-    static const LaunchKey& Of(const LaunchKey& key) { return key; }
-    template <class A, class B>
-    bool operator()(const A& a, const B& b) const {
-      return Of(a) < Of(b);
+    bool operator()(const ContainerPtr& a, const ContainerPtr& b) const {
+      return a->status.key < b->status.key;
     }
+    bool operator()(const ContainerPtr& a, const LaunchKey& b) const { return a->status.key < b; }
+    bool operator()(const LaunchKey& a, const ContainerPtr& b) const { return a < b->status.key; }
   };
   // What one owner has here.
   struct Belongings {
@@ -166,7 +165,7 @@ class SimMachine {
   // States a change to the engine of the container's owner.
   void Changed(const Container& container);
   void End(Container& container, ExitCause cause, std::int32_t exit_code);
-  void StartRunning(const ContainerPtr& container);
+  void StartRunning(const ContainerPtr& started);
   void Print(Container& container, bool is_stderr, const std::string& text);
   void BindPorts(Container& container);
 
