@@ -16,7 +16,7 @@ import sys
 
 ROWS = 100
 BEYOND = 34  # rows without a chapter
-NOT_YET = {98}
+NOT_YET = set()
 CASE = re.compile(r"^(?:TEST|TEST_F|TEST_P|TYPED_TEST|TYPED_TEST_P)\(\s*(\w+),\s*(\w+)\s*\)", re.M)
 INCLUDE = re.compile(r'^#include "(test/[^"]+)"', re.M)
 # What they take is said by the programs that they become.
