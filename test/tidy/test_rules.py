@@ -216,8 +216,6 @@ class Parity(unittest.TestCase):
     def test_rows(self):
         row = "| {} | x | {} | means | {} |\n"
         text = "".join(row.format(n, "+" if n > 66 else "1, 2", "`tidy`") for n in range(1, 101))
-        text = "".join(line.replace("means", "*Not yet*") if int(line.split()[1]) in parity.NOT_YET
-                       else line for line in text.splitlines(keepends=True))
         tests = parity.Tests(pathlib.Path("/nowhere"), {"tidy"})
 
         def found(old, new):
@@ -228,7 +226,7 @@ class Parity(unittest.TestCase):
         self.assertEqual(len(found("`tidy`", "`tidier`")), 1)
         self.assertEqual(len(found("| 7 |", "| 8 |")), 1)
         self.assertEqual(len(found("| + |", "| 3 |")), 1)
-        self.assertEqual(len(found("*Not yet*", "means")), 1)
+        self.assertEqual(len(found("means", "*Not yet*")), 1)
         self.assertEqual(len(found(" | means", " means")), 1)
 
 
