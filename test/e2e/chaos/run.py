@@ -33,6 +33,7 @@ HEAL_SECONDS = 120
 CONVERGE_SECONDS = 240
 TELL_SECONDS = 5        # what it still waits for
 HOLD_SECONDS = 4        # nothing may move: longer than it takes to call a node down
+HEARD_AGAIN_SECONDS = 20  # after the last fault: a dead connection is noticed within 15 s
 REPLICAS_SINCE = (2, 10, 23)
 
 
@@ -211,7 +212,8 @@ class Chaos:
 
     def _settle(self):
         """-> what is left, and the seconds until nothing was. A worker may still carry out stops
-        that went with the end of the log in this round: what moves then has to settle anew."""
+        that went with the end of the log in this round, and one that was cut off may be heard again
+        so late that a new leader calls it down first: what moves then has to settle anew."""
         began = time.monotonic()
         lossy = self.world.restored_at > self._round_began
         while True:
@@ -220,7 +222,9 @@ class Chaos:
             if unsettled:
                 return unsettled, took
             unsettled = self._hold()
-            if not unsettled or not lossy or time.monotonic() > began + CONVERGE_SECONDS:
+            now = time.monotonic()
+            may_move = lossy or now < began + HEARD_AGAIN_SECONDS
+            if not unsettled or not may_move or now > began + CONVERGE_SECONDS:
                 return unsettled, took
             self.timeline.add(f"  {unsettled}", loud=False)
 
