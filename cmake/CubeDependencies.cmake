@@ -11,8 +11,11 @@ find_package(CLI11 REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(yaml-cpp REQUIRED)
 find_package(prometheus-cpp REQUIRED CONFIG)
+find_package(absl REQUIRED CONFIG)
 # Debian 12's cnats CMake package names a library it does not ship; LMDB has none.
 pkg_check_modules(NATS REQUIRED IMPORTED_TARGET libnats>=3.4.1)
 pkg_check_modules(LMDB REQUIRED IMPORTED_TARGET lmdb>=0.9.24)
 # Headers only: shared/service/config_text.cc compiles them, so there is nothing to link.
 pkg_check_modules(TOMLPLUSPLUS REQUIRED tomlplusplus>=3.3.0)
+# A library that nothing is used of costs each start its loading: Abseil's targets name many.
+add_link_options(-Wl,--as-needed)
