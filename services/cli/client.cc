@@ -1,6 +1,8 @@
 #include "services/cli/client.h"
 
 #include <fmt/format.h>
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/wire_format_lite.h>
 
 #include <atomic>
 #include <variant>
@@ -63,6 +65,38 @@ std::optional<Error> NobodyListens(const Settings& settings) {
     if (bus::ProbeServer(url, kProbeTimeout).failure.empty()) return std::nullopt;
   }
   return Unreachable(settings, "").error();
+}
+
+Result<v1::QueryReply> ReadReply(const std::string& payload) {
+  v1::QueryReply reply;
+  if (!reply.ParseFromString(payload)) {
+    return Fail(Code::kInternal, "the manager's answer cannot be read; is it a newer version?");
+  }
+  if (reply.has_failure()) {
+    Error error = wire::FromProto(reply.failure());
+    error.field.clear();  // fields of a question mean nothing to whoever typed a command
+    if (!reply.candidates().empty()) {
+      error.message += fmt::format(": {}", fmt::join(reply.candidates(), ", "));
+    }
+    return std::unexpected(std::move(error));
+  }
+  return reply;
+}
+
+// Of an encoded QueryReply, without reading the rest of it; empty if it cannot be read.
+std::string NextPageOf(const std::string& payload) {
+  using google::protobuf::internal::WireFormatLite;
+  google::protobuf::io::CodedInputStream in(reinterpret_cast<const std::uint8_t*>(payload.data()),
+                                            static_cast<int>(payload.size()));
+  std::string page;
+  while (const std::uint32_t tag = in.ReadTag()) {
+    const bool is_page = tag == WireFormatLite::MakeTag(v1::QueryReply::kNextPageFieldNumber,
+                                                        WireFormatLite::WIRETYPE_LENGTH_DELIMITED);
+    if (is_page ? !WireFormatLite::ReadString(&in, &page) : !WireFormatLite::SkipField(&in, tag)) {
+      return "";
+    }
+  }
+  return page;
 }
 
 std::unexpected<Error> InterruptedError() { return Fail(Code::kAborted, "interrupted"); }
@@ -206,46 +240,44 @@ Result<std::unique_ptr<Client>> Client::Connect(const Settings& settings) {
 // ---- questions --------------------------------------------------------------------------------
 
 Result<v1::QueryReply> Client::Query(std::string_view what, const v1::QueryRequest& request) {
+  CUBE_TRY(const std::string payload, Answer(Ask(what, request)));
+  return ReadReply(payload);
+}
+
+bus::OpId Client::Ask(std::string_view what, const v1::QueryRequest& request) {
   const bus::OpId op = impl_->NewOp();
   impl_->bus().Request(op, subjects_.Query(what), {}, request.SerializeAsString(),
                        settings_.nats.request_timeout);
-  CUBE_TRY(const bus::Event event, impl_->Await(op, settings_.nats.request_timeout));
-  if (const auto* failed = std::get_if<bus::OpFailed>(&event)) {
-    if (failed->error.code != Code::kUnavailable && failed->error.code != Code::kTimedOut) {
-      return std::unexpected(failed->error);
-    }
-    return Fail(
-        failed->error.code,
-        fmt::format("no manager answers on {} at {}: {}. Is one running? Start it with "
-                    "'cube manager', or all of it with 'cube dev'.",
-                    subjects_.Query("*"), ServerText(settings_),
-                    failed->error.code == Code::kTimedOut
-                        ? "no answer within " + FormatDuration(settings_.nats.request_timeout)
-                        : "nobody listens there"));
+  return op;
+}
+
+Result<std::string> Client::Answer(bus::OpId op) {
+  CUBE_TRY(bus::Event event, impl_->Await(op, settings_.nats.request_timeout));
+  if (auto* replied = std::get_if<bus::Replied>(&event)) return std::move(replied->payload);
+  const auto* failed = std::get_if<bus::OpFailed>(&event);
+  if (failed == nullptr) return Fail(Code::kInternal, "a question has ended without an answer");
+  if (failed->error.code != Code::kUnavailable && failed->error.code != Code::kTimedOut) {
+    return std::unexpected(failed->error);
   }
-  const auto* replied = std::get_if<bus::Replied>(&event);
-  v1::QueryReply reply;
-  if (replied == nullptr || !reply.ParseFromString(replied->payload)) {
-    return Fail(Code::kInternal, "the manager's answer cannot be read; is it a newer version?");
-  }
-  if (reply.has_failure()) {
-    Error error = wire::FromProto(reply.failure());
-    error.field.clear();  // fields of a question mean nothing to whoever typed a command
-    if (!reply.candidates().empty()) {
-      error.message += fmt::format(": {}", fmt::join(reply.candidates(), ", "));
-    }
-    return std::unexpected(std::move(error));
-  }
-  return reply;
+  return Fail(failed->error.code,
+              fmt::format("no manager answers on {} at {}: {}. Is one running? Start it with "
+                          "'cube manager', or all of it with 'cube dev'.",
+                          subjects_.Query("*"), ServerText(settings_),
+                          failed->error.code == Code::kTimedOut
+                              ? "no answer within " + FormatDuration(settings_.nats.request_timeout)
+                              : "nobody listens there"));
 }
 
 Result<std::vector<v1::TaskView>> Client::Tasks(v1::QueryRequest request) {
   std::vector<v1::TaskView> tasks;
-  do {
-    CUBE_TRY(v1::QueryReply reply, Query("tasks", request));
+  for (std::optional<bus::OpId> op = Ask("tasks", request); op;) {
+    CUBE_TRY(const std::string payload, Answer(*op));
+    op.reset();
+    request.set_page(NextPageOf(payload));
+    if (!request.page().empty()) op = Ask("tasks", request);  // made while this page is read
+    CUBE_TRY(v1::QueryReply reply, ReadReply(payload));
     for (auto& task : *reply.mutable_tasks()) tasks.push_back(std::move(task));
-    request.set_page(reply.next_page());
-  } while (!request.page().empty());
+  }
   return tasks;
 }
 

@@ -110,6 +110,9 @@ class Client {
 
  private:
   class Impl;
+  // Starts a question, and waits for its answer: an encoded QueryReply.
+  [[nodiscard]] bus::OpId Ask(std::string_view what, const v1::QueryRequest& request);
+  [[nodiscard]] Result<std::string> Answer(bus::OpId op);
   [[nodiscard]] Result<v1::TaskView> FindAt(const std::string& word, std::uint64_t min_intent);
   [[nodiscard]] Result<std::optional<bus::StreamMessage>> AwaitMessage(bus::OpId op);
   Client(Settings settings, wire::Subjects subjects, std::unique_ptr<Impl> impl);

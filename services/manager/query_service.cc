@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 #include <map>
 #include <utility>
 
 #include "services/manager/job_queries.h"
+#include "services/manager/task_page.h"
 #include "shared/base/version.h"
 #include "shared/cluster/status.h"
 #include "shared/wire/convert.h"
@@ -29,7 +31,9 @@ class Reasons {
   Reasons(const View& view, Planner& planner, std::size_t& work)
       : view_(view), planner_(planner), work_(work) {}
 
+  // Empty if it is not pending.
   std::string Why(const Task& task) {
+    if (StatusOf(task) != Status::kPending) return "";
     if (MovesAt(task) > view_.decided_at) return planner_.WhyPending(view_, task);
     const auto [it, is_new] = known_.try_emplace(ShapeOf(*task.spec));
     if (is_new) {
@@ -45,50 +49,6 @@ class Reasons {
   std::size_t& work_;
   std::map<std::string, std::string> known_;
 };
-
-void FillTask(const View& view, Reasons& reasons, const Task& task, v1::TaskView& out) {
-  out.set_id(task.id.str());
-  ToProto(*task.spec, *out.mutable_spec());
-  const Status status = StatusOf(task);
-  out.set_status(std::string(StatusName(status)));
-  const bool pending = status == Status::kPending;
-  // A placement that is lost or over is history: nobody has the task.
-  (pending ? *out.mutable_last_node() : *out.mutable_node()) = task.node.str();
-  out.set_attempt(task.attempt);
-  std::string reason = ReasonOf(task);
-  if (pending) {
-    const std::string waits = reasons.Why(task);
-    reason = reason.empty() ? waits : waits + " (" + reason + ")";
-  }
-  out.set_reason(std::move(reason));
-  out.set_created_at_ns(ToNanos(task.submitted_at));
-  out.set_healthy(IsHealthy(task));
-  if (task.job != nullptr) {
-    out.set_job(task.job->name.str());
-    out.set_slot(task.slot);
-    out.set_job_version(task.job->version);
-  }
-  out.mutable_number()->set_intent(task.number.intent);
-  out.mutable_number()->set_index(task.number.index);
-  if (const auto node = view.nodes.find(task.node); node != view.nodes.end() && !pending) {
-    out.set_node_address(node->second.description.address);
-  }
-  if (!task.observed) {
-    if (IsFinished(task)) out.set_finished_at_ns(ToNanos(task.ended_at));
-    return;
-  }
-  const ObservedLaunch& seen = *task.observed;
-  out.set_launch(seen.launch);
-  if (HasExitCode(seen.cause, seen.exit_code)) out.set_exit_code(seen.exit_code);
-  out.set_started_at_ns(ToNanos(seen.started_at));
-  const bool ended = seen.rest && IsSet(seen.rest->finished_at);
-  out.set_finished_at_ns(ToNanos(ended ? seen.rest->finished_at : task.ended_at));
-  if (pending) return;
-  if (seen.rest) {
-    for (const BoundPort& port : seen.rest->ports) ToProto(port, *out.add_ports());
-  }
-  out.set_container_id(std::string(seen.container_id.view()));
-}
 
 std::string_view NodeStatus(const Node& node) {
   if (node.incarnation == 0) return "joining";
@@ -181,15 +141,8 @@ bool Wanted(const Task& task, const v1::QueryRequest& request) {
   return true;
 }
 
-// Whether the page is full without one more task, with which it would have `bytes`.
-bool EndsPage(const v1::QueryRequest& request, const v1::QueryReply& reply, std::size_t bytes) {
-  const auto count = static_cast<std::uint32_t>(reply.tasks_size());
-  return count > 0 &&
-         ((request.page_size() != 0 && count >= request.page_size()) || bytes > kQueryPageBytesMax);
-}
-
 void AnswerTasks(const View& view, Planner& planner, const v1::QueryRequest& request,
-                 std::size_t& work, v1::QueryReply& reply) {
+                 std::size_t& work, TaskPage& page, v1::QueryReply& reply) {
   auto it = view.tasks.begin();
   if (!request.page().empty()) {
     TaskNumber after;
@@ -199,27 +152,23 @@ void AnswerTasks(const View& view, Planner& planner, const v1::QueryRequest& req
     }
     it = view.tasks.upper_bound(after);
   }
+  const std::size_t count_max =
+      request.page_size() == 0 ? std::numeric_limits<std::size_t>::max() : request.page_size();
   std::size_t left = kQueryWorkMax;  // a page of its own, however little is left of the step
   Reasons reasons(view, planner, left);
-  std::size_t bytes = 0;
   TaskNumber last;
   for (; it != view.tasks.end(); ++it) {
-    if (left == 0) {
+    bool full = left == 0;
+    if (!full && Wanted(it->second, request)) {
+      full = page.count() >= count_max ||
+             !page.Add(view, it->second, reasons.Why(it->second), kQueryPageBytesMax);
+      Spend(left, kQueryWorkPerItem);
+    }
+    if (full) {
       reply.set_next_page(PageAfter(last));
       break;
     }
     Spend(left, 1);
-    if (Wanted(it->second, request)) {
-      v1::TaskView task;
-      FillTask(view, reasons, it->second, task);
-      Spend(left, kQueryWorkPerItem);
-      bytes += task.ByteSizeLong() + 8;
-      if (EndsPage(request, reply, bytes)) {
-        reply.set_next_page(PageAfter(last));
-        break;
-      }
-      *reply.add_tasks() = std::move(task);
-    }
     last = it->first;
   }
   Spend(work, kQueryWorkMax - left);
@@ -249,12 +198,13 @@ void AnswerNodes(const View& view, const v1::QueryRequest& request, std::size_t&
 class Question::Reply {
  public:
   Reply(Question& question, const View& view, Planner& planner, const v1::QueryRequest& request,
-        std::size_t& work, v1::QueryReply& reply)
+        std::size_t& work, TaskPage& tasks, v1::QueryReply& reply)
       : question_(question),
         view_(view),
         planner_(planner),
         request_(request),
         work_(work),
+        tasks_(tasks),
         reply_(reply) {}
 
   // -> whether the reply is whole.
@@ -266,7 +216,7 @@ class Question::Reply {
                " yet; ask again",
            "min_intent", reply_);
     } else if (what == "tasks") {
-      AnswerTasks(view_, planner_, request_, work_, reply_);
+      AnswerTasks(view_, planner_, request_, work_, tasks_, reply_);
     } else if (what == "task") {
       return Task();
     } else if (what == "jobs") {
@@ -301,7 +251,7 @@ class Question::Reply {
 
   void Show(const cube::Task& task) {
     Reasons reasons(view_, planner_, work_);
-    FillTask(view_, reasons, task, *reply_.add_tasks());
+    tasks_.Add(view_, task, reasons.Why(task), kQueryPageBytesMax);
   }
 
   // An exact id wins; then a name that only one task has; then a unique prefix of an id.
@@ -393,6 +343,7 @@ class Question::Reply {
   Planner& planner_;
   const v1::QueryRequest& request_;
   std::size_t& work_;
+  TaskPage& tasks_;
   v1::QueryReply& reply_;
 };
 
@@ -410,6 +361,7 @@ std::optional<std::string> Question::Answer(const View& view, Planner& planner,
   reply.set_decision_seq(view.valid_seq);
   reply.set_intent_seq(view.intents.seq);
   reply.set_behind(answerer.behind);
+  TaskPage tasks;
   v1::QueryRequest parsed;
   if (!parsed.ParseFromString(request_)) {
     Fail(Code::kInvalid, "the request is not a cube.v1.QueryRequest", "", reply);
@@ -419,11 +371,13 @@ std::optional<std::string> Question::Answer(const View& view, Planner& planner,
              std::to_string(view.decision_seq) + " of " +
              std::to_string(view.decision_seq + answerer.behind) + "; ask again",
          "", reply);
-  } else if (!Reply(*this, view, planner, parsed, work, reply).Fill()) {
+  } else if (!Reply(*this, view, planner, parsed, work, tasks, reply).Fill()) {
     return std::nullopt;
   }
   Spend(work, kQueryWorkPerItem);
-  return reply.SerializeAsString();
+  std::string bytes = reply.SerializeAsString();
+  bytes += tasks.bytes();
+  return bytes;
 }
 
 }  // namespace cube::manager

@@ -171,6 +171,20 @@ TEST_F(QueryServiceTest, PagesHoldWhatFitsAndGoOnBehindIt) {
   EXPECT_EQ(pages_, 7);
 }
 
+TEST_F(QueryServiceTest, EachTaskOfAPageIsToldWithItsOwnSpecification) {
+  SubmitMany("a", 3);  // share one, one behind the other
+  SubmitMany("b", 2);
+  log_.Submit("c", test::Spec("c"));
+  SubmitMany("a", 1);  // "a-0" again: refused
+  const v1::QueryReply reply = Ask("tasks");
+  ASSERT_EQ(reply.tasks_size(), 6);
+  for (const v1::TaskView& task : reply.tasks()) {
+    EXPECT_EQ(task.spec().name(), task.id().substr(0, 1)) << task.id();
+    EXPECT_EQ(task.status(), "pending");
+    EXPECT_NE(task.reason(), "");
+  }
+}
+
 TEST_F(QueryServiceTest, AFilterThatMatchesNothingLooksAtABoundedNumberOfTasksAPage) {
   SubmitMany("a", kQueryWorkMax + 10);
   log_.Submit("needle-1", test::Spec("needle"));
