@@ -1,5 +1,7 @@
 #include "bench/cluster/driver.h"
 
+#include <cube/v1/decisions.pb.h>
+#include <cube/v1/facts.pb.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -7,6 +9,7 @@
 
 #include "shared/domain/job.h"
 #include "shared/wire/codec.h"
+#include "shared/wire/scratch.h"
 
 namespace cube::bench {
 namespace {
@@ -80,17 +83,16 @@ Result<void> Driver::Take() {
 Result<void> Driver::OnRead(const bus::Read& read) {
   bus_.Pull(read.reader, 1);
   return read.reader == kDecisions ? OnDecisions(read.message.payload)
-                                   : OnFacts(read.message.subject, read.message.payload);
+                                   : OnFacts(read.message.payload);
 }
 
 Result<void> Driver::OnDecisions(const std::string& payload) {
-  CUBE_TRY(const DecisionBatch batch, wire::DecodeDecisions(payload));
+  wire::Scratch<v1::Decisions> batch;
+  if (!batch->ParseFromString(payload)) return Fail(Code::kInternal, "a decision is unreadable");
   const std::uint64_t before = progress_.scheduled();
-  for (const DecisionItem& item : batch.items) {
-    if (const auto* start = std::get_if<StartAttempt>(&item)) {
-      progress_.Placed(start->task, start->attempt);
-    }
-    if (std::holds_alternative<NodeDown>(item)) ++downs_;
+  for (const v1::DecisionItem& item : batch->items()) {
+    if (item.has_start()) progress_.Placed(item.start().task(), item.start().attempt());
+    if (item.has_node_down()) ++downs_;
   }
   ++cycles_;
   const std::uint64_t scheduled = progress_.scheduled();
@@ -99,18 +101,19 @@ Result<void> Driver::OnDecisions(const std::string& payload) {
   return {};
 }
 
-Result<void> Driver::OnFacts(const std::string& subject, const std::string& payload) {
-  CUBE_TRY(const FactBatch batch, wire::DecodeFacts(wire::Subjects::LastToken(subject), payload));
-  if (batch.incarnation == 0) return {};
-  std::uint64_t& last = last_fact_[batch.node.str()];
-  std::uint64_t number = batch.first_number;
-  for (const Fact& fact : batch.facts) {
-    const auto* launch = std::get_if<LaunchFact>(&fact.what);
-    if (number > last && launch != nullptr) {
-      if (launch->state == LaunchState::kRunning) {
-        progress_.Runs(launch->key.task, launch->key.attempt);
-      } else if (launch->state == LaunchState::kExited) {
-        progress_.Ended(launch->key.task, launch->key.attempt);
+Result<void> Driver::OnFacts(const std::string& payload) {
+  wire::Scratch<v1::Facts> batch;
+  if (!batch->ParseFromString(payload)) return Fail(Code::kInternal, "facts are unreadable");
+  if (batch->incarnation() == 0) return {};
+  std::uint64_t& last = last_fact_[batch->node()];
+  std::uint64_t number = batch->first_number();
+  for (const v1::Fact& fact : batch->facts()) {
+    if (number > last && fact.has_launch()) {
+      const v1::LaunchFact& launch = fact.launch();
+      if (launch.state() == v1::LAUNCH_STATE_RUNNING) {
+        progress_.Runs(launch.task(), launch.attempt());
+      } else if (launch.state() == v1::LAUNCH_STATE_EXITED) {
+        progress_.Ended(launch.task(), launch.attempt());
       }
     }
     last = std::max(last, number++);

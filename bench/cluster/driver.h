@@ -1,6 +1,8 @@
 // Submits many tasks to a running cluster, and reads the log until all of them run.
 #pragma once
 
+#include <absl/container/flat_hash_map.h>
+
 #include <map>
 #include <memory>
 #include <string>
@@ -56,7 +58,7 @@ class Driver {
   bus::AppendRequest Next(const wire::Subjects& subjects, std::uint64_t count) const;
   Result<void> OnRead(const bus::Read& read);
   Result<void> OnDecisions(const std::string& payload);
-  Result<void> OnFacts(const std::string& subject, const std::string& payload);
+  Result<void> OnFacts(const std::string& payload);
   [[nodiscard]] double Since() const { return Seconds(clock_.now().mono - begin_); }
 
   const DriverOptions options_;
@@ -70,10 +72,10 @@ class Driver {
   Progress progress_;
   std::uint64_t op_ = 0;
   std::uint64_t submitted_ = 0, in_flight_ = 0, stored_ = 0;
-  std::uint64_t downs_ = 0;                         // nodes called down
-  std::uint64_t cycles_ = 0, full_cycles_ = 0;      // decision messages; those that start something
-  std::map<std::uint64_t, std::uint64_t> sizes_;    // op -> tasks of that submission in flight
-  std::map<std::string, std::uint64_t> last_fact_;  // of each node
+  std::uint64_t downs_ = 0;                       // nodes called down
+  std::uint64_t cycles_ = 0, full_cycles_ = 0;    // decision messages; those that start something
+  std::map<std::uint64_t, std::uint64_t> sizes_;  // op -> tasks of that submission in flight
+  absl::flat_hash_map<std::string, std::uint64_t> last_fact_;  // of each node
   bus::NatsBus bus_;
 };
 

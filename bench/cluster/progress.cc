@@ -5,11 +5,11 @@
 namespace cube::bench {
 namespace {
 
-std::uint64_t HashOf(const TaskId& task) { return std::hash<std::string>()(task.str()); }
+std::uint64_t HashOf(std::string_view task) { return std::hash<std::string_view>()(task); }
 
 }  // namespace
 
-Progress::State* Progress::Newest(const TaskId& task, std::uint32_t attempt) {
+Progress::State* Progress::Newest(std::string_view task, std::uint32_t attempt) {
   State& state = tasks_[HashOf(task)];
   if (attempt < state.newest) return nullptr;
   if (attempt > state.newest) {
@@ -20,22 +20,22 @@ Progress::State* Progress::Newest(const TaskId& task, std::uint32_t attempt) {
   return &state;
 }
 
-void Progress::Placed(const TaskId& task, std::uint32_t attempt) {
-  (void)Newest(task, attempt);
-  State& state = tasks_[HashOf(task)];
-  if (attempt <= state.placed) return;  // told before
-  ++(state.placed == 0 ? scheduled_ : moves_);
-  state.placed = attempt;
+void Progress::Placed(std::string_view task, std::uint32_t attempt) {
+  State* state = Newest(task, attempt);
+  if (state == nullptr) state = &tasks_[HashOf(task)];
+  if (attempt <= state->placed) return;  // told before
+  ++(state->placed == 0 ? scheduled_ : moves_);
+  state->placed = attempt;
 }
 
-void Progress::Runs(const TaskId& task, std::uint32_t attempt) {
+void Progress::Runs(std::string_view task, std::uint32_t attempt) {
   State* state = Newest(task, attempt);
   if (state == nullptr || state->runs) return;
   state->runs = true;
   ++running_;
 }
 
-void Progress::Ended(const TaskId& task, std::uint32_t attempt) {
+void Progress::Ended(std::string_view task, std::uint32_t attempt) {
   State* state = Newest(task, attempt);
   if (state == nullptr || !state->runs) return;
   state->runs = false;

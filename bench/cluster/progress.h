@@ -2,22 +2,22 @@
 // by fact, in whatever order the two streams arrive.
 #pragma once
 
-#include <cstdint>
-#include <unordered_map>
+#include <absl/container/flat_hash_map.h>
 
-#include "shared/domain/ids.h"
+#include <cstdint>
+#include <string_view>
 
 namespace cube::bench {
 
-// One thread. A task counts once, however often it is placed; it runs if its newest attempt does.
-// About 50 bytes a task.
+// One thread. Tasks are named by their ids. A task counts once, however often it is placed; it runs
+// if its newest attempt does. About 40 bytes a task.
 class Progress {
  public:
   // A decision places this attempt.
-  void Placed(const TaskId& task, std::uint32_t attempt);
+  void Placed(std::string_view task, std::uint32_t attempt);
   // A node says that a launch of this attempt runs, or has ended.
-  void Runs(const TaskId& task, std::uint32_t attempt);
-  void Ended(const TaskId& task, std::uint32_t attempt);
+  void Runs(std::string_view task, std::uint32_t attempt);
+  void Ended(std::string_view task, std::uint32_t attempt);
 
   [[nodiscard]] std::uint64_t scheduled() const { return scheduled_; }  // tasks placed ever
   [[nodiscard]] std::uint64_t running() const { return running_; }      // now
@@ -30,10 +30,10 @@ class Progress {
     bool runs = false;         // the newest does
   };
   // Its state with `attempt` as the newest; nullptr: a newer one is known.
-  State* Newest(const TaskId& task, std::uint32_t attempt);
+  State* Newest(std::string_view task, std::uint32_t attempt);
 
   // By a hash of the id: among a million tasks the chance that any two share one is 1 in 10^7.
-  std::unordered_map<std::uint64_t, State> tasks_;
+  absl::flat_hash_map<std::uint64_t, State> tasks_;
   std::uint64_t scheduled_ = 0, running_ = 0, moves_ = 0;
 };
 
