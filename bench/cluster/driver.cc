@@ -89,6 +89,7 @@ Result<void> Driver::OnRead(const bus::Read& read) {
 Result<void> Driver::OnDecisions(const std::string& payload) {
   wire::Scratch<v1::Decisions> batch;
   if (!batch->ParseFromString(payload)) return Fail(Code::kInternal, "a decision is unreadable");
+  steps_ += static_cast<std::uint64_t>(batch->items_size());
   const std::uint64_t before = progress_.scheduled();
   for (const v1::DecisionItem& item : batch->items()) {
     if (item.has_start()) progress_.Placed(item.start().task(), item.start().attempt());
@@ -105,6 +106,7 @@ Result<void> Driver::OnFacts(const std::string& payload) {
   wire::Scratch<v1::Facts> batch;
   if (!batch->ParseFromString(payload)) return Fail(Code::kInternal, "facts are unreadable");
   if (batch->incarnation() == 0) return {};
+  steps_ += static_cast<std::uint64_t>(batch->facts_size());
   std::uint64_t& last = last_fact_[batch->node()];
   std::uint64_t number = batch->first_number();
   for (const v1::Fact& fact : batch->facts()) {
@@ -204,6 +206,7 @@ Result<Filled> Fill(const std::string& bin_dir, std::uint64_t tasks, std::uint32
   Driver driver(options, filled.stage->url());
   CUBE_TRY_VOID(driver.Run(filled.stage->subjects()));
   CUBE_TRY_VOID(WaitUntilFolded(*filled.stage, tasks));
+  filled.steps = driver.steps();
   return filled;
 }
 

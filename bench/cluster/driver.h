@@ -49,6 +49,8 @@ class Driver {
   [[nodiscard]] std::uint64_t cycles() const { return cycles_; }
   [[nodiscard]] std::uint64_t full_cycles() const { return full_cycles_; }
   [[nodiscard]] std::uint64_t downs() const { return downs_; }
+  // Decisions and facts that were read: a message has up to thousands of them.
+  [[nodiscard]] std::uint64_t steps() const { return steps_; }
   [[nodiscard]] std::uint64_t moved() const { return progress_.moves(); }
 
  private:
@@ -72,7 +74,8 @@ class Driver {
   Progress progress_;
   std::uint64_t op_ = 0;
   std::uint64_t submitted_ = 0, in_flight_ = 0, stored_ = 0;
-  std::uint64_t downs_ = 0;                       // nodes called down
+  std::uint64_t downs_ = 0;  // nodes called down
+  std::uint64_t steps_ = 0;
   std::uint64_t cycles_ = 0, full_cycles_ = 0;    // decision messages; those that start something
   std::map<std::uint64_t, std::uint64_t> sizes_;  // op -> tasks of that submission in flight
   absl::flat_hash_map<std::string, std::uint64_t> last_fact_;  // of each node
@@ -84,6 +87,7 @@ struct Filled {
   std::unique_ptr<Stage> stage;
   Child* manager = nullptr;
   Child* nodes = nullptr;
+  std::uint64_t steps = 0;  // decisions and facts in the log
 };
 [[nodiscard]] Result<Filled> StartSimulated(const std::string& bin_dir, std::uint32_t nodes);
 [[nodiscard]] Result<Filled> Fill(const std::string& bin_dir, std::uint64_t tasks,

@@ -100,21 +100,25 @@ Result<Rate> ReadLimit(Stage& stage, const Log& log) {
   return meter->ReadBack();
 }
 
-void ReportCold(const RecoverOptions& options, const Log& log, double seconds, const Rate& limit,
+void ReportCold(const Filled& cluster, const Log& log, double seconds, const Rate& limit,
                 Figures& figures) {
   figures.Add("recover.cold_s", seconds, "s", limit.seconds);
   if (log.snapshots > 0) {
     figures.NotMeasured("recover.cold_msgs_s", "msgs/s",
                         "a snapshot was there, so only a part of the log was read");
+    figures.NotMeasured("recover.cold_steps_s", "decisions and facts/s", "as above");
     return;
   }
   const double rate = static_cast<double>(log.messages) / seconds;
+  const double steps = static_cast<double>(cluster.steps) / seconds;
   fmt::print(
-      "  cold: {} messages of {} bytes, {:.0f} messages/s (reading alone: {:.0f}), {:.0f}"
-      " tasks/s\n",
+      "  cold: {} messages of {} bytes, {:.0f} messages/s (reading alone: {:.0f}); {} decisions "
+      "and "
+      "facts in them, {:.0f} a second\n",
       log.messages, log.bytes / std::max<std::uint64_t>(log.messages, 1), rate, limit.per_second(),
-      static_cast<double>(options.tasks) / seconds);
+      cluster.steps, steps);
   figures.Add("recover.cold_msgs_s", rate, "msgs/s", limit.per_second());
+  figures.Add("recover.cold_steps_s", steps, "decisions and facts/s");
 }
 
 }  // namespace
@@ -149,7 +153,7 @@ Result<void> RunRecover(const RecoverOptions& options, Figures& figures) {
   fmt::print("  take-over after kill -9 of the leader: {:.3f} s\n", takeover);
   figures.Add("recover.takeover_s", takeover, "s");
   CUBE_TRY(const Rate limit, ReadLimit(stage, log));
-  ReportCold(options, log, cold, limit, figures);
+  ReportCold(cluster, log, cold, limit, figures);
   return {};
 }
 
