@@ -55,7 +55,7 @@ void Meter::Count(const View& view, MonoTime now) {
   if (fresh && view.tasks.size() > kCountAlwaysMax) return;
   counted_at_ = now;
   for (auto& [status, count] : tasks_) count = 0;
-  for (const auto& [number, task] : view.tasks) ++tasks_[std::string(StatusName(StatusOf(task)))];
+  for (const Task& task : view.tasks) ++tasks_[std::string(StatusName(StatusOf(task)))];
 }
 
 void Meter::AddTerm(Families& to, const ManagerLoop& loop) const {

@@ -126,7 +126,7 @@ bool Wanted(const Task& task, const v1::QueryRequest& request) {
     return false;
   }
   if (!request.match().empty() && task.spec->name.str() != request.match() &&
-      !task.id.str().starts_with(request.match())) {
+      !TaskIdText(task).view().starts_with(request.match())) {
     return false;
   }
   if (request.statuses_size() > 0 &&
@@ -150,7 +150,7 @@ void AnswerTasks(const View& view, Planner& planner, const v1::QueryRequest& req
       Fail(Code::kInvalid, "is not a page that a reply named", "page", reply);
       return;
     }
-    it = view.tasks.upper_bound(after);
+    it = view.tasks.Behind(after);
   }
   const std::size_t count_max =
       request.page_size() == 0 ? std::numeric_limits<std::size_t>::max() : request.page_size();
@@ -159,9 +159,9 @@ void AnswerTasks(const View& view, Planner& planner, const v1::QueryRequest& req
   TaskNumber last;
   for (; it != view.tasks.end(); ++it) {
     bool full = left == 0;
-    if (!full && Wanted(it->second, request)) {
-      full = page.count() >= count_max ||
-             !page.Add(view, it->second, reasons.Why(it->second), kQueryPageBytesMax);
+    if (!full && Wanted(*it, request)) {
+      full =
+          page.count() >= count_max || !page.Add(view, *it, reasons.Why(*it), kQueryPageBytesMax);
       Spend(left, kQueryWorkPerItem);
     }
     if (full) {
@@ -169,7 +169,7 @@ void AnswerTasks(const View& view, Planner& planner, const v1::QueryRequest& req
       break;
     }
     Spend(left, 1);
-    last = it->first;
+    last = it->number;
   }
   Spend(work, kQueryWorkMax - left);
 }
@@ -239,12 +239,12 @@ class Question::Reply {
   template <class See>
   bool WalkAll(const See& see) {
     auto it =
-        question_.walked_to_ ? view_.tasks.upper_bound(*question_.walked_to_) : view_.tasks.begin();
+        question_.walked_to_ ? view_.tasks.Behind(*question_.walked_to_) : view_.tasks.begin();
     for (; it != view_.tasks.end(); ++it) {
       if (work_ == 0) return false;
       Spend(work_, 1);
-      see(it->second);
-      question_.walked_to_ = it->first;
+      see(*it);
+      question_.walked_to_ = it->number;
     }
     return true;
   }
@@ -266,7 +266,7 @@ class Question::Reply {
       return true;
     }
     const bool whole = WalkAll([&](const cube::Task& task) {
-      if (task.id.str().starts_with(match) && question_.prefixes_++ < kCandidatesMax) {
+      if (TaskIdText(task).view().starts_with(match) && question_.prefixes_++ < kCandidatesMax) {
         question_.by_prefix_.push_back(task.number);
       }
       if (task.spec->name.str() == match && question_.names_++ < kCandidatesMax) {
@@ -286,19 +286,19 @@ class Question::Reply {
     const std::string& match = request_.match();
     if (count > 1) {
       for (const TaskNumber& number : numbers) {
-        const auto it = view_.tasks.find(number);
-        if (it != view_.tasks.end()) reply_.add_candidates(it->second.id.str());
+        const cube::Task* task = view_.tasks.Find(number);
+        if (task != nullptr) reply_.add_candidates(IdOf(*task).str());
       }
       Fail(Code::kConflict, "'" + match + "' could mean " + std::to_string(count) + " tasks", "",
            reply_);
       return;
     }
     // It may have been forgotten since the walk met it.
-    const auto it = count == 1 ? view_.tasks.find(numbers.front()) : view_.tasks.end();
-    if (it == view_.tasks.end()) {
+    const cube::Task* task = count == 1 ? view_.tasks.Find(numbers.front()) : nullptr;
+    if (task == nullptr) {
       Fail(Code::kNotFound, "there is no task '" + match + "'", "", reply_);
     } else {
-      Show(it->second);
+      Show(*task);
     }
   }
 

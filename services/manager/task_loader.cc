@@ -42,7 +42,7 @@ bool TaskLoader::Add(std::string_view bytes) {
   return !error_;
 }
 
-Result<std::map<TaskNumber, Task>> TaskLoader::Finish() {
+Result<TaskTable> TaskLoader::Finish() {
   Decoded last = Decode(std::exchange(rows_, {}));
   for (; !batches_.empty(); batches_.pop_front()) Collect(batches_.front().get());
   Collect(std::move(last));
@@ -71,14 +71,21 @@ void TaskLoader::Dispatch() {
 
 void TaskLoader::Collect(Decoded decoded) {
   if (error_) return;
-  while (!decoded.tasks.empty()) {
-    tasks_.insert(tasks_.end(), decoded.tasks.extract(decoded.tasks.begin()));
+  for (Task& task : decoded.tasks) {
+    if (tasks_.empty() || last_ < task.number) {
+      last_ = task.number;
+      tasks_.Append(std::move(task));
+      continue;
+    }
+    error_ = DamagedRecord("the number of task " + IdOf(task).str()).error();
+    return;
   }
   error_ = std::move(decoded.error);
 }
 
 TaskLoader::Decoded TaskLoader::Decode(const Rows& rows) const {
   Decoded decoded;
+  decoded.tasks.reserve(rows.ends.size());
   v1::TaskRecord record;  // keeps its memory from row to row
   std::shared_ptr<const Explanation> why;
   std::size_t begin = 0;
@@ -92,8 +99,7 @@ TaskLoader::Decoded TaskLoader::Decode(const Rows& rows) const {
     // Tasks that were placed in a row mostly share it, as they did when they were.
     if (task->explanation && why && *task->explanation == *why) task->explanation = why;
     why = task->explanation;
-    const TaskNumber number = task->number;
-    decoded.tasks.emplace_hint(decoded.tasks.end(), number, std::move(*task));
+    decoded.tasks.push_back(std::move(*task));
     begin = end;
   }
   return decoded;

@@ -41,9 +41,9 @@ class TaskLoader {
 
   // The next row, in the order of keys. False: a record was found to be damaged, Finish says which.
   [[nodiscard]] bool Add(std::string_view bytes);
-  // All tasks that were given, with their specifications. The error is that of the first damaged
-  // record.
-  [[nodiscard]] Result<std::map<TaskNumber, Task>> Finish();
+  // All tasks that were given, with their specifications, not yet found by their ids. The error is
+  // that of the first damaged record.
+  [[nodiscard]] Result<TaskTable> Finish();
 
  private:
   struct Rows {
@@ -51,7 +51,7 @@ class TaskLoader {
     std::vector<std::size_t> ends;  // where each ends
   };
   struct Decoded {
-    std::map<TaskNumber, Task> tasks;
+    std::vector<Task> tasks;
     std::optional<Error> error;
   };
 
@@ -64,7 +64,8 @@ class TaskLoader {
   LoadOptions options_;
   Rows rows_;                                 // of the next batch
   std::deque<std::future<Decoded>> batches_;  // in the order of their rows
-  std::map<TaskNumber, Task> tasks_;          // of those before
+  TaskTable tasks_;                           // of those before
+  TaskNumber last_;                           // of tasks_
   std::optional<Error> error_;
 };
 

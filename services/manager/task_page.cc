@@ -20,7 +20,7 @@ constexpr std::size_t kHeadBytesMax = 10;  // a tag and a length, of 32 bits eac
 
 // All but its specification.
 void FillTask(const View& view, const Task& task, const std::string& waits, v1::TaskView& out) {
-  out.set_id(task.id.str());
+  out.set_id(std::string(TaskIdText(task).view()));
   const Status status = StatusOf(task);
   const std::string_view status_name = StatusName(status);
   out.set_status(status_name.data(), status_name.size());

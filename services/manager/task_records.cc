@@ -11,13 +11,17 @@ using wire::ToProto;
 // What the task's record says of its job; its specification is found by its number.
 Result<void> ReadJob(const v1::TaskRecord& record, const std::map<TaskName, Job>& jobs,
                      Task& task) {
-  if (record.job().empty()) return {};
+  if (record.job().empty()) {
+    task.own_id = std::string_view(record.id());
+    return {};
+  }
   const auto job = jobs.find(TaskName::Trusted(record.job()));
   if (job == jobs.end()) return DamagedRecord("the job of task " + record.id());
   const auto version = job->second.versions.find(record.job_version());
   if (version == job->second.versions.end()) return DamagedRecord("the job of task " + record.id());
   task.job = version->second.ref;
   task.slot = record.slot();
+  if (TaskIdText(task).view() != record.id()) return DamagedRecord("the id of task " + record.id());
   return {};
 }
 
@@ -29,7 +33,7 @@ std::unexpected<Error> DamagedRecord(std::string_view what) {
 
 v1::TaskRecord TaskRecordOf(const Task& task) {
   v1::TaskRecord record;
-  record.set_id(task.id.str());
+  record.set_id(std::string(TaskIdText(task).view()));
   record.mutable_number()->set_intent(task.number.intent);
   record.mutable_number()->set_index(task.number.index);
   if (task.job != nullptr) {
@@ -73,7 +77,7 @@ v1::TaskRecord TaskRecordOf(const Task& task) {
 
 Result<Task> TaskFrom(const v1::TaskRecord& record, const std::map<TaskName, Job>& jobs) {
   Task task;
-  CUBE_TRY(task.id, TaskId::Parse(record.id(), "id"));
+  CUBE_TRY_VOID(CheckToken(record.id(), "id"));
   task.number = {record.number().intent(), record.number().index()};
   CUBE_TRY_VOID(ReadJob(record, jobs, task));
   if (!record.pinned().empty()) task.pinned = NodeName::Trusted(record.pinned());

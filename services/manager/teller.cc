@@ -163,7 +163,7 @@ void Teller::TellSet(const View& view, const Node& node, bus::OpId& next_op, Ope
   std::size_t bytes = kHeadBytes;
   std::set<const TaskSpec*> specs;  // asked, never iterated
   for (const TaskNumber& number : node.attempts) {
-    const Task& task = view.tasks.at(number);
+    const Task& task = view.tasks.At(number);
     const std::size_t spec_bytes = EncodedBytesMax(*task.spec);
     std::size_t size = kAssignmentBytes + (specs.contains(task.spec.get()) ? 0 : spec_bytes);
     if (bytes + size > kPageBytesMax) {  // never the first of a page: every spec fits one

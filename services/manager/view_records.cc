@@ -154,8 +154,8 @@ void VisitRecords(const View& view, RecordKind kind, const std::string& first,
       }
       return;
     case RecordKind::kTask:
-      for (auto it = view.tasks.lower_bound(TaskNumberOf(first)); it != view.tasks.end(); ++it) {
-        if (!visit(RecordKey(it->first), RecordBytes(it->second))) return;
+      for (auto it = view.tasks.From(TaskNumberOf(first)); it != view.tasks.end(); ++it) {
+        if (!visit(RecordKey(it->number), RecordBytes(*it))) return;
       }
       return;
   }

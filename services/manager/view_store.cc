@@ -320,9 +320,9 @@ Result<View> ViewRecords::Read(const store::Store& store, const LoadOptions& opt
     return true;
   }));
   CUBE_TRY_VOID(result);
-  for (const auto& [number, task] : view.tasks) {
+  for (const Task& task : view.tasks) {
     if (task.placed == Placed::kThere && !view.nodes.contains(task.node)) {
-      return DamagedRecord("the node of task " + task.id.str());
+      return DamagedRecord("the node of task " + IdOf(task).str());
     }
   }
   RebuildIndexes(view, options);
@@ -383,13 +383,13 @@ store::WriteBatch ViewRecords::Save(View& view) {
   const auto last = std::unique(view.dirty_tasks.begin(), view.dirty_tasks.end());
   view.dirty_tasks.erase(last, view.dirty_tasks.end());
   for (const TaskNumber& number : view.dirty_tasks) {
-    const auto it = view.tasks.find(number);
-    if (it == view.tasks.end()) {
+    Task* task = view.tasks.Find(number);
+    if (task == nullptr) {
       batch.Delete(kTasks, RecordKey(number));
       ++forgotten_;
     } else {
-      v1::TaskRecord record = TaskRecordOf(it->second);
-      record.set_spec_number(NumberOf(it->second.spec, batch));
+      v1::TaskRecord record = TaskRecordOf(*task);
+      record.set_spec_number(NumberOf(task->spec, batch));
       batch.Put(kTasks, RecordKey(number), Bytes(record));
     }
   }

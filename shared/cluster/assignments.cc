@@ -11,8 +11,8 @@ Assignment AssignmentOf(const Task& task) {
   if (evicted) {
     grace = task.stop_told ? std::min(grace, task.eviction->grace) : task.eviction->grace;
   }
-  return {task.id, task.attempt, task.placement, task.spec, task.stop_told || evicted,
-          grace,   launches};
+  return {IdOf(task), task.attempt, task.placement, task.spec, task.stop_told || evicted,
+          grace,      launches};
 }
 
 }  // namespace cube

@@ -69,7 +69,7 @@ class Folder {
     // Taken out at once: one after the other each would move all that lie behind it.
     const FlatSet<TaskNumber> attempts = std::exchange(node->attempts, {});
     for (const TaskNumber& number : attempts) {
-      fold::ChangeTask(view_, view_.tasks.at(number), [&down](Task& t) {
+      fold::ChangeTask(view_, view_.tasks.At(number), [&down](Task& t) {
         t.placed = Placed::kLost;
         t.stop_told = false;  // a wanted stop is carried on by ending the task itself
         t.lost_reason = "node " + down.node.str() + " is down: " + down.reason;
@@ -141,8 +141,7 @@ class Folder {
     const JobRefPtr job = task->job;
     if (job != nullptr) fold::NoteForgotten(view_, *task);
     index::Leave(view_, *task);
-    view_.by_id.erase(task);
-    view_.tasks.erase(number);
+    view_.tasks.Erase(*task);
     view_.dirty_tasks.push_back(number);
     if (job != nullptr) fold::DropVersions(view_, job->name);
   }
@@ -274,21 +273,18 @@ class Folder {
     if (view_.tasks.size() >= kTasksMax) return nullptr;
     constexpr std::uint32_t kFirst = 1u << 31;
     TaskNumber number{view_.intents.seq, kFirst};
-    const auto next = view_.tasks.lower_bound({view_.intents.seq + 1, 0});
-    if (next != view_.tasks.begin() && std::prev(next)->first >= number) {
-      number.index = std::prev(next)->first.index + 1;
-    }
+    const Task* last = view_.tasks.Before({view_.intents.seq + 1, 0});
+    if (last != nullptr && last->number >= number) number.index = last->number.index + 1;
     Task task;
-    task.id = readopt.task;
+    task.own_id = std::string_view(readopt.task.str());
     task.number = number;
     task.spec = readopt.spec;
     task.submitted_at = batch_.decided_at;
     task.pinned = readopt.node;
-    Task& added = view_.tasks.emplace(number, std::move(task)).first->second;
-    view_.by_id.insert(&added);
+    Task& added = view_.tasks.Add(std::move(task));
     index::Enter(view_, added);
     view_.dirty_tasks.push_back(number);
-    if (const auto slot = ParseJobTaskId(added.id)) fold::NoteLostVersion(view_, *slot);
+    if (const auto slot = ParseJobTaskId(readopt.task)) fold::NoteLostVersion(view_, *slot);
     return &added;
   }
 
@@ -314,9 +310,9 @@ class Folder {
 void SetEnds(View& view, WallTime now) {
   const std::vector<TaskNumber> ended = std::exchange(view.ended_now, {});
   for (const TaskNumber& number : ended) {
-    const auto it = view.tasks.find(number);
-    if (it == view.tasks.end()) continue;
-    it->second.ended_at = now;
+    Task* task = view.tasks.Find(number);
+    if (task == nullptr) continue;
+    task->ended_at = now;
     view.finished.insert({now, number});
     view.dirty_tasks.push_back(number);
   }
@@ -368,7 +364,7 @@ void NoteDrain(View& view, const Node& node) {
 
 void NoteTransition(View& view, const Task& task) {
   Transition step;
-  step.task = task.id.str();
+  step.task = TaskIdText(task).view();
   step.name = task.spec->name.str();
   if (task.job != nullptr) {
     step.job = task.job->name.str();

@@ -38,12 +38,11 @@ IntentResult FoldSubmit(View& view, const Position& at, std::uint32_t index,
                     ""});
   }
   Task task;
-  task.id = id;
+  task.own_id = std::string_view(id.str());
   task.number = number;
   task.spec = submit.spec;
   task.submitted_at = at.time;
-  Task& placed = view.tasks.emplace(number, std::move(task)).first->second;
-  view.by_id.insert(&placed);
+  Task& placed = view.tasks.Add(std::move(task));
   index::Enter(view, placed);
   view.dirty_tasks.push_back(number);
   fold::NoteTransition(view, placed);

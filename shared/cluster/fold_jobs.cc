@@ -50,9 +50,9 @@ JobVerdict NoRoom() {
 
 // The log had lost the job, whose tasks have run on as plain ones: the new life takes their place.
 void EndReadopted(View& view, const TaskName& name) {
-  for (auto& [number, task] : view.tasks) {
+  for (Task& task : view.tasks) {
     if (task.job != nullptr || task.stop_wanted || IsFinished(task)) continue;
-    const auto slot = ParseJobTaskId(task.id);
+    const auto slot = ParseJobTaskId(IdOf(task));
     if (!slot || slot->job != name) continue;
     ChangeTask(view, task, [](Task& t) {
       t.stop_wanted = true;
@@ -170,10 +170,9 @@ Rare<NodeName> PinnedTo(const NodeName& node) {
 void FillOne(View& view, WallTime now, const JobVersion& version, std::uint32_t slot,
              const NodeName& node) {
   const TaskNumber number{version.intent, slot};
-  const auto found = view.tasks.find(number);
-  if (found != view.tasks.end()) {
-    if (!IsFinished(found->second)) return;
-    ChangeTask(view, found->second, [&node](Task& t) {
+  if (Task* found = view.tasks.Find(number)) {
+    if (!IsFinished(*found)) return;
+    ChangeTask(view, *found, [&node](Task& t) {
       t.stop_wanted = false;
       t.stop_told = false;
       t.over = false;
@@ -191,7 +190,6 @@ void FillOne(View& view, WallTime now, const JobVersion& version, std::uint32_t 
   }
   if (view.tasks.size() >= kTasksMax) return;
   Task task;
-  task.id = JobTaskId(version.ref->name, version.ref->version, slot);
   task.number = number;
   task.spec = version.spec;
   task.submitted_at = now;
@@ -199,8 +197,7 @@ void FillOne(View& view, WallTime now, const JobVersion& version, std::uint32_t 
   task.job = version.ref;
   task.slot = slot;
   task.pinned = PinnedTo(node);
-  Task& added = view.tasks.emplace(number, std::move(task)).first->second;
-  view.by_id.insert(&added);
+  Task& added = view.tasks.Add(std::move(task));
   index::Enter(view, added);
   view.dirty_tasks.push_back(number);
   NoteTransition(view, added);
@@ -233,9 +230,9 @@ void Empty(View& view, WallTime now, const EmptySlots& empty) {
   const auto version = job->versions.find(empty.version);
   if (version == job->versions.end()) return;
   for (std::uint32_t i = 0; i < empty.count; ++i) {
-    const auto task = view.tasks.find({version->second.intent, empty.first + i});
-    if (task == view.tasks.end() || task->second.stop_wanted) continue;
-    ChangeTask(view, task->second, [&empty](Task& t) {
+    Task* task = view.tasks.Find({version->second.intent, empty.first + i});
+    if (task == nullptr || task->stop_wanted) continue;
+    ChangeTask(view, *task, [&empty](Task& t) {
       t.stop_wanted = true;
       t.stop_grace = empty.grace.value_or(t.spec->stop_grace);
       t.stop_told = false;

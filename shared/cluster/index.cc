@@ -205,7 +205,7 @@ void EnterAll(View& view) {
   for (auto& [name, node] : view.nodes) nodes.emplace(name.str(), &node);
   const JobRef* ref = nullptr;  // of the task before
   JobCounts* counts = nullptr;
-  for (const auto& [number, task] : view.tasks) {
+  for (const Task& task : view.tasks) {
     const Footprint now(task);
     if (now.on) {
       const auto node = nodes.find(now.on->str());

@@ -108,8 +108,7 @@ const Task* FindSlotTask(const View& view, const Job& job, std::uint32_t version
                          std::uint32_t slot) {
   const auto it = job.versions.find(version);
   if (it == job.versions.end()) return nullptr;
-  const auto task = view.tasks.find({it->second.intent, slot});
-  return task == view.tasks.end() ? nullptr : &task->second;
+  return view.tasks.Find({it->second.intent, slot});
 }
 
 std::string_view JobStatusOf(const Job& job) {

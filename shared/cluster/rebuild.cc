@@ -4,11 +4,7 @@
 
 namespace cube {
 
-void RebuildIds(View& view) {
-  view.by_id.clear();
-  view.by_id.reserve(view.tasks.size());
-  for (auto& [number, task] : view.tasks) view.by_id.insert(&task);
-}
+void RebuildIds(View& view) { view.tasks.IndexIds(); }
 
 void RebuildRest(View& view) {
   view.pending.clear();

@@ -4,22 +4,18 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <map>
-#include <memory>
 #include <optional>
 #include <set>
-#include <span>
 #include <string>
-#include <unordered_set>
 #include <vector>
 
 #include "shared/base/flat_counts.h"
 #include "shared/base/flat_set.h"
-#include "shared/base/packed_text.h"
-#include "shared/base/rare.h"
 #include "shared/base/time.h"
 #include "shared/cluster/job.h"
+#include "shared/cluster/task.h"
+#include "shared/cluster/task_table.h"
 #include "shared/domain/decision.h"
 #include "shared/domain/fact.h"
 #include "shared/domain/ids.h"
@@ -28,127 +24,6 @@
 #include "shared/domain/task_spec.h"
 
 namespace cube {
-
-// Where the last attempt of a task stands, as decisions have it.
-enum class Placed : std::uint8_t {
-  kNever,  // no attempt yet, or since its job wants it again
-  kThere,  // the attempt is the node's to run
-  kLost,   // its node went down
-};
-
-// A task that had failed on a node was placed anew.
-struct Move {
-  NodeName node;  // where it had failed
-  WallTime at;    // cluster time of the placement that followed
-  friend bool operator==(const Move&, const Move&) = default;
-};
-
-// That an attempt had to leave its node, though nobody asked to stop the task.
-struct Eviction {
-  std::uint32_t attempt = 0;
-  NodeName node;
-  Duration grace{0};
-  std::string reason;
-  bool ends = false;  // the task is over with that attempt
-  friend bool operator==(const Eviction&, const Eviction&) = default;
-};
-
-// The newest fact of a task's attempt, less what the task's record says anyway: of a task that runs
-// little more than the name of its container. FactOf gives it back.
-struct ObservedLaunch {
-  // NOLINTNEXTLINE(google-explicit-constructor): what is observed is the fact
-  ObservedLaunch(const LaunchFact& fact);
-
-  std::uint32_t launch = 0;
-  std::int32_t exit_code = -1;
-  LaunchState state = LaunchState::kPulling;
-  ExitCause cause = ExitCause::kNone;
-  bool final = false;
-  bool stop_asked = false;
-  WallTime started_at;
-  PackedText container_id;
-  struct Rest {
-    std::string detail;
-    std::vector<BoundPort> ports;
-    WallTime finished_at;
-    WallTime restart_at;
-    friend bool operator==(const Rest&, const Rest&) = default;
-  };
-  Rare<Rest> rest;  // absent = nothing of it is set
-  friend bool operator==(const ObservedLaunch&, const ObservedLaunch&) = default;
-};
-// As of two facts (launch.h).
-[[nodiscard]] bool MovesForward(const ObservedLaunch& last, const LaunchFact& next);
-
-// A task's record; of its fields those that are small or mostly absent cost little, since there may
-// be a million. Each field has one writer: intents write desired, decisions placement, facts
-// observed. What people read (status.h) is computed from the three. The desired part of a task of a
-// job is written by the decisions on its job.
-struct Task {
-  TaskId id;
-  TaskNumber number;
-
-  // Of a task of a job; never changes.
-  JobRefPtr job;  // null = a plain task
-  std::uint32_t slot = 0;
-
-  // Desired.
-  bool stop_wanted = false;
-  TaskSpecPtr spec;
-  WallTime submitted_at;  // the server's stamp of the intent; of a job's task: cluster time
-  Duration stop_grace{0};
-
-  // Placement.
-  std::uint32_t attempt = 0;
-  Placed placed = Placed::kNever;
-  bool stop_told = false;
-  bool over = false;  // a stop ended the task while no node had it
-  // The only node that it may be placed on; absent = any. Of a plain task: the log had lost its
-  // submission, and has it from that node alone; submitted again it may go anywhere.
-  Rare<NodeName> pinned;
-  NodeName node;
-  Stamp placement;
-  WallTime placed_at;  // cluster time
-  Rare<std::string> lost_reason;
-  std::shared_ptr<const Explanation> explanation;
-  Rare<Eviction> eviction;  // the newest; may be of an earlier attempt
-  WallTime ended_at;        // cluster time; unset while it has not ended
-  // Within kMovesWindow of placed_at, oldest first; absent = none. MovesOf gives them.
-  Rare<std::vector<Move>> moves;
-
-  // Observed.
-  std::optional<ObservedLaunch> observed;  // newest fact of this attempt
-  Rare<HealthFact> health;                 // newest of this attempt; may be of an older launch
-};
-
-// What was observed of it, as its worker said it. Only of a task of which something was.
-[[nodiscard]] LaunchFact FactOf(const Task& task);
-
-[[nodiscard]] std::span<const Move> MovesOf(const Task& task);
-
-// Whether the last attempt holds resources of its node.
-[[nodiscard]] bool IsLive(const Task& task);
-// Whether another attempt follows when it loses its node: elsewhere, or of a plain task that is
-// pinned there again.
-[[nodiscard]] bool MayMove(const Task& task);
-// Whether the last attempt has failed and the task may be tried on another node.
-[[nodiscard]] bool MovesOn(const Task& task);
-// When such a task may be placed again: its policy allows so many moves within kMovesWindow.
-// Unset = at once.
-[[nodiscard]] WallTime MovesAt(const Task& task);
-// The newest word of its checks about the launch that runs now; null if there is none.
-[[nodiscard]] const HealthFact* HealthOf(const Task& task);
-// Whether the task has come to its end; nothing but forgetting follows.
-[[nodiscard]] bool IsFinished(const Task& task);
-// Whether it should be placed.
-[[nodiscard]] bool IsPending(const Task& task);
-// Whether a stop was asked for that no decision has carried on yet.
-[[nodiscard]] bool NeedsStop(const Task& task);
-
-// Whether the last attempt was told to leave its node.
-[[nodiscard]] bool IsEvicted(const Task& task);
-// Whether the task is on its way from a node that it had to leave to one where it is up.
-[[nodiscard]] bool IsMoving(const Task& task);
 
 // A node has to become empty.
 struct Drain {
@@ -287,20 +162,6 @@ struct TermBegin {
 // More are not kept: whoever was told by an older one is not asked what the log has lost.
 inline constexpr std::size_t kTermsKept = 64;
 
-// For finding a task by its id without keeping that twice. Not noexcept, so that a table keeps
-// each hash beside its entry.
-struct TaskIdHash {
-  using is_transparent = void;
-  std::size_t operator()(const TaskId& id) const { return std::hash<TaskId>()(id); }
-  std::size_t operator()(const Task* task) const { return (*this)(task->id); }
-};
-struct TaskIdEqual {
-  using is_transparent = void;
-  bool operator()(const Task* a, const Task* b) const { return a->id == b->id; }
-  bool operator()(const Task* a, const TaskId& b) const { return a->id == b; }
-  bool operator()(const TaskId& a, const Task* b) const { return a == b->id; }
-};
-
 struct View {
   View() = default;
   View(View&&) = default;  // its tasks stay where they are
@@ -323,8 +184,7 @@ struct View {
   std::uint64_t reset_epoch = 0;        // of that term
   Stamp told;
 
-  std::map<TaskNumber, Task> tasks;
-  std::unordered_set<Task*, TaskIdHash, TaskIdEqual> by_id;  // of `tasks`; never iterated
+  TaskTable tasks;
   std::map<NodeName, Node> nodes;
   std::map<TaskName, Job> jobs;        // also names whose job has ended
   NodeName last_node;                  // of the last placement: round robin goes on behind it
@@ -361,11 +221,11 @@ struct View {
   std::uint64_t foreign_messages = 0;
   std::uint64_t stale_facts = 0;
 
-  [[nodiscard]] Task* Find(const TaskId& id);
-  [[nodiscard]] const Task* Find(const TaskId& id) const;
+  [[nodiscard]] Task* Find(const TaskId& id) { return tasks.FindId(id.str()); }
+  [[nodiscard]] const Task* Find(const TaskId& id) const { return tasks.FindId(id.str()); }
 
  private:
-  View(const View&) = default;  // without those that by_id points to
+  View(const View&) = default;  // costly: Copy says so
 };
 
 // Rebuilds everything that follows from tasks and nodes (after loading the records).

@@ -1,7 +1,9 @@
 #include "shared/domain/job.h"
 
+#include <algorithm>
 #include <charconv>
 
+#include "shared/base/check.h"
 #include "shared/domain/rules.h"
 #include "shared/domain/text.h"
 #include "shared/domain/validate.h"
@@ -42,7 +44,21 @@ ReschedulePolicy DefaultReschedule(JobType type) {
 }
 
 TaskId JobTaskId(const TaskName& job, std::uint32_t version, std::uint32_t slot) {
-  return TaskId::Trusted(job.str() + "-v" + std::to_string(version) + "-" + std::to_string(slot));
+  char text[kTokenLengthMax];
+  return TaskId::Trusted(std::string(text, WriteJobTaskId(job, version, slot, text)));
+}
+
+std::size_t WriteJobTaskId(const TaskName& job, std::uint32_t version, std::uint32_t slot,
+                           std::span<char, kTokenLengthMax> text) {
+  char* const end = text.data() + text.size();
+  char* at = std::copy(job.str().begin(), job.str().end(), text.data());
+  *at++ = '-';
+  *at++ = 'v';
+  at = std::to_chars(at, end, version).ptr;
+  *at++ = '-';
+  const std::to_chars_result last = std::to_chars(at, end, slot);
+  CUBE_CHECK(last.ec == std::errc{});  // the sum of all lengths' limits (job.h)
+  return static_cast<std::size_t>(last.ptr - text.data());
 }
 
 std::optional<JobSlot> ParseJobTaskId(const TaskId& id) {

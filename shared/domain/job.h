@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -60,6 +61,9 @@ using JobRefPtr = std::shared_ptr<const JobRef>;
 
 // <job>-v<version>-<slot>.
 [[nodiscard]] TaskId JobTaskId(const TaskName& job, std::uint32_t version, std::uint32_t slot);
+// The same into `text`. -> its length.
+std::size_t WriteJobTaskId(const TaskName& job, std::uint32_t version, std::uint32_t slot,
+                           std::span<char, kTokenLengthMax> text);
 // The other way round; none if the id is not of that form.
 struct JobSlot {
   TaskName job;

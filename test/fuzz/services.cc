@@ -96,7 +96,7 @@ std::string FactsSeed(Random& random) {
   batch.first_number = node.last_fact + 1;
   const Task& task = *Cluster().Find(TaskId::Trusted("web-1"));
   LaunchFact fact = testing::RandomLaunchFact(random);
-  fact.key.task = task.id;
+  fact.key.task = IdOf(task);
   fact.key.attempt = task.attempt;
   fact.placement = task.placement;
   batch.facts.push_back({{}, fact});
@@ -151,7 +151,7 @@ void Acknowledge(test::LoopRig& rig) {
 // What was folded is stored, and read back as the same.
 void CheckStored(const View& folded) {
   View view = folded.Copy();
-  for (const auto& [number, task] : view.tasks) view.dirty_tasks.push_back(number);
+  for (const Task& task : view.tasks) view.dirty_tasks.push_back(task.number);
   for (const auto& [name, node] : view.nodes) view.dirty_nodes.insert(name);
   for (const auto& [name, job] : view.jobs) view.dirty_jobs.insert(name);
   store::MemoryStore store(manager::ViewSchema());

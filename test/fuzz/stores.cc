@@ -81,7 +81,7 @@ CUBE_FUZZ_TARGET(view_records, &ViewSeed, [](std::string_view input) {
     return;
   }
   // What was taken can be stored, and is read back as the same.
-  for (const auto& [number, task] : view->tasks) view->dirty_tasks.push_back(number);
+  for (const Task& task : view->tasks) view->dirty_tasks.push_back(task.number);
   for (const auto& [name, node] : view->nodes) view->dirty_nodes.insert(name);
   for (const auto& [name, job] : view->jobs) view->dirty_jobs.insert(name);
   store::MemoryStore other(manager::ViewSchema());

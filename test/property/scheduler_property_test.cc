@@ -23,14 +23,14 @@ using test::LogWriter;
 class Naive {
  public:
   Naive(const View& view, const Settings& settings) : view_(view), settings_(settings) {
-    for (const auto& [number, task] : view.tasks) {
+    for (const Task& task : view.tasks) {
       if (IsLive(task)) Place(task.node, *task.spec);
     }
   }
 
   std::vector<StartAttempt> Decide() {
     std::vector<const Task*> waiting;
-    for (const auto& [number, task] : view_.tasks) {
+    for (const Task& task : view_.tasks) {
       if (IsPending(task)) waiting.push_back(&task);
     }
     std::sort(waiting.begin(), waiting.end(), [](const Task* a, const Task* b) {
@@ -42,7 +42,7 @@ class Naive {
       Explanation why;
       const Node* node = Pick(*task->spec, last, why);
       if (node == nullptr) continue;
-      starts.push_back({task->id, task->attempt + 1, node->name, task->spec, why});
+      starts.push_back({IdOf(*task), task->attempt + 1, node->name, task->spec, why});
       Place(node->name, *task->spec);
       last = node->name;
     }
@@ -414,7 +414,7 @@ class Cluster {
   std::string CompareReason() {
     for (const auto& [shape, waiting] : log_.view().pending) {
       if (random_.Below(4) != 0) continue;
-      const Task& task = log_.view().tasks.at(waiting.begin()->number);
+      const Task& task = log_.view().tasks.At(waiting.begin()->number);
       Explanation why;
       const Node* node = Naive(log_.view(), settings_).Pick(*task.spec, log_.view().last_node, why);
       const std::string want = node == nullptr ? DescribeWait(why) : "its turn has not come yet";

@@ -60,11 +60,11 @@ std::string JobLaws::Replaces(const View& view, const Job& job, std::uint32_t fi
   const auto [down, is_new] = down_.try_emplace(job.name);
   if (is_new) down->second = SlotsDown(view, job);
   for (std::uint32_t i = 0; i < count; ++i) down->second.insert(first + i);
-  for (const auto& [number, task] : view.tasks) {
+  for (const Task& task : view.tasks) {
     const bool newest = task.job != nullptr && task.job->name == job.name &&
                         task.job->version == job.version && !task.stop_wanted;
     if (newest && StatusOf(task) == Status::kFailed) {
-      return "the update of " + job.name.str() + " goes on though " + task.id.str() + " failed";
+      return "the update of " + job.name.str() + " goes on though " + IdOf(task).str() + " failed";
     }
   }
   return {};
@@ -108,15 +108,15 @@ std::string JobLaws::CheckFill(const View& view, const FillSlots& fill) {
 std::string JobLaws::CheckEnd(const View& view, const EndJob& end) {
   const Job* job = FindJob(view, end.job);
   if (job == nullptr) return end.job.str() + ", which is not there, ends";
-  for (const auto& [number, task] : view.tasks) {
+  for (const Task& task : view.tasks) {
     if (task.job == nullptr || task.job->name != end.job) continue;
-    if (!IsFinished(task)) return end.job.str() + " ends while " + task.id.str() + " runs";
+    if (!IsFinished(task)) return end.job.str() + " ends while " + IdOf(task).str() + " runs";
   }
   for (std::uint32_t slot = 0; slot < job->filled; ++slot) {
     const Task* task = TaskOf(view, *job, slot);
     if (end.end != JobEnd::kCompleted || task == nullptr) continue;
     if (StatusOf(*task) == Status::kCompleted) continue;
-    return end.job.str() + " has completed though " + task->id.str() + " has not";
+    return end.job.str() + " has completed though " + IdOf(*task).str() + " has not";
   }
   return {};
 }
@@ -157,7 +157,7 @@ std::string UnsettledSlots(const View& view, const Job& job) {
   }
   if (job.type == JobType::kBatch && unfinished == 0) return job.name.str() + " is over and lives";
   std::uint32_t all = 0;
-  for (const auto& [number, task] : view.tasks) {
+  for (const Task& task : view.tasks) {
     if (task.job != nullptr && task.job->name == job.name && !IsFinished(task)) ++all;
   }
   return all == unfinished ? "" : "job " + job.name.str() + " has tasks beyond its slots";

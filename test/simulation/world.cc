@@ -351,9 +351,9 @@ std::string World::CheckLaws() {
 std::string World::HealthUnclear(const Task& task) const {
   if (!task.spec->health) return {};
   const HealthFact* health = HealthOf(task);
-  if (health == nullptr) return task.id.str() + " has not been checked";
+  if (health == nullptr) return IdOf(task).str() + " has not been checked";
   if (!health->healthy && task.spec->health->on_failure == HealthCheck::OnFailure::kRestart) {
-    return task.id.str() + " is unhealthy and was not ended";
+    return IdOf(task).str() + " is unhealthy and was not ended";
   }
   for (const auto& worker : workers_) {
     if (worker->node() != task.node) continue;
@@ -361,7 +361,7 @@ std::string World::HealthUnclear(const Task& task) const {
     const bool in_time = answering.after <= task.spec->health->timeout;
     if ((answering.serves && in_time) == health->healthy) return {};
   }
-  return task.id.str() + " is not as healthy as the log says";
+  return IdOf(task).str() + " is not as healthy as the log says";
 }
 
 // What keeps the cluster from being at rest; empty = it has converged.
@@ -369,13 +369,13 @@ std::string World::Unsettled() {
   if (!client_->idle()) return "the client still waits for acknowledgements";
   const View& view = laws_.view();
   std::map<std::string, std::string> wanted;  // task -> node, of all that should run
-  for (const auto& [number, task] : view.tasks) {
+  for (const Task& task : view.tasks) {
     const Status status = StatusOf(task);
     if (status == Status::kRunning || status == Status::kUnhealthy) {
-      wanted[task.id.str()] = task.node.str();
+      wanted[IdOf(task).str()] = task.node.str();
       if (std::string unclear = HealthUnclear(task); !unclear.empty()) return unclear;
     } else if (!IsFinished(task) && status != Status::kPending) {
-      return task.id.str() + " is " + std::string(StatusName(status));
+      return IdOf(task).str() + " is " + std::string(StatusName(status));
     } else if (MovesAt(task) > view.decided_at) {
       continue;  // it has moved as often as it may
     } else if (status == Status::kPending) {
@@ -389,7 +389,7 @@ std::string World::Unsettled() {
         const bool fits = IsEligible(node) && port_free &&
                           task.spec->resources.cpu_millis + used.cpu_millis <=
                               node.description.capacity.cpu_millis;
-        if (fits) return task.id.str() + " is pending though " + name.str() + " has room";
+        if (fits) return IdOf(task).str() + " is pending though " + name.str() + " has room";
         if (!IsReady(node)) return "node " + name.str() + " is not ready";
       }
     }

@@ -165,7 +165,7 @@ std::optional<Difference> CompareSet(const View& view, const std::vector<Desired
     }
   }
   for (const TaskNumber& number : node.attempts) {
-    const Assignment ours = AssignmentOf(view.tasks.at(number));
+    const Assignment ours = AssignmentOf(view.tasks.At(number));
     const auto found = told.find(ours.task.str());
     Fields of(AttemptName(ours.task.str(), ours.attempt));
     if (found == told.end()) {
@@ -248,8 +248,8 @@ HeldCheck CompareHeld(const View& view, const v1::VerifyNodeReply& held) {
     records[attempt.task()][attempt.attempt()] = &attempt;
   }
   for (const TaskNumber& number : node.attempts) {
-    const Task& task = view.tasks.at(number);
-    const auto of_task = records.find(task.id.str());
+    const Task& task = view.tasks.At(number);
+    const auto of_task = records.find(IdOf(task).str());
     const v1::HeldAttempt* record = nullptr;
     if (of_task != records.end()) {
       const auto found = of_task->second.find(task.attempt);
@@ -258,8 +258,8 @@ HeldCheck CompareHeld(const View& view, const v1::VerifyNodeReply& held) {
     if (record == nullptr) {
       // A record is dropped once its last fact is in the log, which need not be folded yet.
       const bool dropped = held.forgotten_fact() > node.last_fact;
-      return {Difference{AttemptName(task.id.str(), task.attempt), std::string(kRecord), "is there",
-                         "", 0},
+      return {Difference{AttemptName(IdOf(task).str(), task.attempt), std::string(kRecord),
+                         "is there", "", 0},
               dropped};
     }
     if (auto found = CompareAttempt(task, node, *record, facts_folded)) return {found, false};

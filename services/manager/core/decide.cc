@@ -130,12 +130,13 @@ class Planner::Cycle {
 
   void Stops() {
     for (const TaskNumber& number : view_.stops_due) {
-      const Task& task = view_.tasks.at(number);
+      const Task& task = view_.tasks.At(number);
       const bool live = IsLive(task);
       if (live && verdicts_.silent.contains(task.node)) continue;  // ends with its node, next cycle
-      StopAttempt stop{task.id, live ? task.attempt : 0, live ? task.node : NodeName(),
+      StopAttempt stop{IdOf(task), live ? task.attempt : 0, live ? task.node : NodeName(),
                        task.stop_grace};
-      if (!Add(std::move(stop), kItemBytes + task.id.str().size())) return;
+      const std::size_t size = kItemBytes + stop.task.str().size();
+      if (!Add(std::move(stop), size)) return;
     }
   }
 
@@ -150,7 +151,7 @@ class Planner::Cycle {
   // Tasks that belong to one node each: the policy has nothing to choose.
   void PinnedStarts() {
     for (const TaskNumber& number : view_.pinned) {
-      const Task& task = view_.tasks.at(number);
+      const Task& task = view_.tasks.At(number);
       if (emptied_.contains(number) || MovesAt(task) > now_) continue;
       if (IsChanging(*task.pinned)) continue;
       Choice choice = planner_.scheduler_.PickOnly(*task.spec, *task.pinned);
@@ -188,7 +189,7 @@ class Planner::Cycle {
     while (!turns.empty()) {
       Turn turn = turns.top();
       turns.pop();
-      const Task& task = view_.tasks.at(turn.key.number);
+      const Task& task = view_.tasks.At(turn.key.number);
       // One that has moved too often within the hour waits, and holds up nobody.
       if (!emptied_.contains(task.number) && MovesAt(task) <= now_) {
         Choice choice = PickFor(task, *turn.shape);
@@ -240,7 +241,8 @@ class Planner::Cycle {
   }
 
   bool AddStart(const Task& task, Choice choice) {
-    std::size_t size = kStartBytes + task.id.str().size();
+    TaskId id = IdOf(task);
+    std::size_t size = kStartBytes + id.str().size();
     // Each table entry is paid for once; a spec may be shared by many tasks.
     const bool new_spec = !specs_.contains(task.spec.get());
     if (new_spec) size += EncodedBytesMax(*task.spec);
@@ -251,7 +253,7 @@ class Planner::Cycle {
     if (last == nullptr || last->explanation != choice.explanation) {
       size += SizeOf(choice.explanation);
     }
-    StartAttempt start{task.id, task.attempt + 1, choice.node->name, task.spec,
+    StartAttempt start{std::move(id), task.attempt + 1, choice.node->name, task.spec,
                        std::move(choice.explanation)};
     if (!Add(std::move(start), size)) return false;
     if (new_spec) specs_.insert(task.spec.get());
@@ -279,10 +281,12 @@ class Planner::Cycle {
     for (const auto& [ended_at, number] : view_.finished) {
       const bool old = now_ - ended_at > settings.finished_age_max;
       if (!old && left <= settings.finished_count_max) return;
-      const Task& task = view_.tasks.at(number);
+      const Task& task = view_.tasks.At(number);
       if (KeepsItsSlot(task)) continue;
       if (++count > kForgetsMax) return;
-      if (!Add(ForgetTask{task.id}, kItemBytes + task.id.str().size())) return;
+      ForgetTask forget{IdOf(task)};
+      const std::size_t size = kItemBytes + forget.task.str().size();
+      if (!Add(std::move(forget), size)) return;
       --left;
     }
   }
@@ -325,7 +329,7 @@ std::string Planner::WhyPending(const View& view, const Task& task) {
     if (choice.node != nullptr) return "its turn has not come yet";
     std::string until;
     if (task.job == nullptr) {  // the log had lost its submission
-      const auto slot = ParseJobTaskId(task.id);
+      const auto slot = ParseJobTaskId(IdOf(task));
       until = " until " + (slot ? "job " + slot->job.str() : std::string("it")) +
               " is submitted again (the log had lost that)";
     }

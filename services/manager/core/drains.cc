@@ -20,8 +20,9 @@ bool Evict(const Drains::Cycle& cycle, const Node& node, const Task& task, std::
   } else if (ends) {
     reason += ", and the task must not move (reschedule: never)";
   }
-  const std::size_t size = kEvictBytes + task.id.str().size() + reason.size();
-  return cycle.add(EvictAttempt{task.id, task.attempt, node.name, task.spec->stop_grace,
+  TaskId id = IdOf(task);
+  const std::size_t size = kEvictBytes + id.str().size() + reason.size();
+  return cycle.add(EvictAttempt{std::move(id), task.attempt, node.name, task.spec->stop_grace,
                                 std::move(reason), ends},
                    size);
 }
@@ -51,7 +52,7 @@ void Drains::DecideNode(const Cycle& cycle, const Node& node) {
   if (!over && (moving >= kDrainMovesMax || nothing_moves)) return;
   bool complete = true;  // everything that could go was looked at
   for (const TaskNumber& number : node.attempts) {
-    const Task& task = cycle.view.tasks.at(number);
+    const Task& task = cycle.view.tasks.At(number);
     if (IsEvicted(task) || task.stop_wanted) continue;
     if (over) {
       if (!Evict(cycle, node, task, WhyDrained(node) + " and the deadline has passed")) return;

@@ -203,9 +203,9 @@ class Decider {
 
   template <class Fits>
   [[nodiscard]] const Task* FirstTask(const JobVersion& version, const Fits& fits) const {
-    for (auto it = view_.tasks.lower_bound({version.intent, 0});
-         it != view_.tasks.end() && it->first.intent == version.intent; ++it) {
-      if (!it->second.stop_wanted && fits(it->second)) return &it->second;
+    for (auto it = view_.tasks.From({version.intent, 0});
+         it != view_.tasks.end() && it->number.intent == version.intent; ++it) {
+      if (!it->stop_wanted && fits(*it)) return &*it;
     }
     return nullptr;
   }
@@ -216,7 +216,7 @@ class Decider {
       return status == Status::kFailed || IsCrashing(t);
     });
     if (task == nullptr) return "a task failed";
-    return task->id.str() + (IsFinished(*task) ? " failed: " : " does not come up: ") +
+    return IdOf(*task).str() + (IsFinished(*task) ? " failed: " : " does not come up: ") +
            ReasonOf(*task);
   }
 
@@ -230,7 +230,7 @@ class Decider {
     const std::string is = status == Status::kRunning  // it has a check, or it would be healthy
                                ? " runs and is not healthy"
                                : " is " + std::string(StatusName(status));
-    return task->id.str() + is + time + (reason.empty() ? "" : ": " + reason);
+    return IdOf(*task).str() + is + time + (reason.empty() ? "" : ": " + reason);
   }
 
   // All tasks of a batch job have ended.

@@ -43,9 +43,8 @@ inline std::string WrongIndex(const View& view) {
   if (view.named.size() != rebuilt.named.size() || live_named(view) != live_named(rebuilt)) {
     return "named";
   }
-  if (view.by_id.size() != view.tasks.size()) return "by_id";
-  for (const auto& [number, task] : view.tasks) {
-    if (view.Find(task.id) != &task) return "by_id of " + task.id.str();
+  for (const Task& task : view.tasks) {
+    if (view.Find(IdOf(task)) != &task) return "by_id of " + IdOf(task).str();
   }
   for (const auto& [name, node] : view.nodes) {
     const Node& other = rebuilt.nodes.at(name);

@@ -124,7 +124,7 @@ class LogWriter {
   LaunchFact FactOf(const std::string& id, LaunchState state, std::uint32_t launch = 0) {
     const Task& task = *view_.Find(TaskId::Trusted(id));
     LaunchFact fact;
-    fact.key = {task.id, task.attempt, launch};
+    fact.key = {IdOf(task), task.attempt, launch};
     fact.placement = task.placement;
     fact.state = state;
     return fact;
@@ -143,7 +143,7 @@ class LogWriter {
 
   StartAttempt Start(const std::string& id, const std::string& node) {
     const Task& task = *view_.Find(TaskId::Trusted(id));
-    return {task.id, task.attempt + 1, NodeName::Trusted(node), task.spec, {}};
+    return {IdOf(task), task.attempt + 1, NodeName::Trusted(node), task.spec, {}};
   }
   DecisionBatch Next(std::vector<DecisionItem> items) {
     DecisionBatch batch;

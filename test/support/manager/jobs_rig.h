@@ -50,10 +50,10 @@ class JobsTest : public testing::Test {
   bool Obey(bool new_ones_run) {
     bool any = false;
     std::vector<std::pair<std::string, bool>> acts;  // id, ends
-    for (const auto& [number, task] : log.view().tasks) {
+    for (const Task& task : log.view().tasks) {
       if (!IsLive(task)) continue;
       const bool ends = task.stop_told || IsEvicted(task);
-      if (ends || (new_ones_run && !task.observed)) acts.emplace_back(task.id.str(), ends);
+      if (ends || (new_ones_run && !task.observed)) acts.emplace_back(IdOf(task).str(), ends);
     }
     for (const auto& [id, ends] : acts) {
       any = true;
@@ -72,8 +72,8 @@ class JobsTest : public testing::Test {
   // Ids of tasks in this status, in order.
   std::vector<std::string> In(Status status) {
     std::vector<std::string> ids;
-    for (const auto& [number, task] : log.view().tasks) {
-      if (cube::StatusOf(task) == status) ids.push_back(task.id.str());
+    for (const Task& task : log.view().tasks) {
+      if (cube::StatusOf(task) == status) ids.push_back(IdOf(task).str());
     }
     return ids;
   }

@@ -1,5 +1,5 @@
-// FlatSet against std::set, FlatCounts against std::map; Rare against std::optional, PackedText
-// against std::string.
+// FlatSet against std::set, FlatCounts and PlaceTable against std::map; Rare against std::optional,
+// PackedText against std::string.
 #include <gtest/gtest.h>
 
 #include <map>
@@ -10,6 +10,7 @@
 #include "shared/base/flat_counts.h"
 #include "shared/base/flat_set.h"
 #include "shared/base/packed_text.h"
+#include "shared/base/place_table.h"
 #include "shared/base/random.h"
 #include "shared/base/rare.h"
 
@@ -36,6 +37,42 @@ TEST(FlatSet, IsAStdSet) {
   }
   flat.clear();
   EXPECT_TRUE(flat.empty());
+}
+
+TEST(PlaceTable, IsAMapFromPlacesToHashes) {
+  Random random(5);
+  PlaceTable table;
+  std::map<std::uint32_t, std::uint32_t> hashes;  // of the places that are held
+  for (int i = 0; i < 20000; ++i) {
+    // Few hashes, some of which begin at the end of a small table: runs that wrap around.
+    const auto hash = static_cast<std::uint32_t>(random.Below(24)) * 0x10000005U + 12;
+    const auto place = static_cast<std::uint32_t>(random.Below(i < 10000 ? 20 : 400));
+    if (const auto known = hashes.find(place); known != hashes.end()) {
+      table.Drop(known->second, place);
+      hashes.erase(known);
+    } else {
+      table.Add(hash, place);
+      hashes.emplace(place, hash);
+    }
+    ASSERT_EQ(table.size(), hashes.size());
+    if (i % 16 != 0) continue;
+    for (const auto& [at, of] : hashes) {
+      ASSERT_EQ(table.Find(of, [&](std::uint32_t found) { return found == at; }), at);
+    }
+    ASSERT_EQ(table.Find(hash, [](std::uint32_t) { return false; }), PlaceTable::kNone);
+    ASSERT_EQ(table.Find(7, [](std::uint32_t) { return true; }), PlaceTable::kNone);
+  }
+  table.Clear();
+  EXPECT_EQ(table.Find(12, [](std::uint32_t) { return true; }), PlaceTable::kNone);
+}
+
+TEST(PlaceTable, KeepsItsEntriesWhenItGrows) {
+  PlaceTable table;
+  table.Reserve(10);
+  for (std::uint32_t i = 0; i < 1000; ++i) table.Add(i * 2654435761U, i);
+  for (std::uint32_t i = 0; i < 1000; ++i) {
+    ASSERT_EQ(table.Find(i * 2654435761U, [i](std::uint32_t at) { return at == i; }), i);
+  }
 }
 
 TEST(FlatCounts, IsAStdMapOfCounts) {

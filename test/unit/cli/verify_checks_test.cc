@@ -33,7 +33,7 @@ class VerifyChecksTest : public testing::Test {
     page.seq = log_.view().valid_seq;
     page.last_fact = node().last_fact;
     for (const TaskNumber& number : node().attempts) {
-      page.assignments.push_back(AssignmentOf(log_.view().tasks.at(number)));
+      page.assignments.push_back(AssignmentOf(log_.view().tasks.At(number)));
     }
     return {page};
   }
@@ -47,9 +47,9 @@ class VerifyChecksTest : public testing::Test {
     held.set_last_fact(node().last_fact);
     held.set_cluster(log_.view().term_start->cluster);
     for (const TaskNumber& number : node().attempts) {
-      const Task& of = log_.view().tasks.at(number);
+      const Task& of = log_.view().tasks.At(number);
       v1::HeldAttempt& attempt = *held.add_attempts();
-      attempt.set_task(of.id.str());
+      attempt.set_task(IdOf(of).str());
       attempt.set_attempt(of.attempt);
       wire::ToProto(of.placement, *attempt.mutable_placement());
       attempt.set_spec_digest(wire::SpecDigest(*of.spec));

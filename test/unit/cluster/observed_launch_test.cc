@@ -10,12 +10,12 @@ namespace {
 TEST(ObservedLaunch, GivesTheFactBackAndComparesAsItDoes) {
   Random random(7);
   Task task;
-  task.id = TaskId::Trusted("web");
+  task.own_id = std::string_view("web");
   task.attempt = 3;
   task.placement = {11, 5};
   const auto fact_of_it = [&] {
     LaunchFact fact = testing::RandomLaunchFact(random);
-    fact.key = {task.id, task.attempt, static_cast<std::uint32_t>(random.Below(3))};
+    fact.key = {IdOf(task), task.attempt, static_cast<std::uint32_t>(random.Below(3))};
     fact.placement = task.placement;
     return fact;
   };

@@ -430,9 +430,9 @@ TEST_F(JobsTest, CountsAndIndexesFollowFromTheRecords) {
           if (random.Below(3) == 0) log.StopJob("web");
           break;
         case 3:
-          for (const auto& [number, task] : log.view().tasks) {
+          for (const Task& task : log.view().tasks) {
             if (!IsLive(task) || random.Below(4) != 0) continue;
-            log.Exit(task.id.str(), static_cast<int>(random.Below(2)), random.Below(2) == 0);
+            log.Exit(IdOf(task).str(), static_cast<int>(random.Below(2)), random.Below(2) == 0);
             break;
           }
           break;
@@ -443,7 +443,7 @@ TEST_F(JobsTest, CountsAndIndexesFollowFromTheRecords) {
       Cycle();
       if (random.Below(8) == 0 && !log.view().finished.empty()) {
         const TaskNumber number = log.view().finished.begin()->second;
-        log.Decide({ForgetTask{log.view().tasks.at(number).id}});
+        log.Decide({ForgetTask{IdOf(log.view().tasks.At(number))}});
       }
       ASSERT_EQ(test::WrongIndex(log.view()), "") << "seed " << seed << " step " << step;
     }

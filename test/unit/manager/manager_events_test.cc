@@ -263,14 +263,14 @@ TEST_F(ManagerEventsTest, CompleteSetsOfManyNodesTakeSeveralSteps) {
   const auto spec = std::make_shared<const TaskSpec>(test::Spec("web"));
   for (std::uint32_t i = 0; i < 2 * kSetAssignmentsPerStep; ++i) {
     Task task;
-    task.id = TaskId::Trusted("web-" + std::to_string(i));
+    task.own_id = std::string_view("web-" + std::to_string(i));
     task.number = {1, i};
     task.spec = spec;
     task.attempt = 1;
     task.placed = Placed::kThere;
     task.node = NodeName::Trusted(i % 2 == 0 ? "n1" : "n2");
     task.placement = {11, 1};
-    view.tasks.emplace(task.number, std::move(task));
+    view.tasks.Add(std::move(task));
   }
   RebuildIndexes(view);
   LoopRig rig(view, view.decided_at + seconds(1));
@@ -347,12 +347,12 @@ TEST_F(ManagerEventsTest, AQuestionAboutManyTasksLetsCyclesAndOtherQuestionsGoFi
   const auto spec = std::make_shared<const TaskSpec>(test::Spec("web"));
   for (std::uint32_t i = 0; i < kQueryWorkMax + 10; ++i) {
     Task task;
-    task.id = TaskId::Trusted("web-" + std::to_string(i));
+    task.own_id = std::string_view("web-" + std::to_string(i));
     task.number = {1, i};
     task.spec = spec;
     task.over = task.stop_wanted = true;
     task.ended_at = view.decided_at;
-    view.by_id.insert(&view.tasks.emplace(task.number, std::move(task)).first->second);
+    view.tasks.Add(std::move(task));
   }
   LoopRig rig(view, view.decided_at + seconds(1));
   rig.Lead();

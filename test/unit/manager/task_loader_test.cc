@@ -1,6 +1,7 @@
 // Views with many tasks are read on several threads: the outcome is that of reading row by row.
 #include "services/manager/task_loader.h"
 
+#include <cube/v1/records.pb.h>
 #include <gtest/gtest.h>
 
 #include <set>
@@ -98,6 +99,37 @@ TEST_F(TaskLoaderTest, DamageIsFoundWhereverItIs) {
 }
 
 // Each record has a damage of its own.
+TEST_F(TaskLoaderTest, ATaskUnderAnotherOnesKeyIsDamage) {
+  Random random(3);
+  Fill(random, 20);
+  const std::vector<std::string> keys = Keys();
+  const auto first = store_.Get(kTasks, keys.front());
+  ASSERT_TRUE(first && *first);
+  store::WriteBatch batch;
+  batch.Put(kTasks, keys.back(), **first);
+  ASSERT_TRUE(store_.Commit(batch).has_value());
+  for (const unsigned helpers : {0u, 2u}) {
+    EXPECT_EQ(ErrorOf(store_, {helpers, 4}),
+              "the view's record of the number of task job-v1-0 cannot be read");
+  }
+}
+
+TEST_F(TaskLoaderTest, ATaskOfAJobHasTheIdOfItsSlot) {
+  Random random(3);
+  Fill(random, 0);
+  const std::string key = Keys().front();
+  const auto bytes = store_.Get(kTasks, key);
+  ASSERT_TRUE(bytes && *bytes);
+  v1::TaskRecord record;
+  ASSERT_TRUE(record.ParseFromString(**bytes));
+  record.set_slot(record.slot() + 1);
+  store::WriteBatch batch;
+  batch.Put(kTasks, key, record.SerializeAsString());
+  ASSERT_TRUE(store_.Commit(batch).has_value());
+  EXPECT_EQ(ErrorOf(store_, kSerial),
+            "the view's record of the id of task job-v1-0 cannot be read");
+}
+
 TEST_F(TaskLoaderTest, TheFirstDamagedRecordIsTheOneThatIsTold) {
   Random random(1);
   Fill(random, 30);
@@ -130,7 +162,7 @@ TEST_F(TaskLoaderTest, EqualExplanationsInARowAreHeldOnce) {
   const Result<View> view = ViewRecords().Load(store_, kSerial);
   ASSERT_TRUE(view);
   std::set<const Explanation*> held;
-  for (const auto& [number, task] : view->tasks) held.insert(task.explanation.get());
+  for (const Task& task : view->tasks) held.insert(task.explanation.get());
   EXPECT_EQ(held.size(), 3u);
   EXPECT_EQ(ViewBytes(*view), ViewBytes(log_.view()));
 }

@@ -67,7 +67,7 @@ TEST_F(ViewDigestTest, TheViewGoesOnWhileItIsWalked) {
   log_.Stop("a-280");
   const auto over = [this](const std::string& id) {
     const Task& task = *log_.view().Find(TaskId::Trusted(id));
-    return StopAttempt{task.id, task.attempt, task.node, {}};
+    return StopAttempt{IdOf(task), task.attempt, task.node, {}};
   };
   log_.Decide({over("a-5"), over("a-280")});
   Save();

@@ -134,7 +134,7 @@ TEST_F(ViewStoreTest, LinesSayWhichRecordAFieldIsOf) {
   const std::vector<std::string> before = ViewLines(log_.view());
   EXPECT_EQ(std::ranges::count(before, "task a-1: id: \"a-1\""), 1);
   EXPECT_EQ(std::ranges::count(before, "node n1: name: \"n1\""), 1);
-  log_.view().tasks.at({1, 0}).stop_wanted = true;
+  log_.view().tasks.At({1, 0}).stop_wanted = true;
   std::vector<std::string> after = ViewLines(log_.view());
   EXPECT_EQ(std::erase(after, "task a-1: stop_wanted: true"), 1u);
   EXPECT_EQ(after, before);
@@ -148,9 +148,9 @@ TEST_F(ViewStoreTest, EqualSpecificationsAreStoredAndHeldOnce) {
   }
   EXPECT_EQ(Specs(), 2u);
   const auto& tasks = log_.view().tasks;
-  EXPECT_EQ(tasks.at({1, 0}).spec, tasks.at({9, 0}).spec);
+  EXPECT_EQ(tasks.At({1, 0}).spec, tasks.At({9, 0}).spec);
   const View loaded = Loaded();
-  EXPECT_EQ(loaded.tasks.at({1, 0}).spec, loaded.tasks.at({9, 0}).spec);
+  EXPECT_EQ(loaded.tasks.At({1, 0}).spec, loaded.tasks.At({9, 0}).spec);
   EXPECT_EQ(loaded.tasks.size(), 10u);
 }
 
