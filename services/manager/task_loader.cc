@@ -16,12 +16,12 @@ bool HasEnded(const std::future<T>& batch) {
   return batch.wait_for(std::chrono::seconds(0)) != std::future_status::timeout;
 }
 
-Result<Task> TaskOf(std::string_view bytes, const std::map<TaskName, Job>& jobs,
-                    const SpecFinder& specs, v1::TaskRecord& record) {
+Result<Task> TaskOf(std::string_view bytes, const View& view, const SpecFinder& specs,
+                    v1::TaskRecord& record) {
   if (!record.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
     return DamagedRecord("a task");
   }
-  CUBE_TRY(Task task, TaskFrom(record, jobs));
+  CUBE_TRY(Task task, TaskFrom(record, view.jobs));
   task.spec = specs(record.spec_number());
   if (task.spec == nullptr) return DamagedRecord("a task's specification");
   return task;
@@ -71,7 +71,10 @@ void TaskLoader::Dispatch() {
 
 void TaskLoader::Collect(Decoded decoded) {
   if (error_) return;
-  for (Task& task : decoded.tasks) {
+  for (std::size_t i = 0; i < decoded.tasks.size(); ++i) {
+    Task& task = decoded.tasks[i];
+    if (decoded.nodes[i] != nullptr)
+      task.node = decoded.nodes[i]->ref;  // shared by this thread only
     if (tasks_.empty() || last_ < task.number) {
       last_ = task.number;
       tasks_.Append(std::move(task));
@@ -86,12 +89,13 @@ void TaskLoader::Collect(Decoded decoded) {
 TaskLoader::Decoded TaskLoader::Decode(const Rows& rows) const {
   Decoded decoded;
   decoded.tasks.reserve(rows.ends.size());
+  decoded.nodes.reserve(rows.ends.size());
   v1::TaskRecord record;  // keeps its memory from row to row
   std::shared_ptr<const Explanation> why;
   std::size_t begin = 0;
   for (const std::size_t end : rows.ends) {
     const std::string_view bytes = std::string_view(rows.bytes).substr(begin, end - begin);
-    Result<Task> task = TaskOf(bytes, jobs_, specs_, record);
+    Result<Task> task = TaskOf(bytes, view_, specs_, record);
     if (!task) {
       decoded.error = std::move(task).error();
       return decoded;
@@ -99,6 +103,15 @@ TaskLoader::Decoded TaskLoader::Decode(const Rows& rows) const {
     // Tasks that were placed in a row mostly share it, as they did when they were.
     if (task->explanation && why && *task->explanation == *why) task->explanation = why;
     why = task->explanation;
+    const NodeName name = NodeName::Trusted(record.node());
+    const auto node = view_.nodes.find(name);
+    const bool known = node != view_.nodes.end();
+    if (!known && task->placed == Placed::kThere) {
+      decoded.error = DamagedRecord("the node of task " + IdOf(*task).str()).error();
+      return decoded;
+    }
+    if (!known) task->node = name;
+    decoded.nodes.push_back(known ? &node->second : nullptr);
     decoded.tasks.push_back(std::move(*task));
     begin = end;
   }

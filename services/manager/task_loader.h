@@ -35,9 +35,10 @@ using SpecFinder = std::function<TaskSpecPtr(std::uint64_t number)>;
 
 class TaskLoader {
  public:
-  // `jobs` must outlive the loader; nobody may change it, or what `specs` looks at, before Finish.
-  TaskLoader(const std::map<TaskName, Job>& jobs, SpecFinder specs, const LoadOptions& options)
-      : jobs_(jobs), specs_(std::move(specs)), options_(options) {}
+  // `view` has its nodes and jobs, and must outlive the loader; nobody may change it, or what
+  // `specs` looks at, before Finish.
+  TaskLoader(const View& view, SpecFinder specs, const LoadOptions& options)
+      : view_(view), specs_(std::move(specs)), options_(options) {}
 
   // The next row, in the order of keys. False: a record was found to be damaged, Finish says which.
   [[nodiscard]] bool Add(std::string_view bytes);
@@ -52,6 +53,8 @@ class TaskLoader {
   };
   struct Decoded {
     std::vector<Task> tasks;
+    std::vector<const Node*>
+        nodes;  // of each task; null = none, or its record has a name of its own
     std::optional<Error> error;
   };
 
@@ -59,7 +62,7 @@ class TaskLoader {
   void Dispatch();
   void Collect(Decoded decoded);
 
-  const std::map<TaskName, Job>& jobs_;
+  const View& view_;
   SpecFinder specs_;
   LoadOptions options_;
   Rows rows_;                                 // of the next batch

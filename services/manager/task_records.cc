@@ -9,8 +9,7 @@ using wire::FromProto;
 using wire::ToProto;
 
 // What the task's record says of its job; its specification is found by its number.
-Result<void> ReadJob(const v1::TaskRecord& record, const std::map<TaskName, Job>& jobs,
-                     Task& task) {
+Result<void> ReadJob(const v1::TaskRecord& record, const Jobs& jobs, Task& task) {
   if (record.job().empty()) {
     task.own_id = std::string_view(record.id());
     return {};
@@ -31,8 +30,8 @@ std::unexpected<Error> DamagedRecord(std::string_view what) {
   return Fail(Code::kDataLoss, "the view's record of " + std::string(what) + " cannot be read");
 }
 
-v1::TaskRecord TaskRecordOf(const Task& task) {
-  v1::TaskRecord record;
+void TaskRecordOf(const Task& task, v1::TaskRecord& record) {
+  record.Clear();
   record.set_id(std::string(TaskIdText(task).view()));
   record.mutable_number()->set_intent(task.number.intent);
   record.mutable_number()->set_index(task.number.index);
@@ -72,10 +71,9 @@ v1::TaskRecord TaskRecordOf(const Task& task) {
     eviction.set_reason(task.eviction->reason);
     eviction.set_ends(task.eviction->ends);
   }
-  return record;
 }
 
-Result<Task> TaskFrom(const v1::TaskRecord& record, const std::map<TaskName, Job>& jobs) {
+Result<Task> TaskFrom(const v1::TaskRecord& record, const Jobs& jobs) {
   Task task;
   CUBE_TRY_VOID(CheckToken(record.id(), "id"));
   task.number = {record.number().intent(), record.number().index()};
@@ -85,7 +83,6 @@ Result<Task> TaskFrom(const v1::TaskRecord& record, const std::map<TaskName, Job
   task.stop_wanted = record.stop_wanted();
   task.stop_grace = Duration(record.stop_grace_ns());
   task.attempt = record.attempt();
-  task.node = NodeName::Trusted(record.node());
   task.placement = FromProto(record.placement());
   if (task.attempt > 0 && !record.waits_anew()) {
     task.placed = record.live() ? Placed::kThere : Placed::kLost;

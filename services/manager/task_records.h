@@ -11,12 +11,11 @@
 
 namespace cube::manager {
 
-// Without its specification.
-[[nodiscard]] v1::TaskRecord TaskRecordOf(const Task& task);
-// The other way round: the specification is not filled in. kInvalid: a field is not valid;
-// kDataLoss: it is of a job that is not there.
-[[nodiscard]] Result<Task> TaskFrom(const v1::TaskRecord& record,
-                                    const std::map<TaskName, Job>& jobs);
+// Without its specification. What `record` held before is dropped; its memory is used again.
+void TaskRecordOf(const Task& task, v1::TaskRecord& record);
+// The other way round: neither the specification nor the node is filled in. kInvalid: a field is
+// not valid; kDataLoss: it is of a job that is not there.
+[[nodiscard]] Result<Task> TaskFrom(const v1::TaskRecord& record, const Jobs& jobs);
 
 // kDataLoss: "the view's record of <what> cannot be read".
 [[nodiscard]] std::unexpected<Error> DamagedRecord(std::string_view what);

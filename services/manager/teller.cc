@@ -63,8 +63,10 @@ Teller::Before Teller::Remember(const View& view, const DecisionBatch& batch) {
   for (const DecisionItem& item : batch.items) {
     const NodeName* name = Concerned(item);
     if (name == nullptr) continue;
+    const auto [entry, is_new] = before.try_emplace(*name);
+    if (!is_new) continue;
     const auto it = view.nodes.find(*name);
-    before.emplace(*name, it == view.nodes.end() ? 0 : it->second.last_decision);
+    entry->second = it == view.nodes.end() ? 0 : it->second.last_decision;
   }
   return before;
 }
@@ -89,15 +91,15 @@ void Teller::Send(const AssignBatch& batch, Operations& out) {
 
 void Teller::TellNodes(const View& view, std::uint64_t seq, const DecisionBatch& batch,
                        const Before& before, bus::OpId& next_op, Operations& out) {
-  std::map<NodeName, AssignBatch> copies;
+  std::vector<AssignBatch> copies;  // in the order in which their nodes are first met
+  absl::flat_hash_map<std::string_view, std::size_t> places;  // in them, by name
   std::vector<NodeName> sets;
   auto copy_for = [&](const NodeName& name) -> AssignBatch& {
-    const auto [it, is_new] = copies.try_emplace(name);
-    if (is_new) {
-      it->second = Copy(view, view.nodes.at(name), seq);
-      it->second.prev = before.at(name);
-    }
-    return it->second;
+    const auto [it, is_new] = places.try_emplace(name.str(), copies.size());
+    if (!is_new) return copies[it->second];
+    copies.push_back(Copy(view, view.nodes.at(name), seq));
+    copies.back().prev = before.at(name);
+    return copies.back();
   };
   for (const DecisionItem& item : batch.items) {
     if (const auto* start = std::get_if<StartAttempt>(&item)) {
@@ -123,7 +125,12 @@ void Teller::TellNodes(const View& view, std::uint64_t seq, const DecisionBatch&
       Refuse(view, refuse->node, refuse->instance, refuse->reason, out);
     }
   }
-  for (const auto& [name, copy] : copies) Send(copy, out);
+  std::vector<const AssignBatch*> by_name;
+  by_name.reserve(copies.size());
+  for (const AssignBatch& copy : copies) by_name.push_back(&copy);
+  std::sort(by_name.begin(), by_name.end(),
+            [](const AssignBatch* a, const AssignBatch* b) { return a->node < b->node; });
+  for (const AssignBatch* copy : by_name) Send(*copy, out);
   for (const NodeName& name : sets) TellSet(view, view.nodes.at(name), next_op, out);
 }
 

@@ -2,8 +2,10 @@
 // All of it is a courtesy that may be lost; the log is the truth.
 #pragma once
 
+#include <absl/container/flat_hash_map.h>
+
 #include <cstdint>
-#include <map>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -30,7 +32,7 @@ class Teller {
   explicit Teller(wire::Subjects subjects) : subjects_(std::move(subjects)) {}
 
   // Before folding: where each node that `batch` concerns stands.
-  using Before = std::map<NodeName, std::uint64_t>;
+  using Before = absl::flat_hash_map<NodeName, std::uint64_t, std::hash<NodeName>>;
   [[nodiscard]] static Before Remember(const View& view, const DecisionBatch& batch);
 
   // After folding message `seq`: live copies, and complete sets for nodes that came (back).

@@ -35,13 +35,11 @@ std::uint64_t NumberFrom(std::string_view key) {
 
 // Equal records have equal bytes: maps are written in key order.
 std::string Bytes(const google::protobuf::MessageLite& record) {
-  std::string bytes;
-  {
-    google::protobuf::io::StringOutputStream stream(&bytes);
-    google::protobuf::io::CodedOutputStream coded(&stream);
-    coded.SetSerializationDeterministic(true);
-    record.SerializeToCodedStream(&coded);
-  }
+  std::string bytes(record.ByteSizeLong(), '\0');
+  google::protobuf::io::ArrayOutputStream stream(bytes.data(), static_cast<int>(bytes.size()));
+  google::protobuf::io::CodedOutputStream coded(&stream);
+  coded.SetSerializationDeterministic(true);
+  record.SerializeWithCachedSizes(&coded);
   return bytes;
 }
 
@@ -176,7 +174,8 @@ std::uint64_t FirstUnstamped(const View& view) {
 }
 
 v1::TaskRecord WholeRecordOf(const Task& task) {
-  v1::TaskRecord record = TaskRecordOf(task);
+  v1::TaskRecord record;
+  TaskRecordOf(task, record);
   ToProto(*task.spec, *record.mutable_spec());
   return record;
 }
@@ -269,8 +268,8 @@ Result<void> ViewRecords::LoadJobs(const store::Store& store, View& view) const 
       result = std::unexpected(std::move(job).error());
       return false;
     }
-    TaskName name = job->name;
-    view.jobs.emplace(std::move(name), std::move(*job));
+    const TaskName name = job->name;
+    view.jobs.emplace(name, std::move(*job));
     return true;
   }));
   return result;
@@ -282,7 +281,7 @@ Result<void> ViewRecords::LoadTasks(const store::Store& store, const LoadOptions
     const auto spec = specs_.find(number);
     return spec == specs_.end() ? nullptr : spec->second.spec;
   };
-  TaskLoader loader(view.jobs, find_spec, options);
+  TaskLoader loader(view, find_spec, options);
   const Result<void> scanned =
       store.Scan(kTasks, "",
                  [&loader](std::string_view, std::string_view bytes) { return loader.Add(bytes); });
@@ -307,7 +306,6 @@ Result<View> ViewRecords::Read(const store::Store& store, const LoadOptions& opt
   CUBE_TRY_VOID(ReadMeta(*meta, view));
   CUBE_TRY_VOID(LoadUntold(store, view));
   CUBE_TRY_VOID(LoadJobs(store, view));
-  CUBE_TRY_VOID(LoadTasks(store, options, view));
   Result<void> result;
   CUBE_TRY_VOID(store.Scan(kNodes, "", [&](std::string_view, std::string_view bytes) {
     Result<Node> node = NodeFrom(bytes);
@@ -315,16 +313,13 @@ Result<View> ViewRecords::Read(const store::Store& store, const LoadOptions& opt
       result = std::unexpected(std::move(node).error());
       return false;
     }
-    NodeName name = node->name;
-    view.nodes.emplace(std::move(name), std::move(*node));
+    const NodeName name = node->name;
+    node->ref = name;
+    view.nodes.emplace(name, std::move(*node));
     return true;
   }));
   CUBE_TRY_VOID(result);
-  for (const Task& task : view.tasks) {
-    if (task.placed == Placed::kThere && !view.nodes.contains(task.node)) {
-      return DamagedRecord("the node of task " + IdOf(task).str());
-    }
-  }
+  CUBE_TRY_VOID(LoadTasks(store, options, view));
   RebuildIndexes(view, options);
   return view;
 }
@@ -382,18 +377,21 @@ store::WriteBatch ViewRecords::Save(View& view) {
   std::sort(view.dirty_tasks.begin(), view.dirty_tasks.end());
   const auto last = std::unique(view.dirty_tasks.begin(), view.dirty_tasks.end());
   view.dirty_tasks.erase(last, view.dirty_tasks.end());
+  v1::TaskRecord record;  // keeps its memory from task to task
   for (const TaskNumber& number : view.dirty_tasks) {
     Task* task = view.tasks.Find(number);
     if (task == nullptr) {
       batch.Delete(kTasks, RecordKey(number));
       ++forgotten_;
     } else {
-      v1::TaskRecord record = TaskRecordOf(*task);
+      TaskRecordOf(*task, record);
       record.set_spec_number(NumberOf(task->spec, batch));
       batch.Put(kTasks, RecordKey(number), Bytes(record));
     }
   }
-  for (const NodeName& name : view.dirty_nodes) {
+  std::vector<NodeName> nodes(view.dirty_nodes.begin(), view.dirty_nodes.end());
+  std::sort(nodes.begin(), nodes.end());
+  for (const NodeName& name : nodes) {
     batch.Put(kNodes, name.str(), Bytes(NodeRecordOf(view.nodes.at(name))));
   }
   SaveJobs(view, batch);

@@ -20,7 +20,7 @@ class Folder {
       NoteMove(t);
       t.attempt = start.attempt;
       t.placed = Placed::kThere;
-      t.node = start.node;
+      t.node = node->ref;
       t.placement = batch_.stamp();
       t.placed_at = batch_.decided_at;
       t.stop_told = false;
@@ -169,7 +169,7 @@ class Folder {
     fold::ChangeTask(view_, *task, [&](Task& t) {
       t.attempt = readopt.attempt;
       t.placed = Placed::kThere;
-      t.node = readopt.node;
+      t.node = node->ref;
       t.placement = readopt.placement;
       t.placed_at = batch_.decided_at;
       t.stop_told = false;

@@ -146,6 +146,7 @@ void FoldFacts(View& view, const Position& at, const FactBatch& batch) {
   if (at.generation == view.facts.generation && at.seq <= view.facts.seq) return;
   view.facts = at;
   std::uint64_t number = batch.first_number;
+  bool dirty = false;
   for (const Fact& fact : batch.facts) {
     const std::uint64_t this_number = number++;
     if (const auto* joined = std::get_if<NodeJoined>(&fact.what)) {
@@ -161,7 +162,8 @@ void FoldFacts(View& view, const Position& at, const FactBatch& batch) {
     }
     if (this_number != it->second.last_fact + 1) it->second.facts_missing = true;
     it->second.last_fact = this_number;
-    view.dirty_nodes.insert(batch.node);
+    if (!dirty) view.dirty_nodes.insert(batch.node);
+    dirty = true;
     FoldOne(view, it->second, fact);
   }
 }

@@ -1,8 +1,5 @@
 #include "shared/cluster/index.h"
 
-#include <string_view>
-#include <unordered_map>
-
 #include "shared/base/check.h"
 
 namespace cube::index {
@@ -10,11 +7,8 @@ namespace {
 
 PendingKey KeyOf(const Task& task) { return {-task.spec->priority, task.number}; }
 
-Node& NodeAt(View& view, const NodeName& name) {
-  const auto it = view.nodes.find(name);
-  CUBE_CHECK(it != view.nodes.end());  // attempts are placed on welcomed nodes only
-  return it->second;
-}
+// Attempts are placed on welcomed nodes only.
+Node& NodeAt(View& view, const NodeName& name) { return view.nodes.at(name); }
 
 std::pair<const TaskName, Job>& JobAt(View& view, const JobRef& ref) {
   const auto it = view.jobs.find(ref.name);
@@ -82,8 +76,8 @@ void AddLive(View& view, Node& node, const Task& task) {
 
 void MoveLive(View& view, const Task& task, const Footprint& before, const Footprint& after) {
   if (before.on == after.on) return;
-  if (before.on) {
-    Node& node = NodeAt(view, *before.on);
+  if (!before.on.empty()) {
+    Node& node = NodeAt(view, before.on);
     node.allocated -= task.spec->resources;
     node.attempts.erase(task.number);
     const auto named = view.named.find(task.spec->name);
@@ -92,7 +86,7 @@ void MoveLive(View& view, const Task& task, const Footprint& before, const Footp
     if (named->second.empty()) view.named.erase(named);
     ForStaticPorts(view, node, *task.spec, DropPort);
   }
-  if (after.on) AddLive(view, NodeAt(view, *after.on), task);
+  if (!after.on.empty()) AddLive(view, NodeAt(view, after.on), task);
 }
 
 // What a system job lacks is asked for when a task has ended; what it goes through before says
@@ -198,20 +192,13 @@ Footprint::Footprint(const Task& task) : stops(NeedsStop(task)) {
 
 void Enter(View& view, const Task& task) { Move(view, task, Footprint(), Footprint(task)); }
 
-// What Enter does for each, with the look-ups by name that tasks have in common done once.
+// What Enter does for each, with the look-ups of jobs that tasks have in common done once.
 void EnterAll(View& view) {
-  std::unordered_map<std::string_view, Node*> nodes;
-  nodes.reserve(view.nodes.size());
-  for (auto& [name, node] : view.nodes) nodes.emplace(name.str(), &node);
   const JobRef* ref = nullptr;  // of the task before
   JobCounts* counts = nullptr;
   for (const Task& task : view.tasks) {
     const Footprint now(task);
-    if (now.on) {
-      const auto node = nodes.find(now.on->str());
-      CUBE_CHECK(node != nodes.end());
-      AddLive(view, *node->second, task);
-    }
+    if (!now.on.empty()) AddLive(view, NodeAt(view, now.on), task);
     if (task.job != nullptr) {
       if (task.job.get() != ref) counts = &CountsAt(JobAt(view, *task.job).second, *task.job);
       ref = task.job.get();
@@ -229,6 +216,7 @@ void Update(View& view, const Task& task, const Footprint& before) {
 }
 
 void AddNode(View& view, Node& node) {
+  node.ref = node.name;
   node.slot = view.slots_used++;
   view.machines[MachineOf(node)].slots.insert(node.slot);
   // What readers keep is in the order of names.

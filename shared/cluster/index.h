@@ -13,7 +13,7 @@ struct Footprint {
   Footprint() = default;  // of no task
   explicit Footprint(const Task& task);
 
-  std::optional<NodeName> on;        // IsLive: its node
+  NodeRef on;                        // IsLive: its node; else none
   std::optional<NodeName> vouched;   // a plain task that is pinned: where
   std::optional<NodeName> waits;     // IsPending: the node that it is pinned to, empty = any
   std::optional<NodeName> leaves;    // IsMoving: the node that it had to leave

@@ -25,6 +25,7 @@ void RebuildRest(View& view) {
   view.holding.clear();
   view.moving.clear();
   for (auto& [name, node] : view.nodes) {
+    if (node.ref != name) node.ref = name;
     node.allocated = {};
     node.attempts.clear();
     node.static_ports.clear();

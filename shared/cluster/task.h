@@ -11,6 +11,7 @@
 #include "shared/base/packed_text.h"
 #include "shared/base/rare.h"
 #include "shared/base/time.h"
+#include "shared/cluster/node_ref.h"
 #include "shared/domain/decision.h"
 #include "shared/domain/fact.h"
 #include "shared/domain/ids.h"
@@ -97,7 +98,7 @@ struct Task {
   // The only node that it may be placed on; absent = any. Of a plain task: the log had lost its
   // submission, and has it from that node alone; submitted again it may go anywhere.
   Rare<NodeName> pinned;
-  NodeName node;
+  NodeRef node;
   Stamp placement;
   WallTime placed_at;  // cluster time
   Rare<std::string> lost_reason;

@@ -3,6 +3,10 @@
 // here is thread-safe.
 #pragma once
 
+#include <absl/container/btree_set.h>
+#include <absl/container/flat_hash_map.h>
+#include <absl/container/flat_hash_set.h>
+
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -12,6 +16,7 @@
 
 #include "shared/base/flat_counts.h"
 #include "shared/base/flat_set.h"
+#include "shared/base/hashed_map.h"
 #include "shared/base/time.h"
 #include "shared/cluster/job.h"
 #include "shared/cluster/task.h"
@@ -47,6 +52,7 @@ inline constexpr std::size_t kVouchedMax = kHeldMax;
 
 struct Node {
   NodeName name;
+  NodeRef ref;  // the same, for the records of tasks
 
   // Desired: written by intents, the beginning of a drain by the next decision.
   bool cordoned = false;  // no new tasks
@@ -162,6 +168,10 @@ struct TermBegin {
 // More are not kept: whoever was told by an older one is not asked what the log has lost.
 inline constexpr std::size_t kTermsKept = 64;
 
+using Jobs = HashedMap<TaskName, Job>;
+// Live attempts of tasks of a name, by the slot of their node. Never iterated.
+using NamedAttempts = absl::flat_hash_map<TaskName, FlatCounts<std::uint32_t>, std::hash<TaskName>>;
+
 struct View {
   View() = default;
   View(View&&) = default;  // its tasks stay where they are
@@ -185,21 +195,21 @@ struct View {
   Stamp told;
 
   TaskTable tasks;
-  std::map<NodeName, Node> nodes;
-  std::map<TaskName, Job> jobs;        // also names whose job has ended
+  HashedMap<NodeName, Node> nodes;
+  Jobs jobs;                           // also names whose job has ended
   NodeName last_node;                  // of the last placement: round robin goes on behind it
   std::vector<RefuseIntent> refusals;  // that no decision has named yet
   std::vector<Transition> untold;      // not known to have been told
   std::uint64_t untold_first = 1;      // number of untold.front(): one more for each before it
 
   // Indexes; follow from the above.
-  std::map<std::string, std::set<PendingKey>> pending;  // by shape
-  std::set<TaskNumber> pinned;                          // IsPending, with a node of their own
-  std::map<NodeName, std::uint32_t> vouched;            // plain tasks that are pinned, by the node
-  std::set<TaskName> jobs_due;                          // NeedsLook
-  std::set<TaskName> system_jobs;                       // kSystem, live
-  std::set<TaskNumber> stops_due;                       // NeedsStop
-  std::set<std::pair<WallTime, TaskNumber>> finished;   // by ended_at
+  std::map<std::string, absl::btree_set<PendingKey>> pending;  // by shape
+  absl::btree_set<TaskNumber> pinned;         // IsPending, with a node of their own
+  std::map<NodeName, std::uint32_t> vouched;  // plain tasks that are pinned, by the node
+  std::set<TaskName> jobs_due;                // NeedsLook
+  std::set<TaskName> system_jobs;             // kSystem, live
+  absl::btree_set<TaskNumber> stops_due;      // NeedsStop
+  absl::btree_set<std::pair<WallTime, TaskNumber>> finished;  // by ended_at
   std::vector<TaskNumber> ended_now;  // ended by what was folded since the last decision
   std::set<NodeName> joining;         // nodes that a worker asks to be
   std::set<NodeName> draining;        // IsDraining
@@ -208,13 +218,13 @@ struct View {
   std::uint64_t system_version = 0;                 // grows whenever a system job may lack a task
   std::uint64_t room_version = 0;  // grows whenever a waiting task might fit better
   std::map<std::string, Machine> machines;
-  std::map<TaskName, FlatCounts<std::uint32_t>> named;  // live attempts, by slot of their node
+  NamedAttempts named;
   NodeJournal node_journal;
   std::uint32_t slots_used = 0;  // of Node::slot
 
   // What changed since the last commit of the view.
   std::vector<TaskNumber> dirty_tasks;  // also forgotten ones; some more than once
-  std::set<NodeName> dirty_nodes;
+  absl::flat_hash_set<NodeName, std::hash<NodeName>> dirty_nodes;  // sorted when they are saved
   std::set<TaskName> dirty_jobs;
 
   // Counted since this process started; not part of the state.

@@ -133,7 +133,7 @@ class Planner::Cycle {
       const Task& task = view_.tasks.At(number);
       const bool live = IsLive(task);
       if (live && verdicts_.silent.contains(task.node)) continue;  // ends with its node, next cycle
-      StopAttempt stop{IdOf(task), live ? task.attempt : 0, live ? task.node : NodeName(),
+      StopAttempt stop{IdOf(task), live ? task.attempt : 0, live ? task.node.name() : NodeName(),
                        task.stop_grace};
       const std::size_t size = kItemBytes + stop.task.str().size();
       if (!Add(std::move(stop), size)) return;
@@ -209,6 +209,7 @@ class Planner::Cycle {
   // Where a task has failed it goes again only if nothing else fits, and to where it failed last
   // only if nothing else is left at all.
   Choice PickFor(const Task& task, const std::string& shape) {
+    if (!task.moves && !MovesOn(task)) return planner_.scheduler_.Pick(*task.spec, shape);
     std::vector<NodeName> failed_on;
     for (const Move& move : MovesOf(task)) failed_on.push_back(move.node);
     if (MovesOn(task)) failed_on.push_back(task.node);
@@ -227,8 +228,8 @@ class Planner::Cycle {
   struct Turn {
     PendingKey key;
     const std::string* shape = nullptr;
-    const std::set<PendingKey>* waiting = nullptr;
-    std::set<PendingKey>::const_iterator next;
+    const absl::btree_set<PendingKey>* waiting = nullptr;
+    absl::btree_set<PendingKey>::const_iterator next;
     friend bool operator>(const Turn& a, const Turn& b) { return a.key > b.key; }
   };
   [[nodiscard]] std::vector<Turn> Turns() const {
