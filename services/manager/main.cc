@@ -14,6 +14,7 @@
 #include "shared/runtime/clock.h"
 #include "shared/runtime/entropy.h"
 #include "shared/runtime/files.h"
+#include "shared/runtime/heap.h"
 #include "shared/runtime/inbox.h"
 #include "shared/runtime/lock_file.h"
 #include "shared/runtime/signals.h"
@@ -311,6 +312,7 @@ Result<int> RunManager(Flags flags) {
 }  // namespace cube::manager
 
 int main(int argc, char** argv) {
+  cube::runtime::ReturnFreedMemory();
   cube::wire::QuietProtobuf();
   cube::manager::Flags flags;
   CLI::App app{

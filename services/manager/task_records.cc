@@ -41,7 +41,7 @@ void TaskRecordOf(const Task& task, v1::TaskRecord& record) {
     record.set_slot(task.slot);
     record.set_waits_anew(task.placed == Placed::kNever);
   }
-  if (task.pinned) record.set_pinned(task.pinned->str());
+  if (task.seldom->pinned) record.set_pinned(task.seldom->pinned->str());
   record.set_submitted_at_ns(ToNanos(task.submitted_at));
   record.set_stop_wanted(task.stop_wanted);
   record.set_stop_grace_ns(task.stop_grace.count());
@@ -51,7 +51,7 @@ void TaskRecordOf(const Task& task, v1::TaskRecord& record) {
   record.set_live(task.placed == Placed::kThere);
   record.set_stop_told(task.stop_told);
   record.set_placed_at_ns(ToNanos(task.placed_at));
-  if (task.lost_reason) record.set_lost_reason(*task.lost_reason);
+  if (task.seldom->lost_reason) record.set_lost_reason(*task.seldom->lost_reason);
   if (task.observed) ToProto(FactOf(task), *record.mutable_observed());
   if (task.explanation) ToProto(*task.explanation, *record.mutable_explanation());
   record.set_over(task.over);
@@ -63,13 +63,13 @@ void TaskRecordOf(const Task& task, v1::TaskRecord& record) {
     proto->set_node(move.node.str());
     proto->set_at_ns(ToNanos(move.at));
   }
-  if (task.eviction) {
+  if (task.seldom->eviction) {
     v1::EvictionRecord& eviction = *record.mutable_eviction();
-    eviction.set_attempt(task.eviction->attempt);
-    eviction.set_node(task.eviction->node.str());
-    eviction.set_grace_ns(task.eviction->grace.count());
-    eviction.set_reason(task.eviction->reason);
-    eviction.set_ends(task.eviction->ends);
+    eviction.set_attempt(task.seldom->eviction->attempt);
+    eviction.set_node(task.seldom->eviction->node.str());
+    eviction.set_grace_ns(task.seldom->eviction->grace.count());
+    eviction.set_reason(task.seldom->eviction->reason);
+    eviction.set_ends(task.seldom->eviction->ends);
   }
 }
 
@@ -78,7 +78,7 @@ Result<Task> TaskFrom(const v1::TaskRecord& record, const Jobs& jobs) {
   CUBE_TRY_VOID(CheckToken(record.id(), "id"));
   task.number = {record.number().intent(), record.number().index()};
   CUBE_TRY_VOID(ReadJob(record, jobs, task));
-  if (!record.pinned().empty()) task.pinned = NodeName::Trusted(record.pinned());
+  if (!record.pinned().empty()) task.seldom.Edit().pinned = NodeName::Trusted(record.pinned());
   task.submitted_at = WallFromNanos(record.submitted_at_ns());
   task.stop_wanted = record.stop_wanted();
   task.stop_grace = Duration(record.stop_grace_ns());
@@ -89,7 +89,7 @@ Result<Task> TaskFrom(const v1::TaskRecord& record, const Jobs& jobs) {
   }
   task.stop_told = record.stop_told();
   task.placed_at = WallFromNanos(record.placed_at_ns());
-  if (!record.lost_reason().empty()) task.lost_reason = record.lost_reason();
+  if (!record.lost_reason().empty()) task.seldom.Edit().lost_reason = record.lost_reason();
   if (record.has_observed()) {
     CUBE_TRY(const LaunchFact observed, FromProto(record.observed()));
     task.observed = observed;
@@ -109,11 +109,11 @@ Result<Task> TaskFrom(const v1::TaskRecord& record, const Jobs& jobs) {
   for (const v1::MoveRecord& move : record.moves()) {
     moves.push_back({NodeName::Trusted(move.node()), WallFromNanos(move.at_ns())});
   }
-  if (!moves.empty()) task.moves = std::move(moves);
+  if (!moves.empty()) task.seldom.Edit().moves = std::move(moves);
   if (record.has_eviction()) {
     const v1::EvictionRecord& from = record.eviction();
-    task.eviction = Eviction{from.attempt(), NodeName::Trusted(from.node()),
-                             Duration(from.grace_ns()), from.reason(), from.ends()};
+    task.seldom.Edit().eviction = Eviction{from.attempt(), NodeName::Trusted(from.node()),
+                                           Duration(from.grace_ns()), from.reason(), from.ends()};
   }
   return task;
 }

@@ -9,7 +9,8 @@ Assignment AssignmentOf(const Task& task) {
   const bool evicted = IsEvicted(task);
   Duration grace = task.stop_grace;
   if (evicted) {
-    grace = task.stop_told ? std::min(grace, task.eviction->grace) : task.eviction->grace;
+    grace = task.stop_told ? std::min(grace, task.seldom->eviction->grace)
+                           : task.seldom->eviction->grace;
   }
   return {IdOf(task), task.attempt, task.placement, task.spec, task.stop_told || evicted,
           grace,      launches};

@@ -24,12 +24,12 @@ class Folder {
       t.placement = batch_.stamp();
       t.placed_at = batch_.decided_at;
       t.stop_told = false;
-      t.lost_reason.reset();
+      t.seldom.Drop(&Seldom::lost_reason);
       t.explanation = Shared(start.explanation);
       t.observed.reset();
       t.health.reset();
     });
-    if (!task->pinned) view_.last_node = start.node;
+    if (!task->seldom->pinned) view_.last_node = start.node;
     Concern(*node);
   }
 
@@ -72,7 +72,7 @@ class Folder {
       fold::ChangeTask(view_, view_.tasks.At(number), [&down](Task& t) {
         t.placed = Placed::kLost;
         t.stop_told = false;  // a wanted stop is carried on by ending the task itself
-        t.lost_reason = "node " + down.node.str() + " is down: " + down.reason;
+        t.seldom.Edit().lost_reason = "node " + down.node.str() + " is down: " + down.reason;
       });
     }
   }
@@ -129,7 +129,8 @@ class Folder {
       return;
     }
     fold::ChangeTask(view_, *task, [&evict](Task& t) {
-      t.eviction = Eviction{evict.attempt, evict.node, evict.grace, evict.reason, evict.ends};
+      t.seldom.Edit().eviction =
+          Eviction{evict.attempt, evict.node, evict.grace, evict.reason, evict.ends};
     });
     Concern(*node);
   }
@@ -173,9 +174,9 @@ class Folder {
       t.placement = readopt.placement;
       t.placed_at = batch_.decided_at;
       t.stop_told = false;
-      t.lost_reason.reset();
+      t.seldom.Drop(&Seldom::lost_reason);
       t.explanation = std::make_shared<const Explanation>(std::move(why));
-      t.eviction.reset();
+      t.seldom.Drop(&Seldom::eviction);
       t.observed = held.observed;
       t.health = held.health;
       fold::LoseIfUnasked(t);
@@ -237,13 +238,13 @@ class Folder {
  private:
   // It is about to be placed again; older moves do not count any more.
   void NoteMove(Task& task) const {
-    if (!task.moves && !MovesOn(task)) return;
-    std::vector<Move> moves = task.moves ? std::move(*task.moves) : std::vector<Move>();
+    if (!task.seldom->moves && !MovesOn(task)) return;
+    std::vector<Move> moves(MovesOf(task).begin(), MovesOf(task).end());
     if (MovesOn(task)) moves.push_back({task.node, batch_.decided_at});
     std::erase_if(moves,
                   [&](const Move& move) { return move.at <= batch_.decided_at - kMovesWindow; });
-    task.moves.reset();
-    if (!moves.empty()) task.moves = std::move(moves);
+    task.seldom.Drop(&Seldom::moves);
+    if (!moves.empty()) task.seldom.Edit().moves = std::move(moves);
   }
 
   // Tasks of one shape follow each other, often with one explanation for all.
@@ -280,7 +281,7 @@ class Folder {
     task.number = number;
     task.spec = readopt.spec;
     task.submitted_at = batch_.decided_at;
-    task.pinned = readopt.node;
+    task.seldom.Edit().pinned = readopt.node;
     Task& added = view_.tasks.Add(std::move(task));
     index::Enter(view_, added);
     view_.dirty_tasks.push_back(number);

@@ -136,7 +136,7 @@ void LoseIfUnasked(Task& task) {
   const bool stopped = task.observed && task.observed->final && task.observed->stop_asked;
   if (!stopped || task.stop_wanted || IsEvicted(task)) return;
   task.placed = Placed::kLost;
-  task.lost_reason =
+  task.seldom.Edit().lost_reason =
       std::string("it was stopped, and the log has lost the decision that asked for it");
 }
 

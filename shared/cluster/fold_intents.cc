@@ -21,9 +21,9 @@ IntentResult FoldSubmit(View& view, const Position& at, std::uint32_t index,
   if (Task* known = view.Find(id)) {
     if (*known->spec == *submit.spec) {
       // One that a node alone had vouched for is its user's again.
-      const bool vouched = known->job == nullptr && known->pinned && !IsFinished(*known);
+      const bool vouched = known->job == nullptr && known->seldom->pinned && !IsFinished(*known);
       if (!vouched) return {index, Kind::kUnchanged, id.str(), {}};
-      fold::ChangeTask(view, *known, [](Task& t) { t.pinned.reset(); });
+      fold::ChangeTask(view, *known, [](Task& t) { t.seldom.Drop(&Seldom::pinned); });
       return {index, Kind::kAccepted, id.str(), {}};
     }
     return Refused(view, at, index, id.str(),

@@ -163,8 +163,12 @@ JobVerdict StopJobIntent(View& view, const StopJob& stop) {
 
 namespace {
 
-Rare<NodeName> PinnedTo(const NodeName& node) {
-  return node.empty() ? Rare<NodeName>() : Rare<NodeName>(node);
+void Pin(Task& task, const NodeName& node) {
+  if (node.empty()) {
+    task.seldom.Drop(&Seldom::pinned);
+  } else {
+    task.seldom.Edit().pinned = node;
+  }
 }
 
 void FillOne(View& view, WallTime now, const JobVersion& version, std::uint32_t slot,
@@ -179,12 +183,12 @@ void FillOne(View& view, WallTime now, const JobVersion& version, std::uint32_t 
       t.placed = Placed::kNever;
       t.observed.reset();
       t.health.reset();
-      t.moves.reset();
-      t.eviction.reset();
-      t.lost_reason.reset();
+      t.seldom.Drop(&Seldom::moves);
+      t.seldom.Drop(&Seldom::eviction);
+      t.seldom.Drop(&Seldom::lost_reason);
       t.explanation.reset();
       t.ended_at = {};
-      t.pinned = PinnedTo(node);
+      Pin(t, node);
     });
     return;
   }
@@ -196,7 +200,7 @@ void FillOne(View& view, WallTime now, const JobVersion& version, std::uint32_t 
   task.attempt = version.attempt_floor;
   task.job = version.ref;
   task.slot = slot;
-  task.pinned = PinnedTo(node);
+  Pin(task, node);
   Task& added = view.tasks.Add(std::move(task));
   index::Enter(view, added);
   view.dirty_tasks.push_back(number);

@@ -183,9 +183,9 @@ void NoteJob(View& view, const Job& job) {
 
 Footprint::Footprint(const Task& task) : stops(NeedsStop(task)) {
   if (IsLive(task)) on = task.node;
-  if (task.job == nullptr && task.pinned) vouched = *task.pinned;
-  if (IsPending(task)) waits = task.pinned ? *task.pinned : NodeName();
-  if (IsMoving(task)) leaves = task.eviction->node;
+  if (task.job == nullptr && task.seldom->pinned) vouched = *task.seldom->pinned;
+  if (IsPending(task)) waits = task.seldom->pinned ? *task.seldom->pinned : NodeName();
+  if (IsMoving(task)) leaves = task.seldom->eviction->node;
   if (IsFinished(task)) finished = task.ended_at;
   if (task.job != nullptr) counts = CountOf(task);
 }

@@ -72,18 +72,19 @@ std::string ReasonOf(const Task& task) {
   switch (StatusOf(task)) {
     case Status::kPending:
       if (MovesOn(task)) return "failed on " + task.node.str() + ": " + DescribeEnd(FactOf(task));
-      if (IsEvicted(task)) return task.eviction->reason;
+      if (IsEvicted(task)) return task.seldom->eviction->reason;
       [[fallthrough]];
     case Status::kLost:
-      return task.lost_reason ? *task.lost_reason : std::string();
+      return task.seldom->lost_reason ? *task.seldom->lost_reason : std::string();
     case Status::kUnhealthy:
       return HealthOf(task)->reason;
     case Status::kStopping:
-      return IsEvicted(task) && !task.stop_wanted ? task.eviction->reason : std::string();
+      return IsEvicted(task) && !task.stop_wanted ? task.seldom->eviction->reason : std::string();
     case Status::kStopped: {
       if (task.over) return task.attempt == 0 ? "stopped before it ran" : "stopped";
       const bool asked = task.stop_wanted || !IsEvicted(task);
-      return (asked ? "stop asked" : task.eviction->reason) + "; " + DescribeEnd(FactOf(task));
+      return (asked ? "stop asked" : task.seldom->eviction->reason) + "; " +
+             DescribeEnd(FactOf(task));
     }
     case Status::kRestarting:
     case Status::kFailed:

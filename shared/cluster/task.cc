@@ -72,7 +72,7 @@ LaunchFact FactOf(const Task& task) {
 }
 
 std::span<const Move> MovesOf(const Task& task) {
-  return task.moves ? std::span<const Move>(*task.moves) : std::span<const Move>();
+  return task.seldom->moves ? std::span<const Move>(*task.seldom->moves) : std::span<const Move>();
 }
 
 bool IsLive(const Task& task) {
@@ -80,11 +80,12 @@ bool IsLive(const Task& task) {
 }
 
 bool IsEvicted(const Task& task) {
-  return task.placed == Placed::kThere && task.eviction && task.eviction->attempt == task.attempt;
+  return task.placed == Placed::kThere && task.seldom->eviction &&
+         task.seldom->eviction->attempt == task.attempt;
 }
 
 bool MayMove(const Task& task) {
-  const bool bound = task.job != nullptr && task.pinned;
+  const bool bound = task.job != nullptr && task.seldom->pinned;
   return task.spec->reschedule.mode != ReschedulePolicy::Mode::kNever && !bound;
 }
 
@@ -93,7 +94,7 @@ bool MovesOn(const Task& task) {
       task.spec->reschedule.mode != ReschedulePolicy::Mode::kOnFailure) {
     return false;
   }
-  if (IsEvicted(task) && task.eviction->ends) return false;
+  if (IsEvicted(task) && task.seldom->eviction->ends) return false;
   const ObservedLaunch& end = *task.observed;
   return !end.stop_asked && !(end.cause == ExitCause::kExited && end.exit_code == 0);
 }
@@ -117,7 +118,7 @@ namespace {
 // The last attempt has left its node and the task goes on elsewhere. What ended by itself before
 // the stop reached it has ended; and a user's stop is a stop.
 bool HasLeft(const Task& task) {
-  return IsEvicted(task) && !task.eviction->ends && !task.stop_wanted && task.observed &&
+  return IsEvicted(task) && !task.seldom->eviction->ends && !task.stop_wanted && task.observed &&
          task.observed->final && task.observed->stop_asked;
 }
 
@@ -145,9 +146,11 @@ bool NeedsStop(const Task& task) {
 }
 
 bool IsMoving(const Task& task) {
-  if (!task.eviction || task.eviction->ends || task.stop_wanted || IsFinished(task)) return false;
-  if (task.attempt == task.eviction->attempt) return true;
-  if (task.attempt != task.eviction->attempt + 1 || task.placed != Placed::kThere) return false;
+  if (!task.seldom->eviction || task.seldom->eviction->ends || task.stop_wanted || IsFinished(task))
+    return false;
+  if (task.attempt == task.seldom->eviction->attempt) return true;
+  if (task.attempt != task.seldom->eviction->attempt + 1 || task.placed != Placed::kThere)
+    return false;
   // Its first launch decides: whatever becomes of it then, it has arrived.
   const bool first = !task.observed ||
                      (task.observed->launch == 0 && task.observed->state != LaunchState::kExited);

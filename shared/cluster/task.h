@@ -72,6 +72,44 @@ struct ObservedLaunch {
 // As of two facts (launch.h).
 [[nodiscard]] bool MovesForward(const ObservedLaunch& last, const LaunchFact& next);
 
+// What decisions write of few tasks: absent as a whole of all others.
+struct Seldom {
+  // The only node that it may be placed on; absent = any. Of a plain task: the log had lost its
+  // submission, and has it from that node alone; submitted again it may go anywhere.
+  Rare<NodeName> pinned;
+  Rare<std::string> lost_reason;
+  Rare<Eviction> eviction;  // the newest; may be of an earlier attempt
+  // Within kMovesWindow of placed_at, oldest first; absent = none. MovesOf gives them.
+  Rare<std::vector<Move>> moves;
+  friend bool operator==(const Seldom&, const Seldom&) = default;
+};
+// As large as a pointer.
+class SeldomPart {
+ public:
+  // For reading.
+  const Seldom* operator->() const { return part_ ? &*part_ : &None(); }
+  // For setting some of it.
+  [[nodiscard]] Seldom& Edit() {
+    if (!part_) part_ = Seldom();
+    return *part_;
+  }
+  // Makes one of it absent.
+  template <class T>
+  void Drop(Rare<T> Seldom::* of) {
+    if (!part_) return;
+    ((*part_).*of).reset();
+    if (*part_ == None()) part_.reset();
+  }
+
+ private:
+  static const Seldom& None() {
+    static const Seldom none;
+    return none;
+  }
+
+  Rare<Seldom> part_;
+};
+
 // A task's record; of its fields those that are small or mostly absent cost little, since there may
 // be a million. Each field has one writer: intents write desired, decisions placement, facts
 // observed. What people read (status.h) is computed from the three. The desired part of a task of a
@@ -95,18 +133,12 @@ struct Task {
   Placed placed = Placed::kNever;
   bool stop_told = false;
   bool over = false;  // a stop ended the task while no node had it
-  // The only node that it may be placed on; absent = any. Of a plain task: the log had lost its
-  // submission, and has it from that node alone; submitted again it may go anywhere.
-  Rare<NodeName> pinned;
   NodeRef node;
   Stamp placement;
   WallTime placed_at;  // cluster time
-  Rare<std::string> lost_reason;
+  SeldomPart seldom;
   std::shared_ptr<const Explanation> explanation;
-  Rare<Eviction> eviction;  // the newest; may be of an earlier attempt
-  WallTime ended_at;        // cluster time; unset while it has not ended
-  // Within kMovesWindow of placed_at, oldest first; absent = none. MovesOf gives them.
-  Rare<std::vector<Move>> moves;
+  WallTime ended_at;  // cluster time; unset while it has not ended
 
   // Observed.
   std::optional<ObservedLaunch> observed;  // newest fact of this attempt

@@ -379,9 +379,9 @@ std::string Laws::FoldAll(std::uint64_t seq, const DecisionBatch& batch) {
     const auto* start = std::get_if<StartAttempt>(&item);
     if (start == nullptr) continue;
     const Task* task = model_.view.Find(start->task);
-    if (task != nullptr && task->pinned && *task->pinned != start->node) {
+    if (task != nullptr && task->seldom->pinned && *task->seldom->pinned != start->node) {
       return start->task.str() + " goes to " + start->node.str() + ", and is only for " +
-             task->pinned->str();
+             task->seldom->pinned->str();
     }
     const auto node = model_.view.nodes.find(start->node);
     if (node == model_.view.nodes.end() || !IsEligible(node->second)) {

@@ -380,7 +380,7 @@ std::string World::Unsettled() {
       continue;  // it has moved as often as it may
     } else if (status == Status::kPending) {
       for (const auto& [name, node] : view.nodes) {
-        if (task.pinned && *task.pinned != name) continue;
+        if (task.seldom->pinned && *task.seldom->pinned != name) continue;
         const Resources& used = node.allocated;
         const auto& ports = task.spec->ports;
         const bool port_free = std::all_of(ports.begin(), ports.end(), [&node](const auto& port) {

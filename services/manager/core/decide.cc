@@ -153,8 +153,8 @@ class Planner::Cycle {
     for (const TaskNumber& number : view_.pinned) {
       const Task& task = view_.tasks.At(number);
       if (emptied_.contains(number) || MovesAt(task) > now_) continue;
-      if (IsChanging(*task.pinned)) continue;
-      Choice choice = planner_.scheduler_.PickOnly(*task.spec, *task.pinned);
+      if (IsChanging(*task.seldom->pinned)) continue;
+      Choice choice = planner_.scheduler_.PickOnly(*task.spec, *task.seldom->pinned);
       if (choice.node == nullptr) continue;
       if (!AddStart(task, std::move(choice))) return;
     }
@@ -169,7 +169,7 @@ class Planner::Cycle {
   }
 
   Drains::Fit FitsElsewhere(const Task& task) {
-    if (task.pinned) return Drains::Fit::kNo;
+    if (task.seldom->pinned) return Drains::Fit::kNo;
     const std::string shape = ShapeOf(*task.spec);
     if (planner_.full_since_.contains(shape)) return Drains::Fit::kNo;
     const Choice choice = planner_.scheduler_.Pick(*task.spec, shape);
@@ -209,7 +209,7 @@ class Planner::Cycle {
   // Where a task has failed it goes again only if nothing else fits, and to where it failed last
   // only if nothing else is left at all.
   Choice PickFor(const Task& task, const std::string& shape) {
-    if (!task.moves && !MovesOn(task)) return planner_.scheduler_.Pick(*task.spec, shape);
+    if (!task.seldom->moves && !MovesOn(task)) return planner_.scheduler_.Pick(*task.spec, shape);
     std::vector<NodeName> failed_on;
     for (const Move& move : MovesOf(task)) failed_on.push_back(move.node);
     if (MovesOn(task)) failed_on.push_back(task.node);
@@ -259,7 +259,7 @@ class Planner::Cycle {
     if (!Add(std::move(start), size)) return false;
     if (new_spec) specs_.insert(task.spec.get());
     if (new_node) nodes_.insert(choice.node);
-    if (!task.pinned) {
+    if (!task.seldom->pinned) {
       planner_.scheduler_.Take(choice, *task.spec);
     } else {
       planner_.scheduler_.Reserve(choice, *task.spec);
@@ -325,8 +325,8 @@ std::string Planner::WhyPending(const View& view, const Task& task) {
            " times within the hour; the next move is due at " + FormatRfc3339(at);
   }
   scheduler_.Begin(view);
-  if (task.pinned) {
-    const Choice choice = scheduler_.PickOnly(*task.spec, *task.pinned);
+  if (task.seldom->pinned) {
+    const Choice choice = scheduler_.PickOnly(*task.spec, *task.seldom->pinned);
     if (choice.node != nullptr) return "its turn has not come yet";
     std::string until;
     if (task.job == nullptr) {  // the log had lost its submission
@@ -334,7 +334,7 @@ std::string Planner::WhyPending(const View& view, const Task& task) {
       until = " until " + (slot ? "job " + slot->job.str() : std::string("it")) +
               " is submitted again (the log had lost that)";
     }
-    return "only for node " + task.pinned->str() + until + ": " +
+    return "only for node " + task.seldom->pinned->str() + until + ": " +
            choice.explanation.filtered.front().filter;
   }
   const Choice choice = scheduler_.Pick(*task.spec, ShapeOf(*task.spec));

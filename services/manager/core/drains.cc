@@ -15,7 +15,7 @@ std::string WhyDrained(const Node& node) {
 
 bool Evict(const Drains::Cycle& cycle, const Node& node, const Task& task, std::string reason) {
   const bool ends = !MayMove(task);
-  if (ends && task.pinned) {
+  if (ends && task.seldom->pinned) {
     reason += ", and the task is that node's only";
   } else if (ends) {
     reason += ", and the task must not move (reschedule: never)";

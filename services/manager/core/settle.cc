@@ -121,8 +121,8 @@ class Settler {
   // Why no attempt that the node holds can be of this task; empty = it can.
   static std::string WhyNotHere(const Task& task, const Node& node, const AttemptHeld& held) {
     if (held.spec != nullptr && *held.spec != *task.spec) return "its task is another one by now";
-    if (task.pinned && *task.pinned != node.name) {
-      return "its task is for node " + task.pinned->str() + " only";
+    if (task.seldom->pinned && *task.seldom->pinned != node.name) {
+      return "its task is for node " + task.seldom->pinned->str() + " only";
     }
     return {};
   }

@@ -73,7 +73,7 @@ TEST_F(VerifyChecksTest, ADamagedRecordOfAViewIsNamed) {
   const View log = log_.view().Copy();
   EXPECT_FALSE(CompareViews(log, log_.view()).has_value());
   task("a-2").attempt = 9;
-  task("a-2").lost_reason = std::string("none");
+  task("a-2").seldom.Edit().lost_reason = std::string("none");
   const auto found = CompareViews(log, log_.view());
   ASSERT_TRUE(found.has_value());
   EXPECT_EQ(found->record, "task a-2");

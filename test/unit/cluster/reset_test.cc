@@ -205,7 +205,7 @@ TEST_F(ResetTest, ATaskThatTheLogHasLostComesBackWithItsSpecification) {
 
 TEST_F(ResetTest, WhatANodeAloneVouchesForIsItsOwnUntilItsUserSubmitsItAgain) {
   const AttemptHeld held = Vouched("gone-x");
-  EXPECT_EQ(task("gone-x").pinned, kA);
+  EXPECT_EQ(task("gone-x").seldom->pinned, kA);
   EXPECT_EQ(log.view().vouched.at(kA), 1u);
   EXPECT_EQ(node().settled_epoch, log.view().term.epoch);
   // It waits for its node, as long as that takes.
@@ -221,7 +221,7 @@ TEST_F(ResetTest, WhatANodeAloneVouchesForIsItsOwnUntilItsUserSubmitsItAgain) {
   other.image = "other";
   EXPECT_EQ(log.Submit("gone-x", other).at(0).kind, IntentResult::Kind::kRefused);
   EXPECT_EQ(log.Submit("gone-x", *held.spec).at(0).kind, IntentResult::Kind::kAccepted);
-  EXPECT_FALSE(task("gone-x").pinned);
+  EXPECT_FALSE(task("gone-x").seldom->pinned);
   EXPECT_TRUE(log.view().vouched.empty());
   EXPECT_TRUE(log.view().pinned.empty());
   EXPECT_FALSE(log.view().pending.empty());
@@ -302,8 +302,8 @@ TEST_F(ResetTest, AStopThatTheLogKnowsNothingOfIsALoss) {
   log.Exit("t-1", 143, true, true);
   EXPECT_EQ(log.StatusOf("t-1"), Status::kPending);
   EXPECT_TRUE(IsPending(task("t-1")));
-  ASSERT_TRUE(task("t-1").lost_reason);
-  EXPECT_NE(*task("t-1").lost_reason, "");
+  ASSERT_TRUE(task("t-1").seldom->lost_reason);
+  EXPECT_NE(*task("t-1").seldom->lost_reason, "");
 }
 
 TEST_F(ResetTest, AGapInTheNumbersOfFactsShowsALoss) {

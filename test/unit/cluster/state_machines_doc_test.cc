@@ -158,7 +158,7 @@ std::vector<Case> AllCases() {
         task.spec = std::make_shared<const TaskSpec>(spec);
         task.placed = placed.placed;
         if (placed.evicted != Evicted::kNo) {
-          task.eviction = Eviction{0, {}, {}, "", placed.evicted == Evicted::kEnds};
+          task.seldom.Edit().eviction = Eviction{0, {}, {}, "", placed.evicted == Evicted::kEnds};
         }
         task.observed = fact.fact;
         if (fact.healthy) task.health = HealthFact{fact.fact->key, {}, *fact.healthy, "why"};

@@ -67,7 +67,7 @@ TEST_F(ViewStoreTest, WhatANodeVouchesForIsReadBack) {
   Save();
   const View view = Loaded();
   EXPECT_EQ(ViewBytes(view), ViewBytes(log_.view()));
-  EXPECT_EQ(view.Find(held.task)->pinned, n1);
+  EXPECT_EQ(view.Find(held.task)->seldom->pinned, n1);
   EXPECT_EQ(view.vouched, log_.view().vouched);
   EXPECT_EQ(view.nodes.at(n1).settled_epoch, 1u);
   EXPECT_EQ(view.nodes.at(n1).held_bytes, EncodedBytesMax(*held.spec));
