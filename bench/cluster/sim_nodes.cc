@@ -24,7 +24,7 @@ namespace {
 using worker::Input;
 
 constexpr const char* kKind = "sim";
-constexpr std::size_t kEventsPerLook = 64;
+constexpr std::size_t kEventsPerLook = 16384;
 // Each node has its own numbers of operations; on the shared connection its index is in front.
 constexpr int kOpBits = 40;
 // As the worker's loop numbers its own subscriptions.
