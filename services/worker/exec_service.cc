@@ -49,10 +49,7 @@ Result<LaunchKey> LaunchOf(const v1::ExecOpen& open, const WorkerCore& core) {
   CUBE_TRY(const TaskId task, TaskId::Parse(open.task(), "task"));
   AttemptKey attempt{task, open.attempt()};
   if (attempt.attempt == 0) {
-    for (auto it = core.attempts().lower_bound(attempt);
-         it != core.attempts().end() && it->first.task == task; ++it) {
-      attempt = it->first;
-    }
+    for (const auto& [key, known] : core.attempts().Of(task)) attempt = key;
   }
   const std::vector<LaunchKey> launches = core.LaunchesOf(attempt);
   for (auto it = launches.rbegin(); it != launches.rend(); ++it) {

@@ -39,10 +39,7 @@ v1::LogsNotice NoticeOf(engine::LogChunk::Gap gap) {
 
 AttemptKey NewestAttempt(const WorkerCore& core, const TaskId& task) {
   AttemptKey newest{task, 0};
-  for (auto it = core.attempts().lower_bound({task, 0});
-       it != core.attempts().end() && it->first.task == task; ++it) {
-    newest = it->first;
-  }
+  for (const auto& [key, attempt] : core.attempts().Of(task)) newest = key;
   return newest;
 }
 

@@ -45,11 +45,9 @@ std::optional<bus::Publish> AnswerVerify(const bus::Message& message, const Node
   reply.set_last_fact(meta.last_fact);
   reply.set_forgotten_fact(meta.forgotten_fact);
   reply.set_cluster(meta.cluster);
-  const auto& attempts = core.attempts();
   std::size_t bytes = 0;
-  for (auto it = attempts.lower_bound({TaskId::Trusted(request.task()), 0}); it != attempts.end();
-       ++it) {
-    v1::HeldAttempt held = HeldOf(it->second);
+  for (const auto& [key, attempt] : core.attempts().From(TaskId::Trusted(request.task()))) {
+    v1::HeldAttempt held = HeldOf(attempt);
     bytes += held.ByteSizeLong();
     const bool same_task = reply.attempts_size() > 0 &&
                            reply.attempts(reply.attempts_size() - 1).task() == held.task();

@@ -116,7 +116,7 @@ void WorkerLoop::OnEngine(FromEngine& in, Now now) {
   } else if (const auto* up = std::get_if<engine::Up>(&in.event)) {
     Log(LogLine::Level::kInfo, "engine is up: " + up->version);
   }
-  core_.Observe(in.engine, in.event, now, random_);
+  core_.Observe(in.engine, std::move(in.event), now, random_);
 }
 
 void WorkerLoop::OnBus(bus::Event& event, Now now) {

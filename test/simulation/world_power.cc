@@ -112,12 +112,10 @@ void World::LoseTails() {
   if (plan_.views_lost != 0 || plan_.rival || plan_.leaves != 0) return;
   for (const auto& worker : workers_) {
     if (worker->loop() == nullptr) continue;
-    const auto& attempts = worker->loop()->core().attempts();
     for (const engine::SimMachine::Seen& seen : worker->machine().All()) {
       const LaunchKey& key = seen.status.key;
-      const auto attempt = attempts.find({key.task, key.attempt});
-      const bool wanted =
-          attempt != attempts.end() && !attempt->second.done && !attempt->second.stop;
+      const worker::Attempt* attempt = worker->loop()->core().Find({key.task, key.attempt});
+      const bool wanted = attempt != nullptr && !attempt->done && !attempt->stop;
       if (wanted) held_.insert({key.task, key.attempt});
     }
   }

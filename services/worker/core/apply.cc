@@ -68,17 +68,16 @@ void WorkerCore::TellAgain(Now now) {
   }
   for (auto& [key, a] : attempts_) {
     if (!a.last_fact) continue;
-    for (auto it = containers_.lower_bound(key);
-         it != containers_.end() && it->first < a.last_fact->key; ++it) {
-      Container& c = it->second;
-      if (c.exited() && OwnerOf(c.status) == &a) c.exit_fact = Put({now.wall, FactOf(c.status)});
+    for (auto& [launch, c] : containers_.Of(key.task)) {
+      const bool older = launch.attempt == key.attempt && launch < a.last_fact->key;
+      if (!older || !c.exited() || OwnerOf(c.status) != &a) continue;
+      c.exit_fact = Put({now.wall, FactOf(c.status)});
     }
     const std::uint64_t number = Put({now.wall, *a.last_fact});
     if (a.done) a.final_fact = number;
-    const auto newest = containers_.find(a.last_fact->key);
-    if (newest != containers_.end() && newest->second.exited() &&
-        OwnerOf(newest->second.status) == &a) {
-      newest->second.exit_fact = number;
+    Container* newest = containers_.Find(a.last_fact->key);
+    if (newest != nullptr && newest->exited() && OwnerOf(newest->status) == &a) {
+      newest->exit_fact = number;
     }
     if (a.health && !a.done) Put({now.wall, *a.health});
     Touch(a);
@@ -168,31 +167,31 @@ void WorkerCore::ApplyItem(const AssignItem& item, Now now) {
 
 void WorkerCore::Assign(const Assignment& assignment, Now now) {
   const AttemptKey key{assignment.task, assignment.attempt};
-  auto found = attempts_.find(key);
-  if (found != attempts_.end() && found->second.placement != assignment.placement) {
+  Attempt* found = attempts_.Find(key);
+  if (found != nullptr && found->placement != assignment.placement) {
     // The same number from another history of the log: the old one counts no more.
     Look(key.task);
-    attempts_.erase(found);
-    found = attempts_.end();
+    attempts_.Erase(key);
+    found = nullptr;
   }
-  if (found == attempts_.end()) {
+  if (found == nullptr) {
     Attempt a;
     a.key = key;
     a.placement = assignment.placement;
     a.spec = assignment.spec;
     a.launch_min = assignment.launches;
     a.due = now.mono;
-    found = attempts_.emplace(key, std::move(a)).first;
-    Touch(found->second);
+    found = &attempts_.Add(key, std::move(a)).second;
+    Touch(*found);
   }
-  if (std::exchange(found->second.unassigned, false)) Look(key.task);
+  if (std::exchange(found->unassigned, false)) Look(key.task);
   if (assignment.stop) AskStop(assignment.task, assignment.attempt, assignment.grace);
 }
 
 void WorkerCore::AskStop(const TaskId& task, std::uint32_t attempt, Duration grace) {
-  const auto found = attempts_.find({task, attempt});
-  if (found == attempts_.end()) return;  // ended and forgotten: its final fact has told
-  Attempt& a = found->second;
+  Attempt* found = attempts_.Find({task, attempt});
+  if (found == nullptr) return;  // ended and forgotten: its final fact has told
+  Attempt& a = *found;
   if (a.done || (a.stop && a.grace <= grace)) return;
   a.stop = true;
   a.grace = grace;
@@ -201,9 +200,8 @@ void WorkerCore::AskStop(const TaskId& task, std::uint32_t attempt, Duration gra
 
 // The leader placed the task here again: it knows that the older attempts are over.
 void WorkerCore::Supersede(const AttemptKey& newer) {
-  for (auto it = attempts_.lower_bound(newer.task); it != attempts_.end() && it->first < newer;
-       ++it) {
-    if (!it->second.stop) AskStop(it->first.task, it->first.attempt, kStaleGrace);
+  for (const auto& [key, a] : attempts_.Of(newer.task)) {
+    if (key.attempt < newer.attempt && !a.stop) AskStop(key.task, key.attempt, kStaleGrace);
   }
 }
 

@@ -30,10 +30,10 @@ void WorkerCore::ReconcileHealth(const Attempt& a, Container& c, Now now) {
 
 void WorkerCore::Probed(const engine::ProbeResult& result, Now now) {
   using Outcome = engine::ProbeResult::Outcome;
-  const auto found = containers_.find(result.key);
-  if (found == containers_.end()) return;
+  Container* found = containers_.Find(result.key);
+  if (found == nullptr) return;
   Look(result.key.task);
-  Container& c = found->second;
+  Container& c = *found;
   Attempt* a = OwnerOf(c.status);
   if (!c.health || c.health->probe != result.id || c.exited() || a == nullptr || a->done ||
       !a->spec->health || static_cast<std::int64_t>(result.key.launch) != a->launch) {

@@ -31,8 +31,7 @@ void Explain(const Attempt& a, engine::LaunchStatus& end) {
 
 }  // namespace
 
-void WorkerCore::Observe(const std::string& engine, const engine::Event& event, Now now,
-                         Random& random) {
+void WorkerCore::Observe(const std::string& engine, engine::Event event, Now now, Random& random) {
   if (const auto* up = std::get_if<engine::Up>(&event)) {
     LookAtAll();
     SeeUp(engine, *up);
@@ -41,16 +40,16 @@ void WorkerCore::Observe(const std::string& engine, const engine::Event& event, 
     EngineState& state = engines_[engine];
     state.up = state.listed = false;
     state.answered = true;
-  } else if (const auto* listed = std::get_if<engine::Listed>(&event)) {
+  } else if (auto* listed = std::get_if<engine::Listed>(&event)) {
     LookAtAll();
-    SeeListed(engine, *listed, now, random);
-  } else if (const auto* changed = std::get_if<engine::Changed>(&event)) {
+    SeeListed(engine, std::move(*listed), now, random);
+  } else if (auto* changed = std::get_if<engine::Changed>(&event)) {
     Look(changed->status.key.task);
-    See(engine, changed->status, now, random);
+    See(engine, std::move(changed->status), now, random);
   } else if (const auto* removed = std::get_if<engine::Removed>(&event)) {
     Look(removed->key.task);
-    const auto found = containers_.find(removed->key);
-    if (found != containers_.end() && found->second.exited()) containers_.erase(found);
+    const Container* c = containers_.Find(removed->key);
+    if (c != nullptr && c->exited()) EraseContainer(removed->key);
   } else if (const auto* failed = std::get_if<engine::OpFailed>(&event)) {
     Look(failed->key.task);
     SeeFailed(*failed, now, random);
@@ -71,15 +70,15 @@ void WorkerCore::SeeUp(const std::string& kind, const engine::Up& up) {
   }
 }
 
-void WorkerCore::SeeListed(const std::string& kind, const engine::Listed& listed, Now now,
+void WorkerCore::SeeListed(const std::string& kind, engine::Listed listed, Now now,
                            Random& random) {
   EngineState& state = engines_[kind];
   const bool first = !state.known;
   state.listed = state.known = state.answered = true;
   std::set<LaunchKey> keys;
-  for (const engine::LaunchStatus& status : listed.launches) {
+  for (engine::LaunchStatus& status : listed.launches) {
     keys.insert(status.key);
-    (void)Note(kind, status, now);
+    (void)Note(kind, std::move(status), now);
   }
   SeeMissing(kind, keys, now, random);
   FoldAll(now, random);
@@ -88,13 +87,11 @@ void WorkerCore::SeeListed(const std::string& kind, const engine::Listed& listed
 }
 
 void WorkerCore::FoldAll(Now now, Random& random) {
-  std::vector<LaunchKey> launches;
   for (auto& [key, c] : containers_) {
-    launches.push_back(key);
     Attempt* a = c.seen ? OwnerOf(c.status) : nullptr;
     if (a != nullptr && meta_.incarnation != 0) Adopt(*a, c);
   }
-  for (const LaunchKey& key : launches) Fold(key, now, random);
+  for (auto& [key, c] : containers_) Fold(c, now, random);
   EndLost(now, random);
 }
 
@@ -105,46 +102,43 @@ void WorkerCore::EndLost(Now now, Random& random) {
     Container c;
     c.status.key = {key.task, key.attempt, a.launch_min - 1};
     // Another placement's launch has that name: it ends first.
-    if (containers_.contains(c.status.key)) continue;
+    if (containers_.Find(c.status.key) != nullptr) continue;
     a.launch = a.launch_min - 1;
     c.engine = EngineOf(*a.spec);
     c.seen = true;
     c.status.placement = a.placement;
     c.status.state = LaunchState::kRunning;
     const LaunchKey launch = c.status.key;
-    containers_.emplace(launch, std::move(c));
+    containers_.Add(launch, std::move(c));
     SeeGone(launch, now, random);
   }
 }
 
 void WorkerCore::SeeMissing(const std::string& kind, const std::set<LaunchKey>& listed, Now now,
                             Random& random) {
-  std::vector<LaunchKey> gone;
+  std::vector<LaunchKey> removed, gone;
   bool list_again = false;
-  for (auto it = containers_.begin(); it != containers_.end();) {
-    Container& c = it->second;
-    if (c.engine != kind || listed.contains(it->first)) {
-      ++it;
-    } else if (c.exited()) {
-      it = containers_.erase(it);
+  for (auto& [key, c] : containers_) {
+    if (c.engine != kind || listed.contains(key)) continue;
+    if (c.exited()) {
+      removed.push_back(key);
     } else if (!c.seen || c.status.state < LaunchState::kStarting) {
       c.asked = false;  // Launch is idempotent: asking again takes up what has begun meanwhile
       c.stop_grace.reset();
-      ++it;
     } else {
       // A list may be older than the start of the launch; the next one is not.
-      if (c.missing) gone.push_back(it->first);
+      if (c.missing) gone.push_back(key);
       list_again = list_again || !c.missing;
       c.missing = true;
-      ++it;
     }
   }
+  for (const LaunchKey& key : removed) EraseContainer(key);
   if (list_again) effects_.calls.push_back(ListCall{kind});
   for (const LaunchKey& key : gone) SeeGone(key, now, random);
 }
 
 void WorkerCore::SeeGone(const LaunchKey& key, Now now, Random& random) {
-  Container& c = containers_.at(key);
+  Container& c = *containers_.Find(key);
   const bool was_there = c.seen && c.status.state >= LaunchState::kStarting;
   c.seen = true;
   c.status.state = LaunchState::kExited;
@@ -155,8 +149,8 @@ void WorkerCore::SeeGone(const LaunchKey& key, Now now, Random& random) {
     c.status.failure = Code::kAborted;
     c.status.detail = "stopped before it was started";
   }
-  Fold(key, now, random);
-  containers_.erase(key);
+  Fold(c, now, random);
+  EraseContainer(key);
   FreePorts();
 }
 
@@ -164,41 +158,42 @@ void WorkerCore::FreePorts() {
   for (const TaskId& task : std::exchange(port_blocked_, {})) Look(task);
 }
 
-void WorkerCore::See(const std::string& kind, const engine::LaunchStatus& status, Now now,
+void WorkerCore::See(const std::string& kind, engine::LaunchStatus status, Now now,
                      Random& random) {
-  if (!Note(kind, status, now)) return;
-  Fold(status.key, now, random);
-  if (status.state == LaunchState::kExited && LeavesNothing(status)) containers_.erase(status.key);
+  Container* c = Note(kind, std::move(status), now);
+  if (c == nullptr) return;
+  Fold(*c, now, random);
+  if (c->exited() && LeavesNothing(c->status)) EraseContainer(c->status.key);
 }
 
-bool WorkerCore::Note(const std::string& kind, const engine::LaunchStatus& status, Now now) {
-  auto found = containers_.find(status.key);
-  if (found == containers_.end()) {
+auto WorkerCore::Note(const std::string& kind, engine::LaunchStatus status, Now now) -> Container* {
+  Container* found = containers_.Find(status.key);
+  if (found == nullptr) {
     // The end of a launch that was folded and left nothing behind may be told again.
-    if (status.state == LaunchState::kExited && LeavesNothing(status)) return false;
-    Container c;
-    c.engine = kind;
+    if (status.state == LaunchState::kExited && LeavesNothing(status)) return nullptr;
+    Container fresh;
+    fresh.engine = kind;
     const auto unacked = exits_unacked_.find(status.key);
-    if (unacked != exits_unacked_.end()) c.exit_fact = unacked->second;
-    found = containers_.emplace(status.key, std::move(c)).first;
+    if (unacked != exits_unacked_.end()) fresh.exit_fact = unacked->second;
+    found = &containers_.Add(status.key, std::move(fresh)).second;
   }
-  Container& c = found->second;
+  Container& c = *found;
   c.missing = false;
-  if (c.seen && status.state < c.status.state) return false;  // an older list
+  if (c.seen && status.state < c.status.state) return nullptr;  // an older list
   if (status.state == LaunchState::kExited && !c.exited()) {
     c.exited_at = now.mono;
     FreePorts();
   }
   c.engine = kind;
-  c.status = status;
+  c.status = std::move(status);
   c.seen = true;
-  return true;
+  return &c;
 }
 
 void WorkerCore::SeeFailed(const engine::OpFailed& failed, Now now, Random& random) {
-  const auto found = containers_.find(failed.key);
-  if (found == containers_.end()) return;
-  Container& c = found->second;
+  Container* found = containers_.Find(failed.key);
+  if (found == nullptr) return;
+  Container& c = *found;
   if (!c.exited() && failed.error.code == Code::kNotFound) {
     SeeGone(failed.key, now, random);
     return;
@@ -225,17 +220,15 @@ LaunchFact WorkerCore::FactOf(const engine::LaunchStatus& s) const {
   return fact;
 }
 
-void WorkerCore::Fold(const LaunchKey& key, Now now, Random& random) {
-  const auto found = containers_.find(key);
-  if (found == containers_.end() || !found->second.seen || meta_.incarnation == 0) return;
-  Container& c = found->second;
+void WorkerCore::Fold(Container& c, Now now, Random& random) {
+  if (!c.seen || meta_.incarnation == 0) return;
   Attempt* a = OwnerOf(c.status);
   if (a == nullptr) {
     if (DesiredKnown()) FoldStale(c, now);
     return;
   }
   Adopt(*a, c);
-  if (static_cast<std::int64_t>(key.launch) == a->launch) {
+  if (static_cast<std::int64_t>(c.status.key.launch) == a->launch) {
     FoldCurrent(*a, c, now, random);
   } else {
     FoldOlder(*a, c, now);

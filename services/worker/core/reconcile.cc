@@ -17,31 +17,39 @@ std::int64_t NextLaunch(const Attempt& a) {
   return std::max<std::int64_t>(a.launch + 1, a.launch_min);
 }
 
+// By task, each once; the first one, which may have a time already, stays.
+void SortOnce(std::vector<std::pair<TaskId, MonoTime>>& tasks) {
+  const auto task = [](const auto& entry) -> const TaskId& { return entry.first; };
+  std::ranges::stable_sort(tasks, {}, task);
+  const auto rest = std::ranges::unique(tasks, {}, task);
+  tasks.erase(rest.begin(), rest.end());
+}
+
 }  // namespace
 
 void WorkerCore::Reconcile(Now now) {
   next_ = MonoTime::max();
-  if (!DesiredKnown()) return;  // what has changed is remembered
+  if (!DesiredKnown()) {
+    changed_.clear();
+    return LookAtAll();
+  }
   Tasks tasks = TakeTasks(now.mono);
   begun_ = 0;
   for (auto& [task, wake] : tasks) {
     wake_ = &wake;
     Index(task);
-    for (auto it = containers_.lower_bound(task); it != containers_.end() && it->first.task == task;
-         ++it) {
-      ReconcileContainer(it->first, it->second, now);
-    }
+    for (auto& [key, c] : containers_.Of(task)) ReconcileContainer(key, c, now);
   }
   UnblockLaunches(tasks);
   for (auto& [task, wake] : tasks) {
     wake_ = &wake;
-    for (auto it = attempts_.lower_bound(task); it != attempts_.end() && it->first.task == task;
-         ++it) {
-      if (!it->second.done) ReconcileAttempt(it->second, now);
+    for (auto& [key, a] : attempts_.Of(task)) {
+      if (!a.done) ReconcileAttempt(a, now);
     }
   }
   // What was done here needs no second look.
-  for (const TaskId& task : std::exchange(changed_, {})) Index(task);
+  for (const TaskId& task : changed_) Index(task);
+  changed_.clear();
   SetWakes(tasks);
   if (!wakes_.empty()) next_ = wakes_.begin()->first;
   wake_ = &next_;
@@ -53,58 +61,58 @@ void WorkerCore::Reconcile(Now now) {
 WorkerCore::Tasks WorkerCore::TakeTasks(MonoTime now) {
   Tasks tasks;
   if (std::exchange(all_changed_, false)) {
-    for (const auto& [key, c] : containers_) tasks.try_emplace(key.task, MonoTime::max());
-    for (const auto& [key, a] : attempts_) tasks.try_emplace(key.task, MonoTime::max());
+    for (const auto& [key, c] : containers_) tasks.emplace_back(key.task, MonoTime::max());
+    for (const auto& [key, a] : attempts_) tasks.emplace_back(key.task, MonoTime::max());
     wakes_.clear();
     wake_at_.clear();
     blocked_.clear();
     port_blocked_.clear();
     unacked_.clear();
-    in_flight_.clear();
     done_.clear();
     done_unassigned_.clear();
   }
-  while (!changed_.empty()) {
-    auto task = changed_.extract(changed_.begin());
-    tasks.try_emplace(std::move(task.value()), MonoTime::max());
-  }
+  for (TaskId& task : changed_) tasks.emplace_back(std::move(task), MonoTime::max());
+  changed_.clear();
   for (auto it = wakes_.begin(); it != wakes_.end() && it->first <= now; ++it) {
-    tasks.try_emplace(it->second, MonoTime::max());
+    tasks.emplace_back(it->second, MonoTime::max());
   }
   while (!unacked_.empty() && unacked_.begin()->first <= acked_) {
-    tasks.try_emplace(unacked_.begin()->second, MonoTime::max());
+    tasks.emplace_back(unacked_.begin()->second, MonoTime::max());
     unacked_.erase(unacked_.begin());
   }
+  SortOnce(tasks);
   return tasks;
 }
 
 // As many as there is room for now.
 void WorkerCore::UnblockLaunches(Tasks& tasks) {
-  for (std::size_t room = in_flight_.size(); room < kLaunchesInFlightMax && !blocked_.empty();
-       ++room) {
-    tasks.try_emplace(*blocked_.begin(), MonoTime::max());
+  if (blocked_.empty()) return;
+  for (std::size_t room = in_flight_; room < kLaunchesInFlightMax && !blocked_.empty(); ++room) {
+    tasks.emplace_back(*blocked_.begin(), MonoTime::max());
     blocked_.erase(blocked_.begin());
   }
+  SortOnce(tasks);
 }
 
 void WorkerCore::Index(const TaskId& task) {
   // Keeps what is right already: a key is a text of its own.
-  const auto renew = [&task](auto& index, const auto& first, const auto& all, const auto& belongs) {
+  const auto renew = [this, &task](auto& index, const auto& belongs) {
     auto known = index.lower_bound(task);
-    for (auto it = first; it != all.end() && it->first.task == task; ++it) {
-      if (!belongs(it->second)) continue;
-      while (known != index.end() && *known < it->first) known = index.erase(known);
-      if (known == index.end() || it->first < *known) known = index.insert(known, it->first);
+    for (const auto& [key, a] : attempts_.Of(task)) {
+      if (!belongs(a)) continue;
+      while (known != index.end() && *known < key) known = index.erase(known);
+      if (known == index.end() || key < *known) known = index.insert(known, key);
       ++known;
     }
     while (known != index.end() && known->task == task) known = index.erase(known);
   };
-  renew(in_flight_, containers_.lower_bound(task), containers_,
-        [](const Container& c) { return c.asked && c.status.state < LaunchState::kRunning; });
-  const auto first = attempts_.lower_bound(task);
-  renew(done_, first, attempts_, [](const Attempt& a) { return a.done; });
-  renew(done_unassigned_, first, attempts_,
-        [](const Attempt& a) { return a.done && a.unassigned; });
+  for (auto& [key, c] : containers_.Of(task)) {
+    const bool is = c.asked && c.status.state < LaunchState::kRunning;
+    if (std::exchange(c.in_flight, is)) --in_flight_;
+    if (is) ++in_flight_;
+  }
+  renew(done_, [](const Attempt& a) { return a.done; });
+  renew(done_unassigned_, [](const Attempt& a) { return a.done && a.unassigned; });
 }
 
 void WorkerCore::SetWakes(const Tasks& tasks) {
@@ -140,9 +148,9 @@ void WorkerCore::StopContainer(const LaunchKey& key, Container& c, const std::st
 void WorkerCore::RemoveContainer(const LaunchKey& key, Container& c, Now now) {
   if (c.remove_asked || !Ready(c.engine)) return;
   // The newest one shows which numbers are taken, should the store be lost with its outbox.
-  const auto next = containers_.upper_bound(key);
-  const bool newest = next == containers_.end() || next->first.task != key.task ||
-                      next->first.attempt != key.attempt;
+  const bool newest = std::ranges::none_of(containers_.Of(key.task), [&key](const auto& entry) {
+    return entry.first.attempt == key.attempt && entry.first.launch > key.launch;
+  });
   if (c.exit_fact > acked_ && (newest || ExitedOf({key.task, key.attempt}) <= kExitedUnackedMax)) {
     unacked_.emplace(c.exit_fact, key.task);  // its acknowledgement makes us look again
     return;
@@ -163,18 +171,19 @@ void WorkerCore::ReconcileAttempt(Attempt& a, Now now) {
     return;
   }
   if (!waits) {
-    const auto found = containers_.find(KeyOf(a));
-    if (found == containers_.end()) return;
-    Container& c = found->second;
-    if (a.stop) return StopContainer(found->first, c, a.spec->stop_signal, a.grace, now);
+    const LaunchKey key = KeyOf(a);
+    Container* const found = containers_.Find(key);
+    if (found == nullptr) return;
+    Container& c = *found;
+    if (a.stop) return StopContainer(key, c, a.spec->stop_signal, a.grace, now);
     if (Condemned(a)) {
-      return StopContainer(found->first, c, a.spec->stop_signal, a.spec->stop_grace, now);
+      return StopContainer(key, c, a.spec->stop_signal, a.spec->stop_grace, now);
     }
     ReconcileHealth(a, c, now);
     if (!c.asked && c.status.state < LaunchState::kRunning && !retired_ && Ready(c.engine)) {
       // Begun in the store, but not (or only half) by the engine: a crash came between.
       c.asked = true;
-      effects_.calls.push_back(LaunchCall{c.engine, {found->first, a.placement, a.spec}});
+      effects_.calls.push_back(LaunchCall{c.engine, {key, a.placement, a.spec}});
     }
     return;
   }
@@ -187,12 +196,10 @@ void WorkerCore::ReconcileAttempt(Attempt& a, Now now) {
 // A task's containers never run side by side, and a launch's name is used once.
 bool WorkerCore::Blocked(const Attempt& a) const {
   const auto next = static_cast<std::uint32_t>(NextLaunch(a));
-  for (auto it = containers_.lower_bound(a.key.task);
-       it != containers_.end() && it->first.task == a.key.task; ++it) {
-    if (!it->second.exited()) return true;
-    if (it->first.attempt == a.key.attempt && it->first.launch == next) return true;
-  }
-  return false;
+  return std::ranges::any_of(containers_.Of(a.key.task), [&a, next](const auto& entry) {
+    const auto& [key, c] = entry;
+    return !c.exited() || (key.attempt == a.key.attempt && key.launch == next);
+  });
 }
 
 // After an absence, or a loss of the store or of the log's end, launches may still run that are to
@@ -208,8 +215,8 @@ bool WorkerCore::PortsTaken(const TaskSpec& spec) const {
   return std::ranges::any_of(containers_, [&](const auto& entry) {
     const auto& [key, c] = entry;
     if (c.exited() || std::ranges::none_of(c.status.ports, needs)) return false;
-    const auto owner = attempts_.find(key);
-    return Unwanted(c) || (owner != attempts_.end() && owner->second.stop);
+    const Attempt* owner = AttemptOf(key);
+    return Unwanted(c) || (owner != nullptr && owner->stop);
   });
 }
 
@@ -233,7 +240,7 @@ void WorkerCore::BeginLaunch(Attempt& a, Now now) {
     return;
   }
   if (begun_ >= kBeginsPerReconcileMax) return At(now.mono);
-  if (in_flight_.size() >= kLaunchesInFlightMax) {
+  if (in_flight_ >= kLaunchesInFlightMax) {
     blocked_.insert(a.key.task);  // each that starts makes us look again
     return;
   }
@@ -251,17 +258,19 @@ void WorkerCore::BeginLaunch(Attempt& a, Now now) {
   c.status.state = LaunchState::kPulling;
   c.asked = true;
   effects_.calls.push_back(LaunchCall{kind, {c.status.key, a.placement, a.spec}});
-  in_flight_.insert(c.status.key);
-  containers_.emplace(c.status.key, std::move(c));
+  c.in_flight = true;
+  ++in_flight_;
+  LaunchKey key = c.status.key;
+  containers_.Add(std::move(key), std::move(c));
 }
 
 // The log never takes a stop back: what wants the attempt has lost the stop, with the end of the
 // log that had it, and has taken the attempt up again.
 void WorkerCore::TakeBackStop(const AttemptKey& key) {
-  Attempt& a = attempts_.at(key);
+  Attempt& a = *attempts_.Find(key);
   if (!a.stop || a.done || retired_) return;
-  const auto container = containers_.find(KeyOf(a));
-  if (container != containers_.end() && container->second.stop_grace) return;  // it ends already
+  const Container* c = containers_.Find(KeyOf(a));
+  if (c != nullptr && c->stop_grace) return;  // it ends already
   a.stop = false;
   a.grace = Duration{0};
   Touch(a);
@@ -349,13 +358,13 @@ void WorkerCore::DropDoneRecords() {
                                   [](const auto& engine) { return engine.second.listed; });
   std::map<std::uint64_t, AttemptKey> done;  // oldest first
   for (const AttemptKey& key : done_) {
-    const auto found = attempts_.find(key);
-    if (found == attempts_.end() || !LaunchesOf(key).empty()) continue;
-    const Attempt& a = found->second;
+    const Attempt* found = Find(key);
+    if (found == nullptr || !LaunchesOf(key).empty()) continue;
+    const Attempt& a = *found;
     if (a.unassigned && listed) {
       // No later set can have it, and no engine has anything of it.
       Touch(a);
-      attempts_.erase(found);
+      attempts_.Erase(key);
     } else {
       done.emplace(a.final_fact, key);
     }
@@ -364,8 +373,8 @@ void WorkerCore::DropDoneRecords() {
     const auto& [number, key] = *done.begin();
     meta_.forgotten_fact = std::max(meta_.forgotten_fact, number);
     effects_.meta_changed = true;
-    Touch(attempts_.at(key));
-    attempts_.erase(key);
+    Touch(*Find(key));
+    attempts_.Erase(key);
     done.erase(done.begin());
   }
 }

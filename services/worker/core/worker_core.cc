@@ -40,10 +40,11 @@ WorkerCore::WorkerCore(CoreOptions options, StoredState stored, Now now)
       }
       // What was never created may be asked for again under the same number.
       c.seen = c.status.state >= LaunchState::kStarting;
-      containers_.emplace(c.status.key, std::move(c));
+      const LaunchKey launch = c.status.key;
+      containers_.Add(launch, std::move(c));
     }
     const AttemptKey key = a.key;
-    attempts_.emplace(key, std::move(a));
+    attempts_.Add(key, std::move(a));
   }
 }
 
@@ -82,12 +83,14 @@ void WorkerCore::PutFact(Fact fact) {
   if (meta_.incarnation != 0) Put(std::move(fact));
 }
 
-Effects WorkerCore::TakeEffects() { return std::exchange(effects_, {}); }
-
-const Attempt* WorkerCore::Find(const AttemptKey& key) const {
-  const auto found = attempts_.find(key);
-  return found == attempts_.end() ? nullptr : &found->second;
+Effects WorkerCore::TakeEffects() {
+  auto& changed = effects_.attempts_changed;
+  std::ranges::sort(changed);
+  changed.erase(std::unique(changed.begin(), changed.end()), changed.end());
+  return std::exchange(effects_, {});
 }
+
+const Attempt* WorkerCore::Find(const AttemptKey& key) const { return attempts_.Find(key); }
 
 std::size_t WorkerCore::RunningCount() const {
   return static_cast<std::size_t>(
@@ -105,48 +108,59 @@ std::map<LaunchState, std::size_t> WorkerCore::LaunchCounts() const {
 }
 
 std::optional<std::string> WorkerCore::EngineWith(const LaunchKey& key) const {
-  const auto found = containers_.find(key);
-  if (found == containers_.end() || !found->second.seen) return std::nullopt;
-  if (!engines_.contains(found->second.engine)) return std::nullopt;
-  return found->second.engine;
+  const Container* c = containers_.Find(key);
+  if (c == nullptr || !c->seen || !engines_.contains(c->engine)) return std::nullopt;
+  return c->engine;
 }
 
 std::vector<LaunchKey> WorkerCore::LaunchesOf(const AttemptKey& key) const {
   std::vector<LaunchKey> launches;
-  for (auto it = containers_.lower_bound(key);
-       it != containers_.end() && it->first.task == key.task && it->first.attempt == key.attempt;
-       ++it) {
-    if (it->second.seen) launches.push_back(it->first);
+  for (const auto& [launch, c] : containers_.Of(key.task)) {
+    if (launch.attempt == key.attempt && c.seen) launches.push_back(launch);
   }
   return launches;
 }
 
 bool WorkerCore::HasStarted(const LaunchKey& key) const {
-  const auto found = containers_.find(key);
-  return EngineWith(key) &&
-         (found->second.status.state == LaunchState::kRunning || found->second.exited());
+  const Container* c = containers_.Find(key);
+  return EngineWith(key) && (c->status.state == LaunchState::kRunning || c->exited());
 }
 
 std::size_t WorkerCore::ExitedOf(const AttemptKey& key) const {
   std::size_t count = 0;
-  for (const LaunchKey& launch : LaunchesOf(key)) {
-    if (containers_.at(launch).exited()) ++count;
+  for (const auto& [launch, c] : containers_.Of(key.task)) {
+    if (launch.attempt == key.attempt && c.seen && c.exited()) ++count;
   }
   return count;
 }
 
+const Attempt* WorkerCore::AttemptOf(const LaunchKey& key) const {
+  for (const auto& [attempt, a] : attempts_.Of(key.task)) {
+    if (attempt.attempt == key.attempt) return &a;
+  }
+  return nullptr;
+}
+
 Attempt* WorkerCore::OwnerOf(const engine::LaunchStatus& status) {
-  const auto found = attempts_.find(status.key);
-  if (found == attempts_.end() || found->second.placement != status.placement) return nullptr;
-  return &found->second;
+  for (auto& [attempt, a] : attempts_.Of(status.key.task)) {
+    if (attempt.attempt != status.key.attempt) continue;
+    return a.placement == status.placement ? &a : nullptr;
+  }
+  return nullptr;
+}
+
+void WorkerCore::EraseContainer(const LaunchKey& key) {
+  const Container* c = containers_.Find(key);
+  if (c != nullptr && c->in_flight) --in_flight_;
+  containers_.Erase(key);
 }
 
 bool WorkerCore::Unwanted(const Container& c) const {
   if (!DesiredKnown() || c.exited()) return false;
   const LaunchKey& key = c.status.key;
-  const auto found = attempts_.find(key);
-  if (found == attempts_.end()) return true;
-  const Attempt& a = found->second;
+  const Attempt* owner = AttemptOf(key);
+  if (owner == nullptr) return true;
+  const Attempt& a = *owner;
   return a.placement != c.status.placement || a.done || LaunchEnded(a) ||
          static_cast<std::int64_t>(key.launch) != a.launch;
 }

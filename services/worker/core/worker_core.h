@@ -21,6 +21,7 @@
 #include "shared/base/time.h"
 #include "shared/domain/assign.h"
 #include "shared/domain/fact.h"
+#include "shared/domain/task_map.h"
 
 namespace cube::worker {
 
@@ -94,7 +95,7 @@ struct Notice {
 
 struct Effects {
   bool meta_changed = false;
-  std::set<AttemptKey> attempts_changed;  // not there any more = deleted
+  std::vector<AttemptKey> attempts_changed;  // in order; not there any more = deleted
   std::vector<NumberedFact> facts;
   std::vector<EngineCall> calls;
   std::vector<ProbeCall> probes;
@@ -143,7 +144,7 @@ class WorkerCore {
   // the leader, and its welcome counts. -> whether that is news.
   bool LogIsOf(Term term) { return std::exchange(log_term_, term) != term; }
   // Log events are not for the core.
-  void Observe(const std::string& engine, const engine::Event& event, Now now, Random& random);
+  void Observe(const std::string& engine, engine::Event event, Now now, Random& random);
   // What came of a check.
   void Probed(const engine::ProbeResult& result, Now now);
   // All facts up to `number` are in the log.
@@ -171,7 +172,7 @@ class WorkerCore {
   [[nodiscard]] std::uint32_t welcomes() const { return welcomes_; }
   [[nodiscard]] bool DesiredKnown() const { return meta_.position != 0; }
   [[nodiscard]] const Attempt* Find(const AttemptKey& key) const;
-  using Attempts = std::map<AttemptKey, Attempt, ByTask>;
+  using Attempts = TaskMap<AttemptKey, Attempt>;
   [[nodiscard]] const Attempts& attempts() const { return attempts_; }
   [[nodiscard]] const std::map<std::string, EngineState>& engines() const { return engines_; }
   [[nodiscard]] std::size_t RunningCount() const;
@@ -193,6 +194,7 @@ class WorkerCore {
     bool seen = false;                   // the engine has shown it
     bool asked = false;                  // Launch was called in this process's life
     bool missing = false;                // was not in the last list, though it ran
+    bool in_flight = false;              // counted in in_flight_
     std::uint64_t exit_fact = 0;         // number; 0 = none is unacknowledged
     bool stale_reported = false;         // unwanted, and its exit fact was put
     std::optional<Duration> stop_grace;  // of the stop that was asked
@@ -202,7 +204,7 @@ class WorkerCore {
     std::optional<HealthState> health;  // while it is checked
     [[nodiscard]] bool exited() const { return status.state == LaunchState::kExited; }
   };
-  using Containers = std::map<LaunchKey, Container, ByTask>;
+  using Containers = TaskMap<LaunchKey, Container>;
 
   // apply.cc
   [[nodiscard]] bool OfOtherCluster(const std::string& cluster) const;
@@ -223,12 +225,12 @@ class WorkerCore {
 
   // observe.cc
   void SeeUp(const std::string& kind, const engine::Up& up);
-  void SeeListed(const std::string& kind, const engine::Listed& listed, Now now, Random& random);
+  void SeeListed(const std::string& kind, engine::Listed listed, Now now, Random& random);
   void SeeMissing(const std::string& kind, const std::set<LaunchKey>& listed, Now now,
                   Random& random);
-  void See(const std::string& kind, const engine::LaunchStatus& status, Now now, Random& random);
-  // -> whether it told something that is not older than what is known.
-  bool Note(const std::string& kind, const engine::LaunchStatus& status, Now now);
+  void See(const std::string& kind, engine::LaunchStatus status, Now now, Random& random);
+  // -> the container, if it told something that is not older than what is known.
+  Container* Note(const std::string& kind, engine::LaunchStatus status, Now now);
   void SeeFailed(const engine::OpFailed& failed, Now now, Random& random);
   void SeeGone(const LaunchKey& key, Now now, Random& random);
   // The same for all of them, each attempt's newest launch taken as its current one.
@@ -236,7 +238,7 @@ class WorkerCore {
   // Ends launches that facts have told of, before the store was lost, and no engine has.
   void EndLost(Now now, Random& random);
   // Brings the record and the outbox up to what a container shows.
-  void Fold(const LaunchKey& key, Now now, Random& random);
+  void Fold(Container& c, Now now, Random& random);
   void FoldStale(Container& c, Now now);
   void FoldCurrent(Attempt& a, Container& c, Now now, Random& random);
   void FoldOlder(Attempt& a, Container& c, Now now);
@@ -250,7 +252,7 @@ class WorkerCore {
 
   // reconcile.cc
   // Tasks to look at now, each with the time at which it must be looked at again.
-  using Tasks = std::map<TaskId, MonoTime>;
+  using Tasks = std::vector<std::pair<TaskId, MonoTime>>;  // by task
   [[nodiscard]] Tasks TakeTasks(MonoTime now);
   void UnblockLaunches(Tasks& tasks);
   void Index(const TaskId& task);
@@ -273,7 +275,10 @@ class WorkerCore {
   [[nodiscard]] bool Clean(const std::string& engine) const;
   void DropDoneRecords();
 
+  // Of the launch, whatever its placement.
+  [[nodiscard]] const Attempt* AttemptOf(const LaunchKey& key) const;
   [[nodiscard]] Attempt* OwnerOf(const engine::LaunchStatus& status);
+  void EraseContainer(const LaunchKey& key);
   [[nodiscard]] bool Unwanted(const Container& c) const;
   [[nodiscard]] bool Ready(const std::string& engine) const;
   // We have it, and nothing can run there that we do not know of.
@@ -281,11 +286,14 @@ class WorkerCore {
   [[nodiscard]] std::size_t ExitedOf(const AttemptKey& key) const;
   std::uint64_t Put(Fact fact);
   void Touch(const Attempt& a) {
-    effects_.attempts_changed.insert(a.key);
+    auto& changed = effects_.attempts_changed;
+    if (changed.empty() || changed.back() != a.key) changed.push_back(a.key);
     Look(a.key.task);
   }
   // Something about it has changed: the next Reconcile looks at it.
-  void Look(const TaskId& task) { changed_.insert(task); }
+  void Look(const TaskId& task) {
+    if (changed_.empty() || changed_.back() != task) changed_.push_back(task);
+  }
   // While one is looked at: look again then.
   void At(MonoTime t) { *wake_ = std::min(*wake_, t); }
 
@@ -306,7 +314,7 @@ class WorkerCore {
 
   // What the next Reconcile looks at.
   bool all_changed_ = true;
-  std::set<TaskId> changed_;
+  std::vector<TaskId> changed_;  // in any order, some more than once
   std::set<std::pair<MonoTime, TaskId>> wakes_;
   std::map<TaskId, MonoTime> wake_at_;  // the same by task
   std::set<TaskId> blocked_;            // for room among kLaunchesInFlightMax
@@ -315,7 +323,7 @@ class WorkerCore {
   MonoTime* wake_ = nullptr;                            // where At notes
 
   // Indexes, right for all tasks that have been looked at since they changed.
-  std::set<LaunchKey, ByTask> in_flight_;
+  std::size_t in_flight_ = 0;
   std::set<AttemptKey, ByTask> done_;
   std::set<AttemptKey, ByTask> done_unassigned_;
   std::uint64_t last_probe_ = 0;

@@ -6,7 +6,6 @@
 #include <map>
 #include <optional>
 #include <string>
-#include <tuple>
 #include <vector>
 
 #include "shared/base/time.h"
@@ -23,8 +22,7 @@ struct AttemptKey {
   friend auto operator<=>(const AttemptKey&, const AttemptKey&) = default;
 };
 
-// The order of attempts, or of launches; finds all of a task, and the attempt of a launch, without
-// making a key for it.
+// The order of attempts; finds all of a task without making a key for it.
 struct ByTask {
   using is_transparent = void;
   template <class Key>
@@ -38,12 +36,6 @@ struct ByTask {
   template <class Key>
   bool operator()(const TaskId& task, const Key& b) const {
     return task < b.task;
-  }
-  bool operator()(const AttemptKey& a, const LaunchKey& b) const {
-    return std::tie(a.task, a.attempt) < std::tie(b.task, b.attempt);
-  }
-  bool operator()(const LaunchKey& a, const AttemptKey& b) const {
-    return std::tie(a.task, a.attempt) < std::tie(b.task, b.attempt);
   }
 };
 

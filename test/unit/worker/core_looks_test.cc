@@ -32,7 +32,7 @@ class Looks : public ::testing::TestWithParam<std::uint64_t> {
     const auto& attempts = rig_.core().attempts();
     if (attempts.empty()) return Key(Task());
     auto it = attempts.begin();
-    std::advance(it, Below(attempts.size()));
+    for (std::uint64_t n = Below(attempts.size()); n > 0; --n) ++it;
     const auto newest = static_cast<std::uint64_t>(std::max<std::int64_t>(it->second.launch, 0));
     const auto launch = static_cast<std::uint32_t>(Below(4) == 0 ? Below(3) : newest);
     return {it->first.task, it->first.attempt, launch};

@@ -56,7 +56,7 @@ void SimEngine::GoUp() {
 
 void SimEngine::GoDown() {
   if (!std::exchange(up_, false)) return;
-  for (const auto& container : own_->containers)
+  for (const auto& [key, container] : own_->containers)
     told_.emplace(container->status.key, container->status);
   for (auto& [key, pulling] : pulling_) machine_->CancelTimer(std::exchange(pulling.timer, {}));
   sink_(Down{NotUp().message});
@@ -74,7 +74,8 @@ void SimEngine::List() {
 
 void SimEngine::SendList() {
   Listed listed;
-  for (const auto& container : own_->containers) listed.launches.push_back(container->status);
+  for (const auto& [key, container] : own_->containers)
+    listed.launches.push_back(container->status);
   for (const auto& [key, pulling] : pulling_) listed.launches.push_back(PullStatus(pulling));
   std::sort(listed.launches.begin(), listed.launches.end(),
             [](const LaunchStatus& a, const LaunchStatus& b) { return a.key < b.key; });
@@ -134,7 +135,7 @@ void SimEngine::Create(const LaunchKey& key) {
   container->status.state = LaunchState::kStarting;
   container->status.container_id =
       fmt::format("sim-{}-{}-{}-{}", key.task.str(), key.attempt, key.launch, generation);
-  own_->containers.insert(container);
+  own_->containers.Add(container->status.key, container);
   machine_->Changed(*container);
   BeginStart(container);
 }
@@ -264,7 +265,7 @@ void SimEngine::Usage() {
   Soon([this] {
     Usages usages;
     if (!up_) return sink_(std::move(usages));
-    for (const auto& container : own_->containers) {
+    for (const auto& [key, container] : own_->containers) {
       if (container->status.state != LaunchState::kRunning) continue;
       const Duration run = machine_->now_.mono - container->running_since;
       const auto nanos = static_cast<std::uint64_t>(run.count());

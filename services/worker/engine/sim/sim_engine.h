@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "services/worker/engine/engine.h"
+#include "shared/domain/task_map.h"
 
 namespace cube::engine {
 
@@ -132,24 +133,16 @@ class SimMachine {
     bool gone = false;  // from the machine; a timer of it may be left
   };
   using ContainerPtr = std::shared_ptr<Container>;
-  struct ByKey {
-    using is_transparent = void;
-    bool operator()(const ContainerPtr& a, const ContainerPtr& b) const {
-      return a->status.key < b->status.key;
-    }
-    bool operator()(const ContainerPtr& a, const LaunchKey& b) const { return a->status.key < b; }
-    bool operator()(const LaunchKey& a, const ContainerPtr& b) const { return a < b->status.key; }
-  };
   // What one owner has here.
   struct Belongings {
     Owner owner;
-    std::set<ContainerPtr, ByKey> containers;
+    TaskMap<LaunchKey, ContainerPtr> containers;
     // Containers with this name that are gone: ids differ when a name comes again.
     std::map<LaunchKey, std::uint64_t> gone;
   };
 
-  Timer At(MonoTime when, std::function<void()> task);
-  Timer After(Duration delay, std::function<void()> task) {
+  Timer At(MonoTime when, std::move_only_function<void()> task);
+  Timer After(Duration delay, std::move_only_function<void()> task) {
     return At(now_.mono + std::max(delay, Duration{0}), std::move(task));
   }
   void CancelTimer(const Timer& timer) { timers_.erase(timer); }
@@ -172,7 +165,7 @@ class SimMachine {
   const Options options_;
   Now now_;
   std::uint64_t next_id_ = 1;
-  std::map<Timer, std::function<void()>> timers_;
+  std::map<Timer, std::move_only_function<void()>> timers_;
   std::map<std::pair<std::string, std::string>, Belongings> belongings_;  // by cluster, node
   std::set<SimEngine*> engines_;
   bool reachable_ = true;

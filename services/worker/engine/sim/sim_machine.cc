@@ -63,7 +63,7 @@ SimBehaviour BehaviourFromLabels(const LaunchRequest& request) {
   return behaviour;
 }
 
-SimMachine::Timer SimMachine::At(MonoTime when, std::function<void()> task) {
+SimMachine::Timer SimMachine::At(MonoTime when, std::move_only_function<void()> task) {
   const Timer timer{when, next_id_++};
   timers_.emplace(timer, std::move(task));
   return timer;
@@ -128,8 +128,7 @@ void SimMachine::Exit(const LaunchKey& key, ExitCause cause, std::int32_t exit_c
 std::vector<SimMachine::Seen> SimMachine::All() const {
   std::vector<Seen> all;
   for (const auto& [name, of] : belongings_)
-    for (const ContainerPtr& container : of.containers)
-      all.push_back({of.owner, container->status});
+    for (const auto& [key, container] : of.containers) all.push_back({of.owner, container->status});
   return all;
 }
 
@@ -151,8 +150,8 @@ SimMachine::Belongings& SimMachine::Of(const Owner& owner) {
 }
 
 SimMachine::ContainerPtr SimMachine::Find(const Belongings& of, const LaunchKey& key) {
-  const auto it = of.containers.find(key);
-  return it == of.containers.end() ? nullptr : *it;
+  const ContainerPtr* found = of.containers.Find(key);
+  return found == nullptr ? nullptr : *found;
 }
 
 SimMachine::ContainerPtr SimMachine::FindAny(const LaunchKey& key) const {
@@ -170,7 +169,7 @@ SimMachine::BehaviourPtr SimMachine::BehaviourOf(const LaunchRequest& request) c
 void SimMachine::Erase(const ContainerPtr& container) {
   container->gone = true;
   ++container->of->gone[container->status.key];
-  container->of->containers.erase(container);
+  container->of->containers.Erase(container->status.key);
 }
 
 void SimMachine::Changed(const Container& container) {
