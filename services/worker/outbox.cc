@@ -36,6 +36,7 @@ void Outbox::Filled(std::vector<NumberedFact> facts) {
 
 std::vector<const EncodedFact*> Outbox::NextBatch() const {
   std::vector<const EncodedFact*> batch;
+  batch.reserve(std::min(window_.size(), facts_per_message_));
   std::size_t bytes = 256;  // the message's own fields
   for (const EncodedFact& fact : window_) {
     bytes += fact.bytes.size();

@@ -17,11 +17,16 @@ constexpr std::string_view kMetaKey = "meta";
 
 // Big-endian, so that the order of bytes is the order of numbers.
 template <class Number>
-std::string NumberKey(Number number) {
-  std::string key(sizeof(Number), '\0');
-  for (std::size_t i = 0; i < sizeof(Number); ++i) {
-    key[i] = static_cast<char>((number >> (8 * (sizeof(Number) - 1 - i))) & 0xff);
+void AppendNumber(std::string& key, Number number) {
+  for (std::size_t i = sizeof(Number); i > 0; --i) {
+    key += static_cast<char>((number >> (8 * (i - 1))) & 0xff);
   }
+}
+
+template <class Number>
+std::string NumberKey(Number number) {
+  std::string key;
+  AppendNumber(key, number);
   return key;
 }
 
@@ -31,7 +36,14 @@ std::uint64_t NumberOf(std::string_view key) {
   return number;
 }
 
-std::string KeyOf(const AttemptKey& key) { return key.task.str() + '\0' + NumberKey(key.attempt); }
+std::string KeyOf(const AttemptKey& attempt) {
+  std::string key;
+  key.reserve(attempt.task.str().size() + 1 + sizeof(attempt.attempt));
+  key += attempt.task.str();
+  key += '\0';
+  AppendNumber(key, attempt.attempt);
+  return key;
+}
 
 Result<Meta> DecodeMeta(std::string_view value) {
   v1::WorkerMeta r;
@@ -156,7 +168,8 @@ Result<StoredState> LoadState(const store::Store& store, const NodeName& node) {
 }
 
 void PutMeta(store::WriteBatch& batch, const Meta& meta) {
-  v1::WorkerMeta r;
+  wire::Scratch<v1::WorkerMeta> scratch;
+  v1::WorkerMeta& r = *scratch;
   r.set_instance(meta.instance);
   r.set_incarnation(meta.incarnation);
   r.set_position(meta.position);

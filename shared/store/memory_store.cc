@@ -1,5 +1,7 @@
 #include "shared/store/memory_store.h"
 
+#include <utility>
+
 #include "shared/base/check.h"
 #include "shared/store/batch_check.h"
 
@@ -18,11 +20,18 @@ Result<void> MemoryStore::Commit(const WriteBatch& batch) {
   return {};
 }
 
-void MemoryStore::Apply(const Write& write) {
+Result<void> MemoryStore::CommitAndTake(WriteBatch batch) {
+  CUBE_CHECK(scans_running_ == 0);
+  CUBE_TRY_VOID(CheckBatch(batch, schema_));
+  for (Write& write : std::move(batch).TakeWrites()) Apply(std::move(write));
+  return {};
+}
+
+void MemoryStore::Apply(Write write) {
   Entries& entries = contents_[write.table];
   switch (write.kind) {
     case Write::Kind::kPut:
-      entries.insert_or_assign(write.key, write.value);
+      entries.insert_or_assign(std::move(write.key), std::move(write.value));
       return;
     case Write::Kind::kDelete:
       entries.erase(write.key);

@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "shared/base/error.h"
@@ -41,6 +42,7 @@ struct Write {
 class WriteBatch {
  public:
   void Put(TableId table, std::string key, std::string value) {
+    if (writes_.empty()) writes_.reserve(kFirstWrites);
     writes_.push_back({Write::Kind::kPut, table, std::move(key), std::move(value)});
   }
   void Delete(TableId table, std::string key) {
@@ -48,9 +50,12 @@ class WriteBatch {
   }
   void Clear(TableId table) { writes_.push_back({Write::Kind::kClear, table, {}, {}}); }
   [[nodiscard]] const std::vector<Write>& writes() const { return writes_; }
+  [[nodiscard]] std::vector<Write> TakeWrites() && { return std::move(writes_); }
   [[nodiscard]] bool empty() const { return writes_.empty(); }
 
  private:
+  static constexpr std::size_t kFirstWrites = 8;  // a step of a worker's about one task
+
   std::vector<Write> writes_;
 };
 

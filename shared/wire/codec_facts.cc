@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include "shared/base/check.h"
 #include "shared/domain/rules.h"
 #include "shared/domain/text.h"
 #include "shared/wire/codec.h"
@@ -124,12 +125,13 @@ std::string EncodeFact(const Fact& fact) {
 
 // Fields one behind the other are the message: protobuf's encoding guide, "Last One Wins".
 std::string JoinFacts(const FactBatch& head, std::span<const std::string_view> facts) {
-  v1::Facts message;
-  WriteHead(head, message);
-  std::string bytes = internal::Serialize(message);
-  std::size_t size = bytes.size();
+  Scratch<v1::Facts> message;
+  WriteHead(head, *message);
+  std::size_t size = message->ByteSizeLong();
   for (const std::string_view fact : facts) size += fact.size();
+  std::string bytes;
   bytes.reserve(size);
+  CUBE_CHECK(message->AppendToString(&bytes));
   for (const std::string_view fact : facts) bytes += fact;
   return bytes;
 }
