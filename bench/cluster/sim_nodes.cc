@@ -2,8 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <functional>
 #include <memory>
-#include <set>
+#include <queue>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -46,6 +47,7 @@ struct SimNode {
   std::unique_ptr<engine::SimEngine> engine;
   std::unique_ptr<worker::WorkerLoop> loop;
   MonoTime due;
+  MonoTime queued = MonoTime::max();  // the earliest at which due_ has it
   bool touched = false;
 };
 
@@ -64,6 +66,8 @@ class SimNodes {
   void ToAll(const bus::Event& event);
   void Touch(std::size_t index);
   void Give(std::size_t index, Input input);
+  void Queue(std::size_t index);
+  void TouchDue(MonoTime now);
   void Step(std::size_t index, Now now);
   bool Execute(std::size_t index, worker::Operations& operations);
   void Send(std::size_t index, bus::Operation& operation);
@@ -75,7 +79,10 @@ class SimNodes {
   Inbox<Item> inbox_{1};
   std::vector<std::unique_ptr<SimNode>> nodes_;
   std::unordered_map<std::string, std::size_t> index_;
-  std::set<std::pair<MonoTime, std::size_t>> due_;
+  // A node is looked at when it was due once, though it may have become due later since.
+  std::priority_queue<std::pair<MonoTime, std::size_t>,
+                      std::vector<std::pair<MonoTime, std::size_t>>, std::greater<>>
+      due_;
   std::vector<std::size_t> touched_;  // in the order in which they step
   std::vector<Input> inputs_;         // of the node that steps
   bool failed_ = false;
@@ -121,9 +128,9 @@ void SimNodes::AddNode(std::size_t index, std::uint32_t tasks_max) {
         inputs->emplace_back(worker::FromEngine{kKind, std::move(event)});
       });
   node->due = now.mono;
-  due_.emplace(node->due, index);
   index_.emplace(node->name.str(), index);
   nodes_.push_back(std::move(node));
+  Queue(index);
 }
 
 void SimNodes::Touch(std::size_t index) {
@@ -235,12 +242,30 @@ void SimNodes::Step(std::size_t index, Now now) {
     if (!Execute(index, operations)) failed_ = true;
     if (node.machine->NextDue().value_or(MonoTime::max()) <= now.mono) node.machine->Advance(now);
   } while (!node.inputs.empty());
-  const MonoTime due =
-      std::min(node.loop->NextDeadline(), node.machine->NextDue().value_or(MonoTime::max()));
-  if (due == node.due) return;
-  auto entry = due_.extract({node.due, index});
-  entry.value().first = node.due = due;
-  due_.insert(std::move(entry));
+  node.due = std::min(node.loop->NextDeadline(), node.machine->NextDue().value_or(MonoTime::max()));
+  Queue(index);
+}
+
+void SimNodes::Queue(std::size_t index) {
+  SimNode& node = *nodes_[index];
+  if (node.due >= node.queued) return;
+  node.queued = node.due;
+  due_.emplace(node.due, index);
+}
+
+void SimNodes::TouchDue(MonoTime now) {
+  while (!due_.empty() && due_.top().first <= now) {
+    const auto [at, index] = due_.top();
+    due_.pop();
+    SimNode& node = *nodes_[index];
+    if (at != node.queued) continue;  // it became due earlier meanwhile
+    node.queued = MonoTime::max();
+    if (node.due <= now) {
+      Touch(index);
+    } else {
+      Queue(index);
+    }
+  }
 }
 
 Result<void> SimNodes::Run() {
@@ -249,7 +274,7 @@ Result<void> SimNodes::Run() {
   std::vector<Item> items;
   for (bool ending = false; !ending && !failed_;) {
     items.clear();
-    inbox_.TakeUntil(items, kEventsPerLook, due_.begin()->first);
+    inbox_.TakeUntil(items, kEventsPerLook, due_.empty() ? MonoTime::max() : due_.top().first);
     for (Item& item : items) {
       if (auto* event = std::get_if<bus::Event>(&item)) {
         Route(*event);
@@ -260,9 +285,7 @@ Result<void> SimNodes::Run() {
       }
     }
     const Now now = clock_.now();
-    for (auto it = due_.begin(); it != due_.end() && it->first <= now.mono; ++it) {
-      Touch(it->second);
-    }
+    TouchDue(now.mono);
     for (const std::size_t index : touched_) {
       nodes_[index]->touched = false;
       Step(index, now);

@@ -159,14 +159,14 @@ Applied WorkerCore::Apply(const AssignBatch& b, Now now) {
 void WorkerCore::ApplyItem(const AssignItem& item, Now now) {
   if (const auto* start = std::get_if<Assignment>(&item)) {
     Assign(*start, now);
-    Supersede({start->task, start->attempt});
+    Supersede(start->task, start->attempt);
   } else if (const auto* stop = std::get_if<StopAssignment>(&item)) {
     AskStop(stop->task, stop->attempt, stop->grace);
   }
 }
 
 void WorkerCore::Assign(const Assignment& assignment, Now now) {
-  const AttemptKey key{assignment.task, assignment.attempt};
+  AttemptKey key{assignment.task, assignment.attempt};
   Attempt* found = attempts_.Find(key);
   if (found != nullptr && found->placement != assignment.placement) {
     // The same number from another history of the log: the old one counts no more.
@@ -181,10 +181,10 @@ void WorkerCore::Assign(const Assignment& assignment, Now now) {
     a.spec = assignment.spec;
     a.launch_min = assignment.launches;
     a.due = now.mono;
-    found = &attempts_.Add(key, std::move(a)).second;
+    found = &attempts_.Add(std::move(key), std::move(a)).second;
     Touch(*found);
   }
-  if (std::exchange(found->unassigned, false)) Look(key.task);
+  if (std::exchange(found->unassigned, false)) Look(assignment.task);
   if (assignment.stop) AskStop(assignment.task, assignment.attempt, assignment.grace);
 }
 
@@ -199,9 +199,9 @@ void WorkerCore::AskStop(const TaskId& task, std::uint32_t attempt, Duration gra
 }
 
 // The leader placed the task here again: it knows that the older attempts are over.
-void WorkerCore::Supersede(const AttemptKey& newer) {
-  for (const auto& [key, a] : attempts_.Of(newer.task)) {
-    if (key.attempt < newer.attempt && !a.stop) AskStop(key.task, key.attempt, kStaleGrace);
+void WorkerCore::Supersede(const TaskId& task, std::uint32_t newer) {
+  for (const auto& [key, a] : attempts_.Of(task)) {
+    if (key.attempt < newer && !a.stop) AskStop(key.task, key.attempt, kStaleGrace);
   }
 }
 

@@ -171,10 +171,10 @@ void WorkerCore::ReconcileAttempt(Attempt& a, Now now) {
     return;
   }
   if (!waits) {
-    const LaunchKey key = KeyOf(a);
-    Container* const found = containers_.Find(key);
+    Container* const found = ContainerOf(a);
     if (found == nullptr) return;
     Container& c = *found;
+    const LaunchKey& key = c.status.key;
     if (a.stop) return StopContainer(key, c, a.spec->stop_signal, a.grace, now);
     if (Condemned(a)) {
       return StopContainer(key, c, a.spec->stop_signal, a.spec->stop_grace, now);
@@ -269,7 +269,7 @@ void WorkerCore::BeginLaunch(Attempt& a, Now now) {
 void WorkerCore::TakeBackStop(const AttemptKey& key) {
   Attempt& a = *attempts_.Find(key);
   if (!a.stop || a.done || retired_) return;
-  const Container* c = containers_.Find(KeyOf(a));
+  const Container* c = ContainerOf(a);
   if (c != nullptr && c->stop_grace) return;  // it ends already
   a.stop = false;
   a.grace = Duration{0};

@@ -149,6 +149,14 @@ Attempt* WorkerCore::OwnerOf(const engine::LaunchStatus& status) {
   return nullptr;
 }
 
+WorkerCore::Container* WorkerCore::ContainerOf(const Attempt& a) {
+  const std::int64_t newest = std::max<std::int64_t>(a.launch, 0);
+  for (auto& [key, c] : containers_.Of(a.key.task)) {
+    if (key.attempt == a.key.attempt && std::int64_t{key.launch} == newest) return &c;
+  }
+  return nullptr;
+}
+
 void WorkerCore::EraseContainer(const LaunchKey& key) {
   const Container* c = containers_.Find(key);
   if (c != nullptr && c->in_flight) --in_flight_;

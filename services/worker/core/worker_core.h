@@ -220,7 +220,7 @@ class WorkerCore {
   void Assign(const Assignment& assignment, Now now);
   void AskStop(const TaskId& task, std::uint32_t attempt, Duration grace);
   [[nodiscard]] Applied ApplySet(Now now, Random& random);
-  void Supersede(const AttemptKey& newer);
+  void Supersede(const TaskId& task, std::uint32_t newer);
   void TakeBackStop(const AttemptKey& key);
 
   // observe.cc
@@ -278,6 +278,8 @@ class WorkerCore {
   // Of the launch, whatever its placement.
   [[nodiscard]] const Attempt* AttemptOf(const LaunchKey& key) const;
   [[nodiscard]] Attempt* OwnerOf(const engine::LaunchStatus& status);
+  // Of its newest launch, if that is known.
+  [[nodiscard]] Container* ContainerOf(const Attempt& a);
   void EraseContainer(const LaunchKey& key);
   [[nodiscard]] bool Unwanted(const Container& c) const;
   [[nodiscard]] bool Ready(const std::string& engine) const;
