@@ -67,8 +67,7 @@ std::optional<Error> NobodyListens(const Settings& settings) {
   return Unreachable(settings, "").error();
 }
 
-Result<v1::QueryReply> ReadReply(const std::string& payload) {
-  v1::QueryReply reply;
+Result<void> ReadReply(const std::string& payload, v1::QueryReply& reply) {
   if (!reply.ParseFromString(payload)) {
     return Fail(Code::kInternal, "the manager's answer cannot be read; is it a newer version?");
   }
@@ -80,7 +79,7 @@ Result<v1::QueryReply> ReadReply(const std::string& payload) {
     }
     return std::unexpected(std::move(error));
   }
-  return reply;
+  return {};
 }
 
 // Of an encoded QueryReply, without reading the rest of it; empty if it cannot be read.
@@ -241,7 +240,9 @@ Result<std::unique_ptr<Client>> Client::Connect(const Settings& settings) {
 
 Result<v1::QueryReply> Client::Query(std::string_view what, const v1::QueryRequest& request) {
   CUBE_TRY(const std::string payload, Answer(Ask(what, request)));
-  return ReadReply(payload);
+  v1::QueryReply reply;
+  CUBE_TRY_VOID(ReadReply(payload, reply));
+  return reply;
 }
 
 bus::OpId Client::Ask(std::string_view what, const v1::QueryRequest& request) {
@@ -268,16 +269,24 @@ Result<std::string> Client::Answer(bus::OpId op) {
                               : "nobody listens there"));
 }
 
-Result<std::vector<v1::TaskView>> Client::Tasks(v1::QueryRequest request) {
-  std::vector<v1::TaskView> tasks;
+Result<void> Client::EachTask(v1::QueryRequest request,
+                              const std::function<void(const v1::TaskView&)>& visit) {
+  v1::QueryReply reply;  // each page is read into the memory of the one before
   for (std::optional<bus::OpId> op = Ask("tasks", request); op;) {
     CUBE_TRY(const std::string payload, Answer(*op));
     op.reset();
     request.set_page(NextPageOf(payload));
     if (!request.page().empty()) op = Ask("tasks", request);  // made while this page is read
-    CUBE_TRY(v1::QueryReply reply, ReadReply(payload));
-    for (auto& task : *reply.mutable_tasks()) tasks.push_back(std::move(task));
+    CUBE_TRY_VOID(ReadReply(payload, reply));
+    for (const v1::TaskView& task : reply.tasks()) visit(task);
   }
+  return {};
+}
+
+Result<std::vector<v1::TaskView>> Client::Tasks(v1::QueryRequest request) {
+  std::vector<v1::TaskView> tasks;
+  CUBE_TRY_VOID(
+      EachTask(std::move(request), [&tasks](const v1::TaskView& task) { tasks.push_back(task); }));
   return tasks;
 }
 

@@ -82,6 +82,13 @@ Result<int> Ps(Session& session) {
     CUBE_TRY(const std::string node, FindNode(*client, request.node()));
     request.set_node(node);
   }
+  if (FormatOf(args) == Format::kName) {  // there may be a million, of which all else is dropped
+    std::string ids;
+    CUBE_TRY_VOID(client->EachTask(
+        request, [&ids](const v1::TaskView& task) { ids.append(task.id()).push_back('\n'); }));
+    session.terminal().out << ids;
+    return kExitDone;
+  }
   CUBE_TRY(const auto tasks, client->Tasks(request));
   CUBE_TRY_VOID(ShowTasks(session, *client, tasks));
   return kExitDone;
