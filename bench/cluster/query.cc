@@ -5,14 +5,9 @@
 #include "bench/cluster/driver.h"
 #include "bench/cluster/meter.h"
 #include "services/cli/client.h"
+#include "services/manager/query_service.h"
 
 namespace cube::bench {
-namespace {
-
-constexpr std::uint64_t kPageBytes = 256u << 10;  // of the manager's answers, about
-
-}  // namespace
-
 Result<void> RunQuery(const QueryOptions& options, Figures& figures) {
   CUBE_TRY(const Filled cluster, Fill(options.bin_dir, options.tasks, options.nodes));
   Stage& stage = *cluster.stage;
@@ -41,7 +36,7 @@ Result<void> RunQuery(const QueryOptions& options, Figures& figures) {
   if (tasks != options.tasks) {
     return Fail(Code::kInternal, fmt::format("{} of {} tasks were told", tasks, options.tasks));
   }
-  const std::uint64_t pages = bytes / kPageBytes + 1;
+  const std::uint64_t pages = bytes / manager::kQueryPageBytesMax + 1;
   CUBE_TRY(const auto meter, Meter::Open(stage.url()));
   Load load;
   load.count = pages;

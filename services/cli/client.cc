@@ -270,7 +270,7 @@ Result<std::string> Client::Answer(bus::OpId op) {
 }
 
 Result<void> Client::EachTask(v1::QueryRequest request,
-                              const std::function<void(const v1::TaskView&)>& visit) {
+                              const std::function<void(v1::TaskView&)>& visit) {
   v1::QueryReply reply;  // each page is read into the memory of the one before
   for (std::optional<bus::OpId> op = Ask("tasks", request); op;) {
     CUBE_TRY(const std::string payload, Answer(*op));
@@ -278,15 +278,15 @@ Result<void> Client::EachTask(v1::QueryRequest request,
     request.set_page(NextPageOf(payload));
     if (!request.page().empty()) op = Ask("tasks", request);  // made while this page is read
     CUBE_TRY_VOID(ReadReply(payload, reply));
-    for (const v1::TaskView& task : reply.tasks()) visit(task);
+    for (v1::TaskView& task : *reply.mutable_tasks()) visit(task);
   }
   return {};
 }
 
 Result<std::vector<v1::TaskView>> Client::Tasks(v1::QueryRequest request) {
   std::vector<v1::TaskView> tasks;
-  CUBE_TRY_VOID(
-      EachTask(std::move(request), [&tasks](const v1::TaskView& task) { tasks.push_back(task); }));
+  CUBE_TRY_VOID(EachTask(std::move(request),
+                         [&tasks](v1::TaskView& task) { tasks.push_back(std::move(task)); }));
   return tasks;
 }
 

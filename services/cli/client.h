@@ -38,9 +38,10 @@ class Client {
   // a conflict lists the candidates.
   [[nodiscard]] Result<v1::QueryReply> Query(std::string_view what,
                                              const v1::QueryRequest& request);
-  // All pages, one task after the other: there may be a million. After an error some were shown.
+  // All pages, one task after the other, since there may be a million; `visit` may move it away.
+  // After an error some were shown.
   [[nodiscard]] Result<void> EachTask(v1::QueryRequest request,
-                                      const std::function<void(const v1::TaskView&)>& visit);
+                                      const std::function<void(v1::TaskView&)>& visit);
   [[nodiscard]] Result<std::vector<v1::TaskView>> Tasks(v1::QueryRequest request);
   // By id, unique prefix or name. min_intent: not before that intent is decided on.
   [[nodiscard]] Result<v1::TaskView> Task(std::string_view match, std::uint64_t min_intent = 0);

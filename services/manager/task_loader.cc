@@ -75,7 +75,9 @@ void TaskLoader::Collect(Decoded decoded) {
     Task& task = decoded.tasks[i];
     if (decoded.nodes[i] != nullptr)
       task.node = decoded.nodes[i]->ref;  // shared by this thread only
-    if (tasks_.empty() || last_ < task.number) {
+    // One of an intent that has not come yet would be in the way of that intent's own.
+    const bool known = task.number.intent <= view_.intents.seq;
+    if (known && (tasks_.empty() || last_ < task.number)) {
       last_ = task.number;
       tasks_.Append(std::move(task));
       continue;

@@ -8,7 +8,6 @@
 #include <deque>
 #include <functional>
 #include <future>
-#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -35,8 +34,8 @@ using SpecFinder = std::function<TaskSpecPtr(std::uint64_t number)>;
 
 class TaskLoader {
  public:
-  // `view` has its nodes and jobs, and must outlive the loader; nobody may change it, or what
-  // `specs` looks at, before Finish.
+  // `view` has its position, nodes and jobs, and must outlive the loader; nobody may change it, or
+  // what `specs` looks at, before Finish.
   TaskLoader(const View& view, SpecFinder specs, const LoadOptions& options)
       : view_(view), specs_(std::move(specs)), options_(options) {}
 

@@ -3,7 +3,6 @@
 
 #include <cube/v1/records.pb.h>
 
-#include <map>
 #include <string_view>
 
 #include "shared/base/error.h"

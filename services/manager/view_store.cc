@@ -40,6 +40,7 @@ std::string Bytes(const google::protobuf::MessageLite& record) {
   google::protobuf::io::CodedOutputStream coded(&stream);
   coded.SetSerializationDeterministic(true);
   record.SerializeWithCachedSizes(&coded);
+  coded.Trim();  // its last bytes are its own until then
   return bytes;
 }
 
@@ -261,6 +262,8 @@ Result<void> ViewRecords::LoadJobs(const store::Store& store, View& view) const 
     for (const v1::JobVersionRecord& version : record.versions()) {
       const auto spec = specs_.find(version.spec_number());
       if (spec == specs_.end()) job = DamagedRecord("a job's specification");
+      // As of a task (task_loader.cc).
+      if (version.intent() > view.intents.seq) job = DamagedRecord("a job's version");
       if (!job) break;
       job->versions.at(version.version()).spec = spec->second.spec;
     }

@@ -6,7 +6,7 @@
 
 namespace cube {
 
-// Of by_id.
+// Finding tasks by id.
 void RebuildIds(View& view);
 // Of all others.
 void RebuildRest(View& view);

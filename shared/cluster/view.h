@@ -16,8 +16,8 @@
 
 #include "shared/base/flat_counts.h"
 #include "shared/base/flat_set.h"
-#include "shared/base/hashed_map.h"
 #include "shared/base/time.h"
+#include "shared/cluster/hashed_map.h"
 #include "shared/cluster/job.h"
 #include "shared/cluster/task.h"
 #include "shared/cluster/task_table.h"

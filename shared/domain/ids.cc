@@ -1,6 +1,7 @@
 #include "shared/domain/ids.h"
 
 #include "shared/base/base32.h"
+#include "shared/domain/rules.h"
 
 namespace cube {
 namespace {
@@ -29,8 +30,12 @@ Result<void> CheckToken(std::string_view text, std::string_view field, std::size
 }
 
 TaskId GeneratedTaskId(const TaskName& name, TaskNumber number) {
-  return TaskId::Trusted(name.str() + "-" + Base32Short(number.intent) + "-" +
-                         Base32Short(number.index));
+  const std::string index = "-" + Base32Short(number.index);
+  const std::string id = name.str() + "-" + Base32Short(number.intent) + index;
+  if (!IsJobTaskId(id)) return TaskId::Trusted(id);
+  // "web-v2-2" is the job's task: here the intent has more digits than a version can have.
+  constexpr int kDigits = 13;
+  return TaskId::Trusted(name.str() + "-" + Base32(number.intent, kDigits) + index);
 }
 
 }  // namespace cube

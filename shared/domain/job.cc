@@ -48,6 +48,9 @@ TaskId JobTaskId(const TaskName& job, std::uint32_t version, std::uint32_t slot)
   return TaskId::Trusted(std::string(text, WriteJobTaskId(job, version, slot, text)));
 }
 
+// Whatever the numbers are: "-v", ten digits, "-", ten digits.
+static_assert(kTaskNameLengthMax + 2 + 10 + 1 + 10 <= kTokenLengthMax);
+
 std::size_t WriteJobTaskId(const TaskName& job, std::uint32_t version, std::uint32_t slot,
                            std::span<char, kTokenLengthMax> text) {
   char* const end = text.data() + text.size();
@@ -57,7 +60,7 @@ std::size_t WriteJobTaskId(const TaskName& job, std::uint32_t version, std::uint
   at = std::to_chars(at, end, version).ptr;
   *at++ = '-';
   const std::to_chars_result last = std::to_chars(at, end, slot);
-  CUBE_CHECK(last.ec == std::errc{});  // the sum of all lengths' limits (job.h)
+  CUBE_CHECK(last.ec == std::errc{});
   return static_cast<std::size_t>(last.ptr - text.data());
 }
 

@@ -127,6 +127,17 @@ class TaskMap {
   // Nothing happens if there is none.
   void Erase(const Key& key);
 
+  // Whether any entry is like that; asked in any order, so nothing has to be sorted.
+  template <class Like>
+  [[nodiscard]] bool AnyOf(const Like& like) const {
+    return std::ranges::any_of(chains_, [&like](const Chain& chain) {
+      for (const Node* node = chain.first; node != nullptr; node = node->next) {
+        if (like(node->entry)) return true;
+      }
+      return false;
+    });
+  }
+
   [[nodiscard]] auto begin() { return ListIterator<Entry>(Sorted().data()); }
   [[nodiscard]] auto end() { return ListIterator<Entry>(Sorted().data() + size_); }
   [[nodiscard]] auto begin() const { return ListIterator<const Entry>(Sorted().data()); }

@@ -57,6 +57,8 @@ LIBRARIES = {
     r"prometheus/": ["shared/telemetry"],
     r"CLI/": ["services", "shared/service"],
     r"toml\+\+/": ["shared/service"],
+    # Values as those of the standard library, so pure folders may have them; nothing else of it.
+    r"absl/(?!container/|hash/)": [],
 }
 
 # Standard headers that a pure folder may not include, beside all LIBRARIES.

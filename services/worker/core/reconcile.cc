@@ -212,7 +212,7 @@ bool WorkerCore::PortsTaken(const TaskSpec& spec) const {
   };
   const auto fixed = [](const PortSpec& port) { return port.host_port != 0; };
   if (std::ranges::none_of(spec.ports, fixed)) return false;
-  return std::ranges::any_of(containers_, [&](const auto& entry) {
+  return containers_.AnyOf([&](const auto& entry) {
     const auto& [key, c] = entry;
     if (c.exited() || std::ranges::none_of(c.status.ports, needs)) return false;
     const Attempt* owner = AttemptOf(key);

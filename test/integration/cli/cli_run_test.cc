@@ -247,6 +247,18 @@ TEST_F(CliPsTest, FormatsAndPages) {
   EXPECT_THAT(Cube({"ps", "-o", "yaml"}).out, HasSubstr("- id: web-1\n"));
 }
 
+TEST_F(CliPsTest, APageThatFailsIsAnErrorAndNothingIsShown) {
+  FakeManager manager(server_->url(), {.page_size = 1, .fail_behind_first_page = true});
+  manager.Put(TaskOf("web-1", "web", "running"));
+  manager.Put(TaskOf("web-2", "web", "running"));
+  for (const char* format : {"name", "json", "table"}) {
+    const Shown shown = Cube({"ps", "-o", format});
+    EXPECT_EQ(shown.exit_code, kExitUnreachable) << format;
+    EXPECT_EQ(shown.out, "") << format;
+    EXPECT_THAT(shown.err, HasSubstr("still reading the log"));
+  }
+}
+
 TEST_F(CliPsTest, StatusOfAllOfATaskAndOfANode) {
   FakeManager manager(server_->url(), {});
   manager.Put(TaskOf("web-1", "web", "running"));

@@ -219,6 +219,11 @@ void FakeManager::AnswerTask(const v1::QueryRequest& request, v1::QueryReply& re
 }
 
 void FakeManager::AnswerTasks(const v1::QueryRequest& request, v1::QueryReply& reply) {
+  if (script_.fail_behind_first_page && !request.page().empty()) {
+    reply.mutable_failure()->set_code("unavailable");
+    reply.mutable_failure()->set_message("still reading the log");
+    return;
+  }
   int count = 0;
   for (const auto& [id, task] : tasks_) {
     if (!request.page().empty() && id <= request.page()) continue;

@@ -34,6 +34,7 @@ struct Script {
   bool answer = true;   // queries
   bool behind = false;  // knows a task only for a question that names the newest intent
   int page_size = 100;  // tasks in a page
+  bool fail_behind_first_page = false;
   std::string stop_status = "stopped";
 };
 

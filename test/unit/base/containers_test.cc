@@ -1,5 +1,5 @@
-// FlatSet against std::set, FlatCounts, PlaceTable and HashedMap against std::map; Rare against
-// std::optional, PackedText against std::string.
+// FlatSet against std::set, FlatCounts and PlaceTable against std::map; Rare against std::optional,
+// PackedText against std::string.
 #include <gtest/gtest.h>
 
 #include <map>
@@ -9,7 +9,6 @@
 
 #include "shared/base/flat_counts.h"
 #include "shared/base/flat_set.h"
-#include "shared/base/hashed_map.h"
 #include "shared/base/packed_text.h"
 #include "shared/base/place_table.h"
 #include "shared/base/random.h"
@@ -74,38 +73,6 @@ TEST(PlaceTable, KeepsItsEntriesWhenItGrows) {
   for (std::uint32_t i = 0; i < 1000; ++i) {
     ASSERT_EQ(table.Find(i * 2654435761U, [i](std::uint32_t at) { return at == i; }), i);
   }
-}
-
-struct Name {
-  std::string text;
-  [[nodiscard]] const std::string& str() const { return text; }
-  friend auto operator<=>(const Name&, const Name&) = default;
-};
-
-TEST(HashedMap, IsAStdMap) {
-  Random random(11);
-  HashedMap<Name, int> hashed;
-  std::map<Name, int> map;
-  for (int i = 0; i < 2000; ++i) {
-    const Name name{"node-" + std::to_string(random.Below(300))};
-    ASSERT_EQ(hashed.contains(name), map.contains(name));
-    ASSERT_EQ(hashed.find(name) == hashed.end(), !map.contains(name));
-    const auto [at, is_new] = hashed.try_emplace(name, i);
-    ASSERT_EQ(is_new, map.try_emplace(name, i).second);
-    ASSERT_EQ(at->second, map.at(name));
-    if (random.Below(4) == 0) hashed[name] = map[name] = -i;
-    ASSERT_EQ(&hashed.at(name), &at->second);
-  }
-  const HashedMap<Name, int> copy(hashed);
-  const int* first = &hashed.begin()->second;
-  const HashedMap<Name, int> moved(std::move(hashed));
-  EXPECT_EQ(&moved.at(map.begin()->first), first) << "elements stay where they are";
-  for (const HashedMap<Name, int>* of : {&copy, &moved}) {
-    EXPECT_TRUE(std::equal(of->begin(), of->end(), map.begin(), map.end()));
-    for (const auto& [name, value] : map) EXPECT_EQ(of->find(name)->second, value);
-  }
-  EXPECT_NE(&copy.at(map.begin()->first), first);
-  EXPECT_EQ(copy.lower_bound({"node-2"})->first, map.lower_bound({"node-2"})->first);
 }
 
 TEST(FlatCounts, IsAStdMapOfCounts) {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "shared/domain/rules.h"
+
 namespace cube {
 namespace {
 
@@ -32,6 +34,14 @@ TEST(GeneratedTaskId, IsATokenForTheLongestNameAndLargestNumber) {
   const TaskName name = TaskName::Trusted(std::string(40, 'x'));
   const TaskId id = GeneratedTaskId(name, {~std::uint64_t{0}, ~std::uint32_t{0}});
   EXPECT_TRUE(CheckToken(id.str(), "id")) << id.str();
+}
+
+TEST(GeneratedTaskId, IsNeverThatOfATaskOfAJob) {
+  const TaskName name = TaskName::Trusted("web");
+  const TaskId id = GeneratedTaskId(name, {698, 26});  // in few digits "web-v2-2"
+  EXPECT_FALSE(IsJobTaskId(id.str())) << id.str();
+  EXPECT_TRUE(TaskId::Parse(id.str(), "id").has_value());
+  EXPECT_EQ(GeneratedTaskId(name, {698, 0}).str(), "web-v2-a");
 }
 
 TEST(GeneratedTaskId, DiffersByIntentAndIndex) {

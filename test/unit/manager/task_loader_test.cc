@@ -98,7 +98,6 @@ TEST_F(TaskLoaderTest, DamageIsFoundWhereverItIs) {
   }
 }
 
-// Each record has a damage of its own.
 TEST_F(TaskLoaderTest, ATaskUnderAnotherOnesKeyIsDamage) {
   Random random(3);
   Fill(random, 20);
@@ -112,6 +111,23 @@ TEST_F(TaskLoaderTest, ATaskUnderAnotherOnesKeyIsDamage) {
     EXPECT_EQ(ErrorOf(store_, {helpers, 4}),
               "the view's record of the number of task job-v1-0 cannot be read");
   }
+}
+
+// It would have the number of what is submitted next.
+TEST_F(TaskLoaderTest, ATaskOfAnIntentToComeIsDamage) {
+  Random random(3);
+  Fill(random, 20);
+  const std::string key = Keys().back();
+  const auto bytes = store_.Get(kTasks, key);
+  ASSERT_TRUE(bytes && *bytes);
+  v1::TaskRecord record;
+  ASSERT_TRUE(record.ParseFromString(**bytes));
+  record.mutable_number()->set_intent(record.number().intent() + 100);
+  store::WriteBatch batch;
+  batch.Put(kTasks, key, record.SerializeAsString());
+  ASSERT_TRUE(store_.Commit(batch).has_value());
+  EXPECT_EQ(ErrorOf(store_, kSerial),
+            "the view's record of the number of task " + record.id() + " cannot be read");
 }
 
 TEST_F(TaskLoaderTest, ATaskOfAJobHasTheIdOfItsSlot) {
@@ -130,6 +146,7 @@ TEST_F(TaskLoaderTest, ATaskOfAJobHasTheIdOfItsSlot) {
             "the view's record of the id of task job-v1-0 cannot be read");
 }
 
+// Each record has a damage of its own.
 TEST_F(TaskLoaderTest, TheFirstDamagedRecordIsTheOneThatIsTold) {
   Random random(1);
   Fill(random, 30);
