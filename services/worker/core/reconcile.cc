@@ -17,10 +17,10 @@ std::int64_t NextLaunch(const Attempt& a) {
   return std::max<std::int64_t>(a.launch + 1, a.launch_min);
 }
 
-// By task, each once; the first one, which may have a time already, stays.
+// By task, each once, with the earliest of its times.
 void SortOnce(std::vector<std::pair<TaskId, MonoTime>>& tasks) {
   const auto task = [](const auto& entry) -> const TaskId& { return entry.first; };
-  std::ranges::stable_sort(tasks, {}, task);
+  std::ranges::sort(tasks);
   const auto rest = std::ranges::unique(tasks, {}, task);
   tasks.erase(rest.begin(), rest.end());
 }
