@@ -209,7 +209,7 @@ bool SimNodes::Execute(std::size_t index, worker::Operations& operations) {
     if (auto* call = std::get_if<bus::Operation>(&operation)) {
       Send(index, *call);
     } else if (auto* commit = std::get_if<worker::Commit>(&operation)) {
-      if (!node.store.CommitAndTake(std::move(commit->batch))) return false;
+      if (!node.store.Commit(commit->batch)) return false;
     } else if (auto* beat = std::get_if<worker::Beat>(&operation)) {
       ++counts_.beats;
       beats_->Publish(std::move(beat->subject), {}, std::move(beat->payload));

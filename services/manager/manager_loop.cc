@@ -38,7 +38,7 @@ std::string Summary(const DecisionBatch& batch) {
 }  // namespace
 
 Result<std::unique_ptr<ManagerLoop>> ManagerLoop::Make(ManagerOptions options, Loader loader) {
-  CUBE_TRY(Planner planner, Planner::Make(options.settings));
+  CUBE_TRY(Planner planner, Planner::Make(options.settings, options.decision_items_max));
   ViewRecords records;
   CUBE_TRY(View view, loader(records));
   std::unique_ptr<ManagerLoop> loop(
@@ -79,10 +79,13 @@ std::vector<Operation> ManagerLoop::Step(std::span<const Input> inputs, Now now,
     if (!notice.empty()) out_.Warn(notice);
   }
   Advance();
+  // Nothing follows that they could wait for, or not soon.
+  if (!in_flight_ || now_.mono >= teller_.ReleaseAt()) teller_.Release(out_);
   return out_.Take();
 }
 
 std::vector<Operation> ManagerLoop::Shutdown() {
+  teller_.Release(out_);
   if (lease_.Held(now_.mono)) lease_.Release(next_op_, out_);
   if (!in_flight_ && save_at_ != MonoTime::max()) Save();
   return out_.Take();
@@ -112,7 +115,7 @@ MonoTime ManagerLoop::NextDeadline() const {
     for (const WaitingQuery& query : queries_) next = std::min(next, query.deadline);
     next = std::min({next, verify_.NextDeadline(now_.mono), save_at_});
   }
-  return next;
+  return std::min(next, teller_.ReleaseAt());
 }
 
 void ManagerLoop::Advance() {
@@ -302,6 +305,7 @@ void ManagerLoop::SendCycle(std::vector<FoldedIntents> intents, std::vector<Deci
   batch.term_start = std::exchange(term_start_, std::nullopt);
   batch.items = std::move(items);
 
+  const bool more = !batch.items.empty() && planner_.cut_off();
   bus::AppendRequest request;
   request.op = next_op_++;
   request.subject = options_.subjects.Decisions();
@@ -309,7 +313,7 @@ void ManagerLoop::SendCycle(std::vector<FoldedIntents> intents, std::vector<Deci
   request.payload = wire::EncodeDecisions(batch);
   request.expected_last_seq = view_.decision_seq;
   request.timeout = kAppendTimeout;
-  in_flight_ = InFlight{request.op, std::move(batch), std::move(intents)};
+  in_flight_ = InFlight{request.op, std::move(batch), std::move(intents), more};
   out_.Bus(bus::Append{std::move(request)});
 }
 
@@ -327,7 +331,7 @@ void ManagerLoop::OnAppended(const bus::Appended& done) {
     loss_.clear();
     reader_.OnReset();
   }
-  teller_.TellNodes(view_, done.seq, sent.batch, before, next_op_, out_);
+  teller_.TellNodes(view_, done.seq, sent.batch, before, sent.more, now_.mono, next_op_, out_);
   teller_.TellOutcomes(sent.intents, out_);
   teller_.TellFeed(view_, now_.mono, out_);
   told_ = view_.stamp;

@@ -40,8 +40,8 @@ inline constexpr Duration kFactsInterval = std::chrono::milliseconds(5);
 inline constexpr int kFactsAtOnce = 8;
 // The view is saved so long after a change, or after so many changes of tasks: what changes again
 // within that time is written once. After a crash a little more of the log is read again.
-inline constexpr Duration kSaveAfter = std::chrono::milliseconds(200);
-inline constexpr std::size_t kSaveChangesMax = 16'384;
+inline constexpr Duration kSaveAfter = std::chrono::seconds(1);
+inline constexpr std::size_t kSaveChangesMax = 65'536;
 // Give up on an acknowledgement: its outcome is then unknown and the log is read again.
 inline constexpr Duration kAppendTimeout = std::chrono::seconds(5);
 // A refused or failed append is not repeated before this time; it doubles while nothing gets in (a
@@ -86,6 +86,7 @@ struct ManagerOptions {
   std::string owner;  // who we are for ever: the state folder's identity
   Settings settings;  // of the terms that this manager opens
   RetentionOptions retention;
+  std::size_t decision_items_max = kDecisionItemsMax;  // of one message
   std::uint64_t seed = 0;  // of the random names that it chooses; entropy in a real process
 };
 
@@ -163,6 +164,7 @@ class ManagerLoop {
     bus::OpId op = 0;
     DecisionBatch batch;
     std::vector<FoldedIntents> intents;
+    bool more = false;  // had no room in it, and is decided next
   };
   struct WaitingQuery {
     std::string reply_to;
@@ -249,7 +251,7 @@ class ManagerLoop {
   bool BeginLoad();
   void OnSnapshotCompared(const bus::Got& got);
   bool OnLoadRead(const bus::Read& read);
-  void TakeRows(std::vector<SnapshotRow> rows);
+  void TakeRows(const std::vector<SnapshotRow>& rows);
   void FinishLoad();
   void GiveUpSnapshot(const StoredManifest& stored, const std::string& why);
 

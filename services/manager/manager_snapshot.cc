@@ -58,7 +58,7 @@ bool ManagerLoop::OnLoadRead(const bus::Read& read) {
     case SnapshotReader::Progress::kNotOurs:
       return false;
     case SnapshotReader::Progress::kMore:
-      TakeRows(std::move(rows));
+      TakeRows(rows);
       return true;
     case SnapshotReader::Progress::kWhole:
       out_.Commit(std::exchange(snapshot_end_, {}));
@@ -71,16 +71,16 @@ bool ManagerLoop::OnLoadRead(const bus::Read& read) {
   return true;
 }
 
-void ManagerLoop::TakeRows(std::vector<SnapshotRow> rows) {
+void ManagerLoop::TakeRows(const std::vector<SnapshotRow>& rows) {
   store::WriteBatch batch;
-  for (SnapshotRow& row : rows) {
+  for (const SnapshotRow& row : rows) {
     if (row.table >= ViewSchema().table_names.size() || row.key.size() > store::kKeyBytesMax) {
       snapshot_.Close(out_);
       GiveUpSnapshot(snapshot_.stored(), "a row is none of a view");
       return;
     }
     store::WriteBatch& to = row.table == kViewMetaTable ? snapshot_end_ : batch;
-    to.Put(static_cast<store::TableId>(row.table), std::move(row.key), std::move(row.value));
+    to.Put(static_cast<store::TableId>(row.table), row.key, row.value);
   }
   out_.Commit(std::move(batch));
 }

@@ -89,32 +89,75 @@ void Teller::Send(const AssignBatch& batch, Operations& out) {
   out.Bus(bus::Publish{subjects_.Assign(batch.node.str()), {}, wire::EncodeAssign(batch)});
 }
 
+auto Teller::CopyFor(const View& view, const NodeName& name, std::uint64_t seq,
+                     const Before& before) -> HeldCopy& {
+  const auto [it, is_new] = held_.try_emplace(name);
+  HeldCopy& held = it->second;
+  if (is_new) {
+    held.copy = Copy(view, view.nodes.at(name), seq);
+    held.copy.prev = before.at(name);
+    held.copy.first = seq;
+  }
+  held.copy.seq = seq;
+  held.copy.stamp = view.stamp;
+  return held;
+}
+
+void Teller::SendHeld(const NodeName& name, Operations& out) {
+  const auto it = held_.find(name);
+  if (it == held_.end()) return;
+  Send(it->second.copy, out);
+  held_.erase(it);
+}
+
+// By name: nothing that is sent follows the order of a hash.
+template <class Choose>
+void Teller::SendThose(const Choose& choose, Operations& out) {
+  std::vector<const NodeName*> chosen;
+  for (const auto& [name, held] : held_) {
+    if (choose(held)) chosen.push_back(&name);
+  }
+  std::ranges::sort(chosen, [](const NodeName* a, const NodeName* b) { return *a < *b; });
+  for (const NodeName* name : chosen) Send(held_.at(*name).copy, out);
+  absl::erase_if(held_, [&choose](const auto& entry) { return choose(entry.second); });
+}
+
+void Teller::Release(Operations& out) {
+  SendThose([](const HeldCopy&) { return true; }, out);
+}
+
+MonoTime Teller::ReleaseAt() const {
+  return held_.empty() ? MonoTime::max() : held_since_ + kHeldMax;
+}
+
 void Teller::TellNodes(const View& view, std::uint64_t seq, const DecisionBatch& batch,
-                       const Before& before, bus::OpId& next_op, Operations& out) {
-  std::vector<AssignBatch> copies;  // in the order in which their nodes are first met
-  absl::flat_hash_map<std::string_view, std::size_t> places;  // in them, by name
+                       const Before& before, bool more, MonoTime now, bus::OpId& next_op,
+                       Operations& out) {
+  if (held_.empty()) held_since_ = now;
   std::vector<NodeName> sets;
-  auto copy_for = [&](const NodeName& name) -> AssignBatch& {
-    const auto [it, is_new] = places.try_emplace(name.str(), copies.size());
-    if (!is_new) return copies[it->second];
-    copies.push_back(Copy(view, view.nodes.at(name), seq));
-    copies.back().prev = before.at(name);
-    return copies.back();
+  const auto urgent = [&](const NodeName& name) -> AssignBatch& {
+    HeldCopy& held = CopyFor(view, name, seq, before);
+    held.waits = false;
+    return held.copy;
   };
   for (const DecisionItem& item : batch.items) {
     if (const auto* start = std::get_if<StartAttempt>(&item)) {
-      copy_for(start->node)
-          .items.emplace_back(
-              Assignment{start->task, start->attempt, batch.stamp(), start->spec, false, {}});
+      HeldCopy& held = CopyFor(view, start->node, seq, before);
+      held.spec_bytes += EncodedBytesMax(*start->spec);
+      held.copy.items.emplace_back(
+          Assignment{start->task, start->attempt, batch.stamp(), start->spec, false, {}});
     } else if (const auto* stop = std::get_if<StopAttempt>(&item)) {
       if (stop->attempt == 0) continue;
-      copy_for(stop->node)
-          .items.emplace_back(StopAssignment{stop->task, stop->attempt, stop->grace});
+      urgent(stop->node).items.emplace_back(StopAssignment{stop->task, stop->attempt, stop->grace});
     } else if (const auto* evict = std::get_if<EvictAttempt>(&item)) {
-      copy_for(evict->node)
+      urgent(evict->node)
           .items.emplace_back(StopAssignment{evict->task, evict->attempt, evict->grace});
+    } else if (const auto* down = std::get_if<NodeDown>(&item)) {
+      // What it starts is lost by now, and goes elsewhere. The next copy shows the worker a gap.
+      held_.erase(down->node);
     } else if (const auto* welcome = std::get_if<WelcomeNode>(&item)) {
-      copy_for(welcome->node)
+      SendHeld(welcome->node, out);  // it is of the incarnation before
+      urgent(welcome->node)
           .items.emplace_back(Welcomed{welcome->instance, welcome->incarnation, welcome->hold});
       if (!welcome->hold) sets.push_back(welcome->node);
     } else if (const auto* up = std::get_if<NodeUp>(&item)) {
@@ -125,12 +168,13 @@ void Teller::TellNodes(const View& view, std::uint64_t seq, const DecisionBatch&
       Refuse(view, refuse->node, refuse->instance, refuse->reason, out);
     }
   }
-  std::vector<const AssignBatch*> by_name;
-  by_name.reserve(copies.size());
-  for (const AssignBatch& copy : copies) by_name.push_back(&copy);
-  std::sort(by_name.begin(), by_name.end(),
-            [](const AssignBatch* a, const AssignBatch* b) { return a->node < b->node; });
-  for (const AssignBatch* copy : by_name) Send(*copy, out);
+  // Each with all that this message says: a part of it would count as the whole.
+  SendThose(
+      [more](const HeldCopy& held) {
+        return !more || !held.waits || held.copy.items.size() >= kHeldItemsMax ||
+               held.spec_bytes >= kHeldBytesMax;
+      },
+      out);
   for (const NodeName& name : sets) TellSet(view, view.nodes.at(name), next_op, out);
 }
 
@@ -157,6 +201,7 @@ void Teller::AskToJoin(const View& view, const NodeName& node, std::uint64_t ins
 }
 
 void Teller::TellSet(const View& view, const Node& node, bus::OpId& next_op, Operations& out) {
+  SendHeld(node.name, out);  // the set is of later
   DesiredPage head;
   head.term = view.term;
   head.node = node.name;
@@ -196,6 +241,7 @@ void Teller::TellSet(const View& view, const Node& node, bus::OpId& next_op, Ope
 
 bool Teller::AnswerHello(const View& view, const Node& node, std::uint64_t position,
                          bus::OpId& next_op, Operations& out) {
+  SendHeld(node.name, out);
   if (node.holding) {  // it tells what it has before it is told what it should have
     AssignBatch answer = Copy(view, node, view.valid_seq);
     answer.items.emplace_back(Welcomed{node.instance, node.incarnation, true});

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "services/manager/core/decide.h"
 #include "services/manager/log_reader.h"
 #include "services/manager/operation.h"
 #include "shared/base/time.h"
@@ -26,6 +27,15 @@ inline constexpr std::uint32_t kFeedPerSecond = 2000;
 // A page of a complete set, and a copy of decisions: below every server's max_payload.
 inline constexpr std::size_t kPageBytesMax = 256u << 10;
 static_assert(wire::kDesiredPagesMax * kPageBytesMax >= 10'000 * kIntentItemBytesMax);
+// While more decisions are waiting than one message takes, each message has a task or two for very
+// many nodes, and a copy for one task costs both sides nearly what one for sixteen does
+// (docs/adr/0019). So a copy that only starts attempts waits then for the next ones of its node:
+// until it has so many, or would be so large, or so long.
+inline constexpr std::size_t kHeldItemsMax = 16;
+inline constexpr std::size_t kHeldBytesMax = 64u << 10;          // of specifications
+static_assert(kHeldBytesMax + kDecisionBytesMax <= 512u << 10);  // half of the usual max_payload
+inline constexpr Duration kHeldMax = std::chrono::milliseconds(500);
+static_assert(kHeldMax < kHeartbeatMin);  // or a node would be taken for one that lacks copies
 
 class Teller {
  public:
@@ -36,8 +46,14 @@ class Teller {
   [[nodiscard]] static Before Remember(const View& view, const DecisionBatch& batch);
 
   // After folding message `seq`: live copies, and complete sets for nodes that came (back).
+  // `more`: decisions wait that had no room in it, so that the next one follows at once.
   void TellNodes(const View& view, std::uint64_t seq, const DecisionBatch& batch,
-                 const Before& before, bus::OpId& next_op, Operations& out);
+                 const Before& before, bool more, MonoTime now, bus::OpId& next_op,
+                 Operations& out);
+  // Sends the copies that wait for more.
+  void Release(Operations& out);
+  // When they are due.
+  [[nodiscard]] MonoTime ReleaseAt() const;
   // Ends the worker `instance` of that name, which says `reason`.
   void Refuse(const View& view, const NodeName& node, std::uint64_t instance, std::string reason,
               Operations& out);
@@ -57,11 +73,25 @@ class Teller {
   void TellSet(const View& view, const Node& node, bus::OpId& next_op, Operations& out);
   [[nodiscard]] AssignBatch Copy(const View& view, const Node& node, std::uint64_t seq) const;
   void Send(const AssignBatch& batch, Operations& out);
+  // One node's share of the messages since its copy began to wait.
+  struct HeldCopy {
+    AssignBatch copy;
+    std::size_t spec_bytes = 0;
+    bool waits = true;  // for more: it only starts attempts
+  };
+  // `seq`: of the message that was folded last.
+  HeldCopy& CopyFor(const View& view, const NodeName& name, std::uint64_t seq,
+                    const Before& before);
+  void SendHeld(const NodeName& name, Operations& out);
+  template <class Choose>
+  void SendThose(const Choose& choose, Operations& out);
   void Feed(const Transition& step, Operations& out);
   bool MayFeed(const Transition& step, MonoTime now, Operations& out);
 
   wire::Subjects subjects_;
-  Stamp fed_;  // up to here this process has told the feed
+  absl::flat_hash_map<NodeName, HeldCopy, std::hash<NodeName>> held_;
+  MonoTime held_since_{};  // while there is one
+  Stamp fed_;              // up to here this process has told the feed
   MonoTime window_{};
   std::uint32_t in_window_ = 0;
   std::uint64_t skipped_ = 0;

@@ -33,15 +33,25 @@ std::uint64_t NumberFrom(std::string_view key) {
   return number;
 }
 
-// Equal records have equal bytes: maps are written in key order.
-std::string Bytes(const google::protobuf::MessageLite& record) {
-  std::string bytes(record.ByteSizeLong(), '\0');
-  google::protobuf::io::ArrayOutputStream stream(bytes.data(), static_cast<int>(bytes.size()));
+// Equal records have equal bytes: maps are written in key order. `room` is as large as the record,
+// which has just been asked for its size.
+void WriteBytes(const google::protobuf::MessageLite& record, std::span<char> room) {
+  google::protobuf::io::ArrayOutputStream stream(room.data(), static_cast<int>(room.size()));
   google::protobuf::io::CodedOutputStream coded(&stream);
   coded.SetSerializationDeterministic(true);
   record.SerializeWithCachedSizes(&coded);
   coded.Trim();  // its last bytes are its own until then
+}
+
+std::string Bytes(const google::protobuf::MessageLite& record) {
+  std::string bytes(record.ByteSizeLong(), '\0');
+  WriteBytes(record, bytes);
   return bytes;
+}
+
+void Put(store::WriteBatch& batch, Table table, std::string_view key,
+         const google::protobuf::MessageLite& record) {
+  WriteBytes(record, batch.PutRoom(table, key, record.ByteSizeLong()));
 }
 
 std::string SpecBytes(const TaskSpec& spec) {
@@ -248,7 +258,7 @@ void ViewRecords::SaveUntold(const View& view, store::WriteBatch& batch) {
     batch.Delete(kUntold, RecordKey(n));
   }
   for (std::uint64_t n = std::max(view.untold_first, untold_.settled); n < end; ++n) {
-    batch.Put(kUntold, RecordKey(n), Bytes(RecordOf(view.untold[n - view.untold_first])));
+    Put(batch, kUntold, RecordKey(n), RecordOf(view.untold[n - view.untold_first]));
   }
   untold_ = {view.untold_first, FirstUnstamped(view), end};
 }
@@ -340,7 +350,7 @@ std::uint64_t ViewRecords::NumberOf(TaskSpecPtr& spec, store::WriteBatch& batch)
   }
   const std::uint64_t number = next_number_;
   Keep(number, spec, hash);
-  batch.Put(kSpecs, RecordKey(number), std::move(bytes));
+  batch.Put(kSpecs, RecordKey(number), bytes);
   return number;
 }
 
@@ -370,7 +380,7 @@ void ViewRecords::SaveJobs(View& view, store::WriteBatch& batch) {
     for (v1::JobVersionRecord& version : *record.mutable_versions()) {
       version.set_spec_number(NumberOf(job.versions.at(version.version()).spec, batch));
     }
-    batch.Put(kJobs, name.str(), Bytes(record));
+    Put(batch, kJobs, name.str(), record);
     ++forgotten_;  // perhaps the last user of a version's specification
   }
 }
@@ -389,17 +399,17 @@ store::WriteBatch ViewRecords::Save(View& view) {
     } else {
       TaskRecordOf(*task, record);
       record.set_spec_number(NumberOf(task->spec, batch));
-      batch.Put(kTasks, RecordKey(number), Bytes(record));
+      Put(batch, kTasks, RecordKey(number), record);
     }
   }
   std::vector<NodeName> nodes(view.dirty_nodes.begin(), view.dirty_nodes.end());
   std::sort(nodes.begin(), nodes.end());
   for (const NodeName& name : nodes) {
-    batch.Put(kNodes, name.str(), Bytes(NodeRecordOf(view.nodes.at(name))));
+    Put(batch, kNodes, name.str(), NodeRecordOf(view.nodes.at(name)));
   }
   SaveJobs(view, batch);
   SaveUntold(view, batch);
-  batch.Put(kMeta, std::string(kMetaKey), Bytes(MetaOf(view)));
+  Put(batch, kMeta, kMetaKey, MetaOf(view));
   view.dirty_tasks.clear();
   view.dirty_nodes.clear();
   view.dirty_jobs.clear();
@@ -411,7 +421,7 @@ store::WriteBatch ViewRecords::Clear(const std::string& cluster) {
   *this = {};
   store::WriteBatch batch;
   for (const Table table : {kMeta, kTasks, kNodes, kSpecs, kUntold, kJobs}) batch.Clear(table);
-  if (!cluster.empty()) batch.Put(kMeta, std::string(kClusterKey), cluster);
+  if (!cluster.empty()) batch.Put(kMeta, kClusterKey, cluster);
   return batch;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 #include <variant>
@@ -135,7 +136,7 @@ struct Sample {
   DiskMetrics data_disk;  // of the file system with the worker's data
 };
 struct Sampled {
-  Sample sample;
+  std::shared_ptr<const Sample> sample;  // never null; apart, since it is larger than other inputs
 };
 struct Probed {
   engine::ProbeResult result;

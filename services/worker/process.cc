@@ -243,7 +243,8 @@ bool Process::ExecuteOne(Operation& operation) {
     inputs_.emplace_back(OutputRead{saved->stream, saved->key, output_.Read(saved->key)});
   } else if (std::holds_alternative<TakeSample>(operation)) {
     // A machine without /proc has no metrics; the node works all the same.
-    if (auto sample = machine_.Look(clock_.now().wall)) inputs_.emplace_back(Sampled{*sample});
+    if (auto sample = machine_.Look(clock_.now().wall))
+      inputs_.emplace_back(Sampled{std::make_shared<const Sample>(*sample)});
   } else if (const auto* usage = std::get_if<AskUsage>(&operation)) {
     engines_->Call(*usage);
   } else if (const auto* line = std::get_if<LogLine>(&operation)) {

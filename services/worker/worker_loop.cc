@@ -88,7 +88,7 @@ void WorkerLoop::Take(Input& input, Now now) {
                  [&](OutputListed& in) { logs_.OnListed(in, core_, after_); },
                  [&](OutputRead& in) { logs_.OnRead(in, core_, after_); },
                  [&](Probed& in) { core_.Probed(in.result, now); },
-                 [&](Sampled& in) { metrics_.OnSampled(in.sample); },
+                 [&](Sampled& in) { metrics_.OnSampled(*in.sample); },
                  [&](BeatsConnected&) {
                    beat_at_ = now.mono;
                    if (hello_) hello_at_ = now.mono;

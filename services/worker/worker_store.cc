@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "shared/base/check.h"
 #include "shared/wire/codec.h"
 #include "shared/wire/convert.h"
 #include "shared/wire/scratch.h"
@@ -180,7 +181,7 @@ void PutMeta(store::WriteBatch& batch, const Meta& meta) {
   r.set_forgotten_fact(meta.forgotten_fact);
   r.set_held_told(meta.held_told);
   r.set_welcome_epoch(meta.welcome_epoch);
-  batch.Put(kMetaTable, std::string(kMetaKey), r.SerializeAsString());
+  batch.Put(kMetaTable, kMetaKey, r.SerializeAsString());
 }
 
 const std::string& SpecBytes::Of(const TaskSpecPtr& spec) {
@@ -216,20 +217,17 @@ void PutAttempt(store::WriteBatch& batch, const Attempt& a, SpecBytes& specs) {
   if (a.last_fact) wire::ToProto(*a.last_fact, *r.mutable_last_fact());
   if (a.health) wire::ToProto(*a.health, *r.mutable_health());
   r.set_final_fact(a.final_fact);
-  std::string value;
-  if (a.spec == nullptr) {
-    value = r.SerializeAsString();
-  } else {
-    // Fields may come in any order, and one behind the other they are the message.
-    const std::string& spec = specs.Of(a.spec);
-    value.reserve(r.ByteSizeLong() + spec.size());
-    r.AppendToString(&value);
-    value += spec;
+  // Fields may come in any order, and one behind the other they are the message.
+  const std::string_view spec = a.spec == nullptr ? std::string_view() : specs.Of(a.spec);
+  const std::size_t bytes = r.ByteSizeLong();
+  const std::span<char> value = batch.PutRoom(kAssignmentsTable, KeyOf(a.key), bytes + spec.size());
+  CUBE_CHECK(r.SerializeToArray(value.data(), static_cast<int>(bytes)));
+  std::ranges::copy(spec, value.subspan(bytes).begin());
+  if (a.spec != nullptr) {
     const bool has_come_up = a.last_fact && a.last_fact->state >= LaunchState::kRunning &&
                              static_cast<std::int64_t>(a.last_fact->key.launch) == a.launch;
     if (has_come_up) specs.Forget(a.spec);
   }
-  batch.Put(kAssignmentsTable, KeyOf(a.key), std::move(value));
 }
 
 void DeleteAttempt(store::WriteBatch& batch, const AttemptKey& key) {

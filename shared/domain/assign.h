@@ -45,15 +45,16 @@ struct JoinAgain {
 using AssignItem =
     std::variant<Assignment, StopAssignment, Welcomed, JoinRefused, UpToDate, JoinAgain>;
 
-// The part of one decision message that concerns one node.
+// The part of one decision message, or of several in a row, that concerns one node.
 struct AssignBatch {
   Term term;
   NodeName node;
   std::uint64_t instance = 0;
   std::uint32_t incarnation = 0;
-  std::uint64_t seq = 0;   // position after applying
-  std::uint64_t prev = 0;  // the message before it that concerned this node
-  Stamp stamp;             // placement stamp of the attempts that it starts
+  std::uint64_t seq = 0;    // position after applying
+  std::uint64_t first = 0;  // of several messages, the first one; 0 = seq
+  std::uint64_t prev = 0;   // the message before it that concerned this node
+  Stamp stamp;              // of the decision, of the last one of several
   // Sequence of the term's first decision: what was told from there on in an earlier term is lost.
   std::uint64_t term_seq = 0;  // 0 = not known
   Term term_before;            // the log's; {0,0} = not known

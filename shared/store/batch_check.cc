@@ -5,7 +5,7 @@
 namespace cube::store {
 
 Result<void> CheckBatch(const WriteBatch& batch, const Schema& schema) {
-  for (const Write& write : batch.writes()) {
+  for (const Write write : batch.writes()) {
     CUBE_CHECK(write.table < schema.table_names.size());
     if (write.kind == Write::Kind::kClear) continue;
     const std::string& table = schema.table_names[write.table];

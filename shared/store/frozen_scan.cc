@@ -3,7 +3,7 @@
 namespace cube::store {
 
 void FrozenScan::BeforeCommit(const WriteBatch& batch) {
-  for (const Write& write : batch.writes()) {
+  for (const Write write : batch.writes()) {
     if (failed_) return;
     if (write.table < table_) continue;
     if (write.kind == Write::Kind::kClear) {
@@ -11,7 +11,7 @@ void FrozenScan::BeforeCommit(const WriteBatch& batch) {
       return;
     }
     if (write.table == table_ && write.key < from_) continue;
-    Place place{write.table, write.key};
+    Place place{write.table, std::string(write.key)};
     if (old_.contains(place)) continue;
     auto value = store_->Get(write.table, write.key);
     if (value) {

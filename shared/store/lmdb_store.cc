@@ -259,7 +259,7 @@ int LmdbStore::TryCommit(const WriteBatch& batch) {
   MDB_txn* raw = nullptr;
   if (const int code = mdb_txn_begin(env_, nullptr, 0, &raw); code != MDB_SUCCESS) return code;
   TxnOwner txn(raw);
-  for (const Write& write : batch.writes()) {
+  for (const Write write : batch.writes()) {
     if (const int code = Apply(raw, write); code != MDB_SUCCESS) return code;
   }
   return mdb_txn_commit(txn.release());

@@ -16,25 +16,24 @@ Result<void> MemoryStore::Commit(const WriteBatch& batch) {
   CUBE_CHECK(scans_running_ == 0);
   // Everything that can be wrong is found before the first change.
   CUBE_TRY_VOID(CheckBatch(batch, schema_));
-  for (const Write& write : batch.writes()) Apply(write);
+  for (const Write write : batch.writes()) Apply(write);
   return {};
 }
 
-Result<void> MemoryStore::CommitAndTake(WriteBatch batch) {
-  CUBE_CHECK(scans_running_ == 0);
-  CUBE_TRY_VOID(CheckBatch(batch, schema_));
-  for (Write& write : std::move(batch).TakeWrites()) Apply(std::move(write));
-  return {};
-}
-
-void MemoryStore::Apply(Write write) {
+void MemoryStore::Apply(const Write& write) {
   Entries& entries = contents_[write.table];
   switch (write.kind) {
-    case Write::Kind::kPut:
-      entries.insert_or_assign(std::move(write.key), std::move(write.value));
+    case Write::Kind::kPut: {
+      const auto at = entries.lower_bound(write.key);
+      if (at != entries.end() && at->first == write.key) {
+        at->second = write.value;
+      } else {
+        entries.emplace_hint(at, write.key, write.value);
+      }
       return;
+    }
     case Write::Kind::kDelete:
-      entries.erase(write.key);
+      if (const auto at = entries.find(write.key); at != entries.end()) entries.erase(at);
       return;
     case Write::Kind::kClear:
       entries.clear();

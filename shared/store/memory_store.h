@@ -18,9 +18,6 @@ class MemoryStore : public Store {
   explicit MemoryStore(Schema schema);
 
   [[nodiscard]] Result<void> Commit(const WriteBatch& batch) override;
-  // The same, but keys and values are taken out of the batch instead of copied. Not of the port: a
-  // store that is derived from this one has its own Commit only.
-  [[nodiscard]] Result<void> CommitAndTake(WriteBatch batch);
   [[nodiscard]] Result<std::optional<std::string>> Get(TableId table,
                                                        std::string_view key) const override;
   [[nodiscard]] Result<void> Scan(TableId table, std::string_view from,
@@ -37,7 +34,7 @@ class MemoryStore : public Store {
   [[nodiscard]] const Schema& schema() const { return schema_; }
 
  private:
-  void Apply(Write write);
+  void Apply(const Write& write);
 
   Schema schema_;
   Contents contents_;

@@ -5,14 +5,19 @@
 // list it as one operation among others, and what follows it in the list may rely on it.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <optional>
+#include <ranges>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "shared/base/check.h"
 #include "shared/base/error.h"
 
 namespace cube::store {
@@ -30,33 +35,70 @@ struct Schema {
   std::vector<std::string> table_names;  // index = TableId
 };
 
+// One change; its texts are the batch's, until that changes.
 struct Write {
   enum class Kind : std::uint8_t { kPut, kDelete, kClear };
   Kind kind = Kind::kPut;
   TableId table = 0;
-  std::string key;    // unused by kClear
-  std::string value;  // kPut only
+  std::string_view key;    // unused by kClear
+  std::string_view value;  // kPut only
 };
 
-// Changes applied in order, all or none. Deleting a missing key is not an error.
+// Changes applied in order, all or none. Deleting a missing key is not an error. A batch of a busy
+// manager has a hundred thousand of them: all keys and values are one text, without a string each.
 class WriteBatch {
  public:
-  void Put(TableId table, std::string key, std::string value) {
-    if (writes_.empty()) writes_.reserve(kFirstWrites);
-    writes_.push_back({Write::Kind::kPut, table, std::move(key), std::move(value)});
+  void Put(TableId table, std::string_view key, std::string_view value) {
+    std::ranges::copy(value, PutRoom(table, key, value.size()).begin());
   }
-  void Delete(TableId table, std::string key) {
-    writes_.push_back({Write::Kind::kDelete, table, std::move(key), {}});
+  // Puts a value of so many bytes, which the caller fills before the batch changes again.
+  [[nodiscard]] std::span<char> PutRoom(TableId table, std::string_view key,
+                                        std::size_t value_bytes) {
+    Add(Write::Kind::kPut, table, key, value_bytes);
+    bytes_.resize(bytes_.size() + value_bytes);
+    return std::span(bytes_).last(value_bytes);
   }
-  void Clear(TableId table) { writes_.push_back({Write::Kind::kClear, table, {}, {}}); }
-  [[nodiscard]] const std::vector<Write>& writes() const { return writes_; }
-  [[nodiscard]] std::vector<Write> TakeWrites() && { return std::move(writes_); }
-  [[nodiscard]] bool empty() const { return writes_.empty(); }
+  void Delete(TableId table, std::string_view key) { Add(Write::Kind::kDelete, table, key, 0); }
+  void Clear(TableId table) { Add(Write::Kind::kClear, table, {}, 0); }
+  [[nodiscard]] bool empty() const { return heads_.empty(); }
+  [[nodiscard]] std::size_t size() const { return heads_.size(); }
+
+  // In order.
+  [[nodiscard]] auto writes() const& {
+    return std::views::transform(heads_, [bytes = std::string_view(bytes_)](const Head& head) {
+      return Write{head.kind, head.table, bytes.substr(head.from, head.key_bytes),
+                   bytes.substr(head.from + head.key_bytes, head.value_bytes)};
+    });
+  }
+  void writes() && = delete;  // they point into the batch
 
  private:
-  static constexpr std::size_t kFirstWrites = 8;  // a step of a worker's about one task
+  // Enough for a worker's step about one task.
+  static constexpr std::size_t kFirstWrites = 8;
+  static constexpr std::size_t kFirstBytes = 2048;
 
-  std::vector<Write> writes_;
+  struct Head {
+    std::size_t from = 0;  // of its key, which its value follows
+    std::uint32_t key_bytes = 0;
+    std::uint32_t value_bytes = 0;
+    Write::Kind kind = Write::Kind::kPut;
+    TableId table = 0;
+  };
+  void Add(Write::Kind kind, TableId table, std::string_view key, std::size_t value_bytes) {
+    CUBE_CHECK(key.size() <= kTextBytesMax && value_bytes <= kTextBytesMax);
+    if (heads_.empty()) {
+      heads_.reserve(kFirstWrites);
+      bytes_.reserve(kFirstBytes);
+    }
+    heads_.push_back({bytes_.size(), static_cast<std::uint32_t>(key.size()),
+                      static_cast<std::uint32_t>(value_bytes), kind, table});
+    bytes_.append(key);
+  }
+  // What a head can say. A store takes less, and says so (kKeyBytesMax, kValueBytesMax).
+  static constexpr std::size_t kTextBytesMax = std::numeric_limits<std::uint32_t>::max();
+
+  std::vector<Head> heads_;
+  std::string bytes_;
 };
 
 // Called for each entry in key order; return false to end the scan.

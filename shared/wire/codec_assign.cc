@@ -15,7 +15,7 @@ using internal::CheckCount;
 
 // ---- assignments ------------------------------------------------------------------------------
 
-// `stamp`: what an absent placement means; most attempts of a live copy are of its own decision.
+// `stamp`: what an absent placement means; most attempts of a live copy are of its last decision.
 void WriteAssignment(const Assignment& from, const Stamp& stamp, internal::SpecTable& specs,
                      v1::Assignment& to) {
   to.set_task(from.task.str());
@@ -145,13 +145,15 @@ Result<void> CheckCluster(const std::string& cluster) {
 }  // namespace
 
 std::string EncodeAssign(const AssignBatch& batch) {
-  v1::Assign message;
+  Scratch<v1::Assign> scratch;
+  v1::Assign& message = *scratch;
   ToProto(batch.term, *message.mutable_term());
   message.set_node(batch.node.str());
   message.set_instance(batch.instance);
   message.set_incarnation(batch.incarnation);
   message.set_seq(batch.seq);
   message.set_prev(batch.prev);
+  if (batch.first != batch.seq) message.set_first_seq(batch.first);
   if (batch.stamp != Stamp{}) ToProto(batch.stamp, *message.mutable_stamp());
   message.set_cluster(batch.cluster);
   message.set_term_seq(batch.term_seq);
@@ -175,6 +177,13 @@ Result<AssignBatch> DecodeAssign(std::string_view payload) {
   batch.incarnation = message.incarnation();
   if (message.seq() == 0) return Fail(Code::kInvalid, "must be at least 1", "seq");
   if (message.prev() > message.seq()) return Fail(Code::kInvalid, "is after seq", "prev");
+  if (message.first_seq() > message.seq()) {
+    return Fail(Code::kInvalid, "is after seq", "first_seq");
+  }
+  if (message.first_seq() != 0 && message.prev() >= message.first_seq()) {
+    return Fail(Code::kInvalid, "is not before first_seq", "prev");
+  }
+  batch.first = message.first_seq();
   batch.seq = message.seq();
   batch.prev = message.prev();
   batch.stamp = FromProto(message.stamp());

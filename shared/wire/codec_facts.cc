@@ -137,7 +137,8 @@ std::string JoinFacts(const FactBatch& head, std::span<const std::string_view> f
 }
 
 Result<FactBatch> DecodeFacts(std::string_view node_token, std::string_view payload) {
-  v1::Facts message;
+  Scratch<v1::Facts> scratch;
+  v1::Facts& message = *scratch;
   CUBE_TRY_VOID(internal::Parse(payload, "a Facts message", message));
   FactBatch batch;
   CUBE_TRY(batch.node, NodeName::Parse(message.node(), "node"));

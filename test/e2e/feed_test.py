@@ -9,6 +9,11 @@ from lib.cluster import CONVERGE_SECONDS, Cluster, wait_for
 FEED_FIELDS = ["time", "task", "name", "node", "attempt", "launch", "status", "healthy"]
 
 
+def without_starting(events):
+    """The statuses; a launch that is up at once is never said to be starting."""
+    return [e["status"] for e in events if e["status"] != "starting"]
+
+
 class FeedTest(suite.Case):
     @classmethod
     def setUpClass(cls):
@@ -77,7 +82,7 @@ class FeedTest(suite.Case):
             shown = self.cluster.cube("status", task, "-o", "json").json()
             self.feed.wait_status(task, "running")
             seen.append((shown["spec"], shown["status"], shown["attempt"],
-                         [e["status"] for e in self.feed.of(task)]))
+                         without_starting(self.feed.of(task))))
         self.assertEqual(seen[0], seen[1])
         _, items = self.outcome("cube.tasks.stop", json.dumps([{"id": "twin-hand"}, other]))
         self.assertEqual([(i["id"], i["status"]) for i in items],
@@ -89,15 +94,15 @@ class FeedTest(suite.Case):
         [task] = self.cluster.run(self.cluster.spec("story"))
         self.cluster.cube("stop", task)
         events = self.feed.wait_status(task, "stopped")
-        self.assertEqual([e["status"] for e in events],
-                         ["pending", "scheduled", "starting", "running", "stopping", "stopped"])
+        self.assertEqual(without_starting(events),
+                         ["pending", "scheduled", "running", "stopping", "stopped"])
         for event in events:
             self.assertEqual([k for k in FEED_FIELDS if k not in event], [], event)
             self.assertEqual((event["task"], event["name"]), (task, "story"))
         times = [e["time"] for e in events]
         self.assertEqual(times, sorted(times))
-        self.assertEqual([e["healthy"] for e in events], [False, False, False, True, False, False])
-        self.assertEqual([e["attempt"] for e in events], [0, 1, 1, 1, 1, 1])
+        self.assertEqual({e["status"] for e in events if e["healthy"]}, {"running"})
+        self.assertEqual({e["status"] for e in events if e["attempt"] == 0}, {"pending"})
         self.assertTrue(events[-1]["reason"])
         self.assertIn("exit_code", events[-1])
         for subject, event in self.feed.take():

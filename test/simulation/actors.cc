@@ -65,6 +65,7 @@ void ManagerActor::Start() {
   }
   options.name = name_;
   options.owner = name_;
+  if (stage_.decision_items != 0) options.decision_items_max = stage_.decision_items;
   options.seed = stage_.random.Next();
   options.settings.scheduler = kPolicies[options.seed % kPolicies.size()];  // each term another
   auto loop = manager::ManagerLoop::Make(

@@ -34,6 +34,7 @@ struct Stage {
   // Of each stream of the log; 0 = as in a real cluster.
   std::int64_t stream_bytes = 0;
   std::int32_t replicas = 1;
+  std::uint32_t decision_items = 0;  // of a message at most; 0 = as usual
   // A line of the trace; empty function = nobody reads it.
   std::function<void(const std::string&)> trace;
 

@@ -65,6 +65,7 @@ Plan Plan::FromSeed(std::uint64_t seed) {
   plan.ends_lost = seldom(4);
   plan.engine_troubles = seldom(4);
   plan.answers_lost = seldom(100'000);
+  plan.decision_items = seldom(6);
   return plan;
 }
 
@@ -79,9 +80,10 @@ std::string Plan::Text() const {
          n(stream_bytes) + " bytes, power cuts " + n(tails_lost) + ", replicas " + n(replicas) +
          ", shown less " + n(shows_less) + ", full disks " + n(disks_full) +
          ", ends of stores lost " + n(ends_lost) + ", engine troubles " + n(engine_troubles) +
-         ", answers lost/M " + n(answers_lost) + "; per M: lost " + n(faults.message_lost) +
-         ", doubled " + n(faults.message_doubled) + ", acks lost " + n(faults.ack_lost) +
-         ", connections lost " + n(faults.connection_lost) + ", delayed " + n(faults.delayed);
+         ", answers lost/M " + n(answers_lost) + ", items a message " + n(decision_items) +
+         "; per M: lost " + n(faults.message_lost) + ", doubled " + n(faults.message_doubled) +
+         ", acks lost " + n(faults.ack_lost) + ", connections lost " + n(faults.connection_lost) +
+         ", delayed " + n(faults.delayed);
 }
 
 World::World(const Plan& plan, std::function<void(const std::string&)> trace)
@@ -95,6 +97,7 @@ World::World(const Plan& plan, std::function<void(const std::string&)> trace)
   };
   stage_.stream_bytes = plan_.stream_bytes;
   stage_.replicas = plan_.replicas;
+  stage_.decision_items = plan_.decision_items;
   for (int i = 0; i < plan_.managers; ++i) {
     managers_.push_back(std::make_unique<ManagerActor>(stage_, "m" + std::to_string(i)));
     actors_.push_back(managers_.back().get());

@@ -45,6 +45,7 @@ struct Plan {
   std::uint32_t disks_full = 0;   // of any process's machine, for a time
   std::uint32_t ends_lost = 0;    // with a kill of a manager: its store forgets newest commits
   std::uint32_t engine_troubles = 0;  // of a node: for a time starts take long, or fail
+  std::uint32_t decision_items = 0;   // of a message at most; 0 = as usual
   std::uint32_t answers_lost = 0;     // per million calls of an engine: its connection is lost then
 
   [[nodiscard]] static Plan FromSeed(std::uint64_t seed);

@@ -55,7 +55,10 @@ class Planner::Cycle {
  private:
   // False when the message is full: the rest is decided in the next cycle.
   bool Add(DecisionItem item, std::size_t size) {
-    if (items_.size() >= kDecisionItemsMax || bytes_ + size > kDecisionBytesMax) return false;
+    if (items_.size() >= planner_.items_max_ || bytes_ + size > kDecisionBytesMax) {
+      planner_.cut_off_ = true;
+      return false;
+    }
     bytes_ += size;
     items_.push_back(std::move(item));
     return true;
@@ -306,13 +309,14 @@ class Planner::Cycle {
   std::set<TaskNumber> emptied_;  // tasks that this cycle's decisions on jobs end
 };
 
-Result<Planner> Planner::Make(const Settings& settings) {
+Result<Planner> Planner::Make(const Settings& settings, std::size_t items_max) {
   CUBE_TRY(Scheduler scheduler, Scheduler::Make(settings.scheduler));
-  return Planner(settings, std::move(scheduler));
+  return Planner(settings, std::move(scheduler), items_max);
 }
 
 std::vector<DecisionItem> Planner::Decide(const View& view, const Verdicts& verdicts,
                                           WallTime now) {
+  cut_off_ = false;
   // Shapes come from users: those that nobody waits for any more are not kept.
   std::erase_if(full_since_,
                 [&view](const auto& entry) { return entry.second != view.room_version; });

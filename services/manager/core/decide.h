@@ -40,13 +40,17 @@ inline constexpr std::size_t kLoadsMax = 1024;
 // shape sees the nodes. Forgetting the memory changes no answer.
 class Planner {
  public:
-  // kInvalid: no such policy.
-  [[nodiscard]] static Result<Planner> Make(const Settings& settings);
+  // `items_max`: of one answer. kInvalid: no such policy.
+  [[nodiscard]] static Result<Planner> Make(const Settings& settings,
+                                            std::size_t items_max = kDecisionItemsMax);
 
   // Decisions in the order in which they are to be folded; bounded by the limits above, so the
   // caller asks again after folding them.
   [[nodiscard]] std::vector<DecisionItem> Decide(const View& view, const Verdicts& verdicts,
                                                  WallTime now);
+
+  // The last answer was cut at those limits: more is to be decided at once.
+  [[nodiscard]] bool cut_off() const { return cut_off_; }
 
   // Why a pending task is not placed now.
   [[nodiscard]] std::string WhyPending(const View& view, const Task& task);
@@ -59,11 +63,13 @@ class Planner {
 
  private:
   class Cycle;
-  Planner(Settings settings, Scheduler scheduler)
-      : settings_(std::move(settings)), scheduler_(std::move(scheduler)) {}
+  Planner(Settings settings, Scheduler scheduler, std::size_t items_max)
+      : settings_(std::move(settings)), scheduler_(std::move(scheduler)), items_max_(items_max) {}
 
   Settings settings_;
   Scheduler scheduler_;
+  std::size_t items_max_;
+  bool cut_off_ = false;
   std::map<std::string, std::uint64_t> full_since_;  // shape -> room_version at which none fitted
   Drains drains_;
   Jobs jobs_;

@@ -144,7 +144,9 @@ Applied WorkerCore::Apply(const AssignBatch& b, Now now) {
     meta_.position = 0;
     effects_.meta_changed = true;
     return Applied::kGap;
-  } else if (b.prev > meta_.position) {
+  } else if (b.prev > meta_.position || (b.first != 0 && b.first <= meta_.position)) {
+    // Something before it is missing, or a part of it is known: then which attempts of it have
+    // ended, and been forgotten, cannot be told.
     return Applied::kGap;
   }
   for (const AssignItem& item : b.items) ApplyItem(item, now);

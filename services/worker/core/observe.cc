@@ -184,6 +184,9 @@ auto WorkerCore::Note(const std::string& kind, engine::LaunchStatus status, Now 
     c.exited_at = now.mono;
     FreePorts();
   }
+  if (status.state == LaunchState::kStarting && (!c.seen || c.status.state < status.state)) {
+    c.starting_since = now.mono;
+  }
   c.engine = kind;
   c.status = std::move(status);
   c.seen = true;
@@ -268,36 +271,43 @@ void WorkerCore::FoldOlder(Attempt& a, Container& c, Now now) {
 void WorkerCore::FoldCurrent(Attempt& a, Container& c, Now now, Random& random) {
   const bool same = a.last_fact && a.last_fact->key == c.status.key;
   if (a.done || (same && a.last_fact->state == LaunchState::kExited)) return;
-  LaunchFact fact;
-  if (c.exited()) {
-    // As an end is told, not as the engine saw it: what the worker did to it has a reason.
-    engine::LaunchStatus status = c.status;
-    Explain(a, status);
-    fact = FactOf(status);
-    const Ending ending = DecideEnding(a.spec->restart, {a.launches_at, a.restarts_in_row}, status,
-                                       a.stop, now.wall, random.Next());
-    fact.stop_asked = a.stop;
-    fact.final = ending.final;
-    if (ending.final) {
-      EndAttempt(a, std::move(fact), now);
-      c.exit_fact = a.final_fact;
-      return;
-    }
-    a.restart_at = fact.restart_at = now.wall + ending.delay;
-    a.due = now.mono + ending.delay;
-    a.restarts_in_row = ending.restarts_in_row;
-  } else {
-    fact = FactOf(c.status);
-    if (a.last_fact && !MovesForward(*a.last_fact, fact)) return;
-    if (fact.state == LaunchState::kPulling) {
-      if (same && now.mono - a.pull_fact_at < kPullFactInterval) return;
-      a.pull_fact_at = now.mono;
-    }
+  if (!c.exited()) return TellProgress(a, c, now);
+  // As an end is told, not as the engine saw it: what the worker did to it has a reason.
+  engine::LaunchStatus status = c.status;
+  Explain(a, status);
+  LaunchFact fact = FactOf(status);
+  const Ending ending = DecideEnding(a.spec->restart, {a.launches_at, a.restarts_in_row}, status,
+                                     a.stop, now.wall, random.Next());
+  fact.stop_asked = a.stop;
+  fact.final = ending.final;
+  if (ending.final) {
+    EndAttempt(a, std::move(fact), now);
+    c.exit_fact = a.final_fact;
+    return;
+  }
+  a.restart_at = fact.restart_at = now.wall + ending.delay;
+  a.due = now.mono + ending.delay;
+  a.restarts_in_row = ending.restarts_in_row;
+  a.last_fact = fact;
+  Touch(a);
+  c.exit_fact = Put({now.wall, std::move(fact)});
+}
+
+void WorkerCore::TellProgress(Attempt& a, const Container& c, Now now) {
+  if (c.status.state == LaunchState::kStarting &&
+      now.mono < c.starting_since + kStartingToldAfter) {
+    return;  // Reconcile looks again
+  }
+  LaunchFact fact = FactOf(c.status);
+  if (a.last_fact && !MovesForward(*a.last_fact, fact)) return;
+  if (fact.state == LaunchState::kPulling) {
+    const bool same = a.last_fact && a.last_fact->key == c.status.key;
+    if (same && now.mono - a.pull_fact_at < kPullFactInterval) return;
+    a.pull_fact_at = now.mono;
   }
   a.last_fact = fact;
   Touch(a);
-  const std::uint64_t number = Put({now.wall, std::move(fact)});
-  if (a.last_fact->state == LaunchState::kExited) c.exit_fact = number;
+  Put({now.wall, std::move(fact)});
 }
 
 void WorkerCore::EndAttempt(Attempt& a, LaunchFact fact, Now now) {

@@ -175,6 +175,14 @@ void WorkerCore::ReconcileAttempt(Attempt& a, Now now) {
     if (found == nullptr) return;
     Container& c = *found;
     const LaunchKey& key = c.status.key;
+    if (c.seen && c.status.state == LaunchState::kStarting && OwnerOf(c.status) == &a) {
+      const MonoTime told_at = c.starting_since + kStartingToldAfter;
+      if (now.mono < told_at) {
+        At(told_at);
+      } else {
+        TellProgress(a, c, now);
+      }
+    }
     if (a.stop) return StopContainer(key, c, a.spec->stop_signal, a.grace, now);
     if (Condemned(a)) {
       return StopContainer(key, c, a.spec->stop_signal, a.spec->stop_grace, now);

@@ -36,6 +36,9 @@ inline constexpr Duration kOperationRetryAfter = std::chrono::seconds(5);
 inline constexpr Duration kStaleGrace = std::chrono::seconds(10);
 // Pull progress is for people: not more than this of each attempt.
 inline constexpr Duration kPullFactInterval = std::chrono::seconds(1);
+// A launch that is up sooner is never said to be starting: most are, and each fact costs all who
+// read the log as much as the one that follows it.
+inline constexpr Duration kStartingToldAfter = std::chrono::milliseconds(100);
 // Records of attempts that are done, kept so that an old complete set does not start them again.
 inline constexpr std::size_t kDoneRecordsMax = 1000;
 // Exited containers of one attempt that wait for the acknowledgement of their exit facts. Those
@@ -201,6 +204,7 @@ class WorkerCore {
     bool remove_asked = false;
     MonoTime retry_at;  // stop or removal failed: not before
     MonoTime exited_at;
+    MonoTime starting_since;
     std::optional<HealthState> health;  // while it is checked
     [[nodiscard]] bool exited() const { return status.state == LaunchState::kExited; }
   };
@@ -242,6 +246,8 @@ class WorkerCore {
   void FoldStale(Container& c, Now now);
   void FoldCurrent(Attempt& a, Container& c, Now now, Random& random);
   void FoldOlder(Attempt& a, Container& c, Now now);
+  // A launch that is not over, if that is news. One that is starting has time until it is told.
+  void TellProgress(Attempt& a, const Container& c, Now now);
   void Adopt(Attempt& a, const Container& c);
   void EndAttempt(Attempt& a, LaunchFact fact, Now now);
   [[nodiscard]] LaunchFact FactOf(const engine::LaunchStatus& status) const;

@@ -22,6 +22,16 @@ inline TaskSpec Spec(const std::string& name) {
   return spec;
 }
 
+// Of some 60 KB, nearly all of it volumes.
+inline TaskSpec BulkySpec(const std::string& name) {
+  TaskSpec spec = Spec(name);
+  for (int i = 0; i < 64; ++i) {
+    spec.volumes.push_back(
+        {"v" + std::to_string(i), "/" + std::to_string(i) + std::string(940, 'x'), false});
+  }
+  return spec;
+}
+
 inline JobSpec JobOf(const std::string& name, JobType type, std::uint32_t replicas,
                      const std::string& image) {
   TaskSpec task = Spec(name);

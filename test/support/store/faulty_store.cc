@@ -27,14 +27,14 @@ Result<void> FaultyStore::Sync() {
 
 FaultyStore::Undo FaultyStore::UndoOf(const WriteBatch& batch) const {
   Undo undo;
-  for (const Write& write : batch.writes()) {
+  for (const Write write : batch.writes()) {
     const Entries& entries = contents()[write.table];
     if (write.kind == Write::Kind::kClear) {
       for (const auto& [key, value] : entries) undo.push_back({write.table, key, value});
       continue;
     }
     const auto found = entries.find(write.key);
-    undo.push_back({write.table, write.key,
+    undo.push_back({write.table, std::string(write.key),
                     found == entries.end() ? std::nullopt : std::optional(found->second)});
   }
   return undo;

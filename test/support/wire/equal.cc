@@ -103,8 +103,8 @@ bool Equal(const Assignment& a, const Assignment& b) {
 
 bool Equal(const AssignBatch& a, const AssignBatch& b) {
   const auto head = [](const AssignBatch& x) {
-    return std::tie(x.term, x.node, x.instance, x.incarnation, x.seq, x.prev, x.stamp, x.cluster,
-                    x.term_seq, x.term_before);
+    return std::tie(x.term, x.node, x.instance, x.incarnation, x.seq, x.first, x.prev, x.stamp,
+                    x.cluster, x.term_seq, x.term_before);
   };
   return head(a) == head(b) &&
          SameList(a.items, b.items,

@@ -551,15 +551,15 @@ AssignBatch RandomAssign(Random& random) {
   batch.instance = Number(random);
   batch.incarnation = Number32(random);
   batch.seq = Number(random) | 1;
-  batch.prev = random.Below(batch.seq);
+  batch.first = random.Below(batch.seq);
+  batch.prev = random.Below(batch.first == 0 ? batch.seq : batch.first);
   if (Coin(random)) batch.stamp = RandomStamp(random);
   if (Coin(random)) batch.cluster = RandomToken(random);
   if (Coin(random)) batch.term_seq = random.Below(batch.seq);
   if (Coin(random)) batch.term_before = RandomTerm(random);
   std::vector<TaskSpecPtr> pool;
-  for (std::uint64_t i = random.Below(6); i > 0; --i) {
+  for (std::uint64_t i = random.Below(6); i > 0; --i)
     batch.items.push_back(RandomAssignItem(random, batch.stamp, pool));
-  }
   return batch;
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "test/support/cluster/log_writer.h"
 #include "test/support/manager/loop_rig.h"
 
 namespace cube::manager {
@@ -84,6 +85,59 @@ TEST_F(CycleTest, WhatSeveralCyclesHaveChangedIsSavedOnce) {
   EXPECT_EQ(rig_.commits(), commits + 1);
   rig_.Pass(seconds(5));
   EXPECT_EQ(rig_.commits(), commits + 1) << "nothing has changed since";
+}
+
+// Nodes with more to start than one message can say: each task has a specification of some 60 KB.
+View MuchToStart() {
+  test::LogWriter log;
+  for (int i = 0; i < 6; ++i) log.Join("n" + std::to_string(i), {1000, 1 << 30, 1 << 30});
+  for (int i = 0; i < 6; ++i) {
+    TaskSpec spec = test::BulkySpec("t" + std::to_string(i));
+    spec.resources.cpu_millis = 600;  // one on each node
+    log.Submit("task-" + std::to_string(i), spec);
+  }
+  log.Decide({});
+  return log.view().Copy();
+}
+
+class FullMessagesTest : public testing::Test {
+ protected:
+  FullMessagesTest() { rig_.Lead(); }
+  // Starts that were told since the last call.
+  std::size_t Told() {
+    std::size_t told = 0;
+    for (int i = 0; i < 6; ++i) {
+      for (const AssignBatch& copy : rig_.Assigned("n" + std::to_string(i))) {
+        told += copy.items.size();
+      }
+    }
+    return told;
+  }
+
+  test::LoopRig rig_{MuchToStart(), WallFromNanos(1'800'000'000'000'000'000)};
+};
+
+TEST_F(FullMessagesTest, AreToldWithTheLastOne) {
+  ASSERT_TRUE(rig_.sent());
+  ASSERT_EQ(rig_.view().pending.size(), 1u) << "all of one shape";
+  EXPECT_EQ(rig_.view().pending.begin()->second.size(), 2u) << "four of six were in the first";
+  EXPECT_EQ(Told(), 0u);
+  rig_.Acknowledge();
+  EXPECT_EQ(Told(), 6u);
+}
+
+TEST_F(FullMessagesTest, WaitForANextOneThatDoesNotComeNotForEver) {
+  ASSERT_TRUE(rig_.sent());
+  EXPECT_LE(rig_.loop().NextDeadline(), rig_.now().mono + kHeldMax);
+  rig_.Pass(kHeldMax);
+  EXPECT_EQ(Told(), 4u);
+  rig_.Acknowledge();
+  EXPECT_EQ(Told(), 2u);
+}
+
+TEST_F(FullMessagesTest, AreToldWhenTheNextOneFails) {
+  rig_.FailAppend(Code::kAborted);
+  EXPECT_EQ(Told(), 4u);
 }
 
 TEST_F(CycleTest, NothingIsSavedWhileADecisionIsUnderWay) {

@@ -34,12 +34,38 @@ TEST(Launch, IsReportedAsItGoesOn) {
   EXPECT_EQ(rig.Step(), "1 a/1/0 pulling\n");
   rig.See(Status(Key("a"), LaunchState::kStarting));
   rig.See(Status(Key("a"), LaunchState::kRunning));
-  EXPECT_EQ(rig.Step(), "2 a/1/0 starting\n3 a/1/0 running\n");
+  EXPECT_EQ(rig.Step(), "2 a/1/0 running\n") << "it was up at once";
   rig.See(Status(Key("a"), LaunchState::kRunning));
   rig.See(Status(Key("a"), LaunchState::kStarting));
   EXPECT_EQ(rig.Step(), "") << "nothing goes backwards";
   rig.See(Exited(Key("a"), 0));
-  EXPECT_EQ(rig.Step(), "4 a/1/0 exited code 0 final\n");
+  EXPECT_EQ(rig.Step(), "3 a/1/0 exited code 0 final\n");
+}
+
+TEST(Launch, ThatStartsForLongIsSaidToBeStarting) {
+  CoreRig rig = Begun();
+  rig.See(Status(Key("a"), LaunchState::kStarting));
+  EXPECT_EQ(rig.Step(), "");
+  EXPECT_EQ(rig.core().NextDeadline(), rig.now().mono + kStartingToldAfter);
+  rig.Pass(kStartingToldAfter - milliseconds(1));
+  rig.See(Status(Key("a"), LaunchState::kStarting));
+  EXPECT_EQ(rig.Step(), "") << "an engine that repeats itself does not begin anew";
+  rig.Pass(milliseconds(1));
+  EXPECT_EQ(rig.Step(), "1 a/1/0 starting\n");
+  rig.Pass(seconds(1));
+  EXPECT_EQ(rig.Step(), "");
+  rig.See(Status(Key("a"), LaunchState::kRunning));
+  EXPECT_EQ(rig.Step(), "2 a/1/0 running\n");
+}
+
+TEST(Launch, ThatFailsAtOnceWasNeverStarting) {
+  CoreRig rig = Begun();
+  rig.See(Status(Key("a"), LaunchState::kStarting));
+  rig.Step();
+  rig.See(StartFailed(Key("a"), Code::kInvalid));
+  EXPECT_EQ(rig.Step(), "1 a/1/0 exited start-failed final\n");
+  rig.Pass(seconds(1));
+  EXPECT_EQ(rig.Step(), "");
 }
 
 TEST(Launch, PullProgressIsThrottled) {
@@ -207,6 +233,7 @@ TEST(Stop, WhilePullingOrStarting) {
   for (const LaunchState state : {LaunchState::kPulling, LaunchState::kStarting}) {
     CoreRig rig = Begun(kAlways);
     rig.See(Status(Key("a"), state));
+    rig.Pass(kStartingToldAfter);
     rig.Step();
     rig.Apply(Batch(12, 11, {StopOf("a")}));
     EXPECT_EQ(rig.Step(), "stop docker a/1/0 SIGQUIT 7s\n");
@@ -374,7 +401,9 @@ TEST(Crash, BetweenCreateAndStartGoesOn) {
   rig.Crash();
   rig.Observe(engine::Up{"1", true});
   rig.Observe(engine::Listed{{Status(Key("a"), LaunchState::kStarting)}});
-  EXPECT_EQ(rig.Step(), "1 a/1/0 starting\nengine docker as c1/n1\nlaunch docker a/1/0\n");
+  EXPECT_EQ(rig.Step(), "engine docker as c1/n1\nlaunch docker a/1/0\n");
+  rig.Pass(kStartingToldAfter);
+  EXPECT_EQ(rig.Step(), "1 a/1/0 starting\n");
 }
 
 TEST(Crash, ExitMeanwhileIsSeen) {
