@@ -2,9 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <queue>
+#include <thread>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -26,6 +29,8 @@ using worker::Input;
 
 constexpr const char* kKind = "sim";
 constexpr std::size_t kEventsPerLook = 16384;
+// As many threads as there are cores, up to so many: real workers are processes of their own.
+constexpr std::size_t kThreadsMax = 4;
 // Each node has its own numbers of operations; on the shared connection its index is in front.
 constexpr int kOpBits = 40;
 // As the worker's loop numbers its own subscriptions.
@@ -37,6 +42,14 @@ std::uint64_t Joined(std::size_t node, std::uint64_t id) {
 
 struct Counts {
   std::uint64_t assigns = 0, pages = 0, fact_messages = 0, beats = 0, steps = 0;
+  Counts& operator+=(const Counts& o) {
+    assigns += o.assigns;
+    pages += o.pages;
+    fact_messages += o.fact_messages;
+    beats += o.beats;
+    steps += o.steps;
+    return *this;
+  }
 };
 
 struct SimNode {
@@ -51,19 +64,32 @@ struct SimNode {
   bool touched = false;
 };
 
+struct ForNode {
+  std::size_t index = 0;
+  bus::Event event;
+};
+struct ForAll {
+  bus::Event event;
+};
 struct FromBeats {};
 struct Told {};
-using Item = std::variant<bus::Event, FromBeats, Told>;
+using Item = std::variant<ForNode, ForAll, FromBeats, Told>;
 
-class SimNodes {
+// The nodes of one thread, in its own order. Only Push is for other threads.
+class Shard {
  public:
-  explicit SimNodes(const SimNodesOptions& options);
-  Result<void> Run();
+  // `number` of `shards`: has each node whose index modulo `shards` is that.
+  Shard(const SimNodesOptions& options, std::size_t number, std::size_t shards);
+
+  void Push(Item item) { inbox_.PushAlways(std::move(item)); }
+  // Until it is told, or a node fails. -> whether none did. Both live until it returns.
+  bool Run(bus::NatsBus& bus, bus::NatsBus& beats);
+
+  [[nodiscard]] const Counts& counts() const { return counts_; }
 
  private:
   void AddNode(std::size_t index, std::uint32_t tasks_max);
-  void Route(bus::Event& event);
-  void ToAll(const bus::Event& event);
+  void Take(Item& item);
   void Touch(std::size_t index);
   void Give(std::size_t index, Input input);
   void Queue(std::size_t index);
@@ -72,43 +98,131 @@ class SimNodes {
   bool Execute(std::size_t index, worker::Operations& operations);
   void Send(std::size_t index, bus::Operation& operation);
   static void Call(engine::SimEngine& engine, worker::EngineCall& call);
+  // Places in nodes_, and indexes in all.
+  [[nodiscard]] std::size_t LocalOf(std::size_t index) const { return index / shards_; }
+  [[nodiscard]] std::size_t GlobalOf(std::size_t local) const { return local * shards_ + number_; }
 
+  const std::size_t number_, shards_;
   const SystemClock clock_;
-  const wire::Subjects subjects_;
   Counts counts_;
   Inbox<Item> inbox_{1};
   std::vector<std::unique_ptr<SimNode>> nodes_;
-  std::unordered_map<std::string, std::size_t> index_;
   // A node is looked at when it was due once, though it may have become due later since.
   std::priority_queue<std::pair<MonoTime, std::size_t>,
                       std::vector<std::pair<MonoTime, std::size_t>>, std::greater<>>
       due_;
   std::vector<std::size_t> touched_;  // in the order in which they step
   std::vector<Input> inputs_;         // of the node that steps
+  bool ending_ = false;
   bool failed_ = false;
+  bus::NatsBus* bus_ = nullptr;
+  bus::NatsBus* beats_ = nullptr;
+};
+
+class SimNodes {
+ public:
+  explicit SimNodes(const SimNodesOptions& options);
+  Result<void> Run();
+
+ private:
+  // On a thread of the bus.
+  void Route(bus::Event& event);
+  template <class What>
+  void ToAll(const What& what) {
+    for (const auto& shard : shards_) shard->Push(what);
+  }
+
+  const wire::Subjects subjects_;
+  std::unordered_map<std::string, std::size_t> index_;  // by name
+  std::vector<std::unique_ptr<Shard>> shards_;
   std::unique_ptr<bus::NatsBus> bus_;
   std::unique_ptr<bus::NatsBus> beats_;
 };
 
+NodeName NameOf(std::size_t index) { return NodeName::Trusted(fmt::format("sim-{:05}", index)); }
+
 SimNodes::SimNodes(const SimNodesOptions& options) {
-  for (std::size_t i = 0; i < options.nodes; ++i) AddNode(i, options.tasks_max);
+  for (std::size_t i = 0; i < options.nodes; ++i) index_.emplace(NameOf(i).str(), i);
+  const std::size_t shards = std::clamp<std::size_t>(
+      std::thread::hardware_concurrency(), 1, std::min<std::size_t>(kThreadsMax, options.nodes));
+  for (std::size_t i = 0; i < shards; ++i) {
+    shards_.push_back(std::make_unique<Shard>(options, i, shards));
+  }
   bus::NatsBusOptions bus_options;
   bus_options.urls = {options.url};
   bus_options.name = "cube-bench nodes";
-  bus_ = std::make_unique<bus::NatsBus>(
-      bus_options, [this](bus::Event event) { inbox_.PushAlways(std::move(event)); });
+  bus_ = std::make_unique<bus::NatsBus>(bus_options, [this](bus::Event event) { Route(event); });
   bus_options.name = "cube-bench nodes, heartbeats";
-  beats_ = std::make_unique<bus::NatsBus>(bus_options, [this](bus::Event event) {
-    if (std::holds_alternative<bus::Connected>(event)) inbox_.PushAlways(FromBeats{});
+  beats_ = std::make_unique<bus::NatsBus>(bus_options, [this](const bus::Event& event) {
+    if (std::holds_alternative<bus::Connected>(event)) ToAll(FromBeats{});
   });
   // One subscription for all: a node's own subjects differ in one token.
   bus_->Subscribe(kAssign, subjects_.Assign("*"), "");
   bus_->Subscribe(kDesired, subjects_.DesiredAll("*"), "");
 }
 
-void SimNodes::AddNode(std::size_t index, std::uint32_t tasks_max) {
+void SimNodes::Route(bus::Event& event) {
+  const auto give = [this](std::size_t index, bus::Event own) {
+    shards_[index % shards_.size()]->Push(ForNode{index, std::move(own)});
+  };
+  if (auto* message = std::get_if<bus::Message>(&event)) {
+    std::string_view token = message->subject;
+    if (message->subscription != kAssign) token = token.substr(0, token.rfind('.'));
+    token = wire::Subjects::LastToken(token);
+    if (const auto it = index_.find(std::string(token)); it != index_.end()) {
+      give(it->second, std::move(event));
+    }
+    return;
+  }
+  const auto own = [&give](auto& e) {
+    const auto index = static_cast<std::size_t>(e.op >> kOpBits);
+    e.op &= (std::uint64_t{1} << kOpBits) - 1;
+    give(index, std::move(e));
+  };
+  if (auto* appended = std::get_if<bus::Appended>(&event)) {
+    own(*appended);
+  } else if (auto* refused = std::get_if<bus::AppendFailed>(&event)) {
+    own(*refused);
+  } else if (auto* got = std::get_if<bus::Got>(&event)) {
+    own(*got);
+  } else if (auto* failed = std::get_if<bus::OpFailed>(&event)) {
+    own(*failed);
+  } else {
+    ToAll(ForAll{event});
+  }
+}
+
+Result<void> SimNodes::Run() {
+  CUBE_TRY(const auto signals, runtime::SignalWatch::Start([this](int) { ToAll(Told{}); }));
+  std::atomic<bool> failed = false;
+  const auto run = [this, &failed](Shard& shard) {
+    if (shard.Run(*bus_, *beats_)) return;
+    failed = true;
+    ToAll(Told{});
+  };
+  std::vector<std::jthread> threads;
+  for (std::size_t i = 1; i < shards_.size(); ++i) threads.emplace_back(run, std::ref(*shards_[i]));
+  run(*shards_.front());
+  threads.clear();
+  Counts sum;
+  for (const auto& shard : shards_) sum += shard->counts();
+  fmt::print(
+      "  nodes: {} live copies, {} pages of sets, {} fact messages, {} heartbeats, {} steps\n",
+      sum.assigns, sum.pages, sum.fact_messages, sum.beats, sum.steps);
+  if (failed) return Fail(Code::kInternal, "a node has ended");
+  return {};
+}
+
+// ---- the nodes of one thread ------------------------------------------------------------------
+
+Shard::Shard(const SimNodesOptions& options, std::size_t number, std::size_t shards)
+    : number_(number), shards_(shards) {
+  for (std::size_t i = number; i < options.nodes; i += shards) AddNode(i, options.tasks_max);
+}
+
+void Shard::AddNode(std::size_t index, std::uint32_t tasks_max) {
   auto node = std::make_unique<SimNode>();
-  node->name = NodeName::Trusted(fmt::format("sim-{:05}", index));
+  node->name = NameOf(index);
   const Now now = clock_.now();
   worker::LoopOptions options;
   options.node = node->name;
@@ -128,55 +242,35 @@ void SimNodes::AddNode(std::size_t index, std::uint32_t tasks_max) {
         inputs->emplace_back(worker::FromEngine{kKind, std::move(event)});
       });
   node->due = now.mono;
-  index_.emplace(node->name.str(), index);
   nodes_.push_back(std::move(node));
-  Queue(index);
+  Queue(nodes_.size() - 1);
 }
 
-void SimNodes::Touch(std::size_t index) {
+void Shard::Touch(std::size_t index) {
   if (!std::exchange(nodes_[index]->touched, true)) touched_.push_back(index);
 }
 
-void SimNodes::Give(std::size_t index, Input input) {
+void Shard::Give(std::size_t index, Input input) {
   nodes_[index]->inputs.push_back(std::move(input));
   Touch(index);
 }
 
-void SimNodes::ToAll(const bus::Event& event) {
-  for (std::size_t i = 0; i < nodes_.size(); ++i) Give(i, worker::FromBus{event});
-}
-
-void SimNodes::Route(bus::Event& event) {
-  if (auto* message = std::get_if<bus::Message>(&event)) {
-    std::string_view token = message->subject;
-    const bool assign = message->subscription == kAssign;
-    ++(assign ? counts_.assigns : counts_.pages);
-    if (!assign) token = token.substr(0, token.rfind('.'));
-    token = wire::Subjects::LastToken(token);
-    if (const auto it = index_.find(std::string(token)); it != index_.end()) {
-      Give(it->second, worker::FromBus{std::move(event)});
+void Shard::Take(Item& item) {
+  if (auto* own = std::get_if<ForNode>(&item)) {
+    if (const auto* message = std::get_if<bus::Message>(&own->event)) {
+      ++(message->subscription == kAssign ? counts_.assigns : counts_.pages);
     }
-    return;
-  }
-  const auto own = [this](auto& e) {
-    const auto index = static_cast<std::size_t>(e.op >> kOpBits);
-    e.op &= (std::uint64_t{1} << kOpBits) - 1;
-    Give(index, worker::FromBus{std::move(e)});
-  };
-  if (auto* appended = std::get_if<bus::Appended>(&event)) {
-    own(*appended);
-  } else if (auto* refused = std::get_if<bus::AppendFailed>(&event)) {
-    own(*refused);
-  } else if (auto* got = std::get_if<bus::Got>(&event)) {
-    own(*got);
-  } else if (auto* failed = std::get_if<bus::OpFailed>(&event)) {
-    own(*failed);
+    Give(LocalOf(own->index), worker::FromBus{std::move(own->event)});
+  } else if (const auto* all = std::get_if<ForAll>(&item)) {
+    for (std::size_t i = 0; i < nodes_.size(); ++i) Give(i, worker::FromBus{all->event});
+  } else if (std::holds_alternative<FromBeats>(item)) {
+    for (std::size_t i = 0; i < nodes_.size(); ++i) Give(i, worker::BeatsConnected{});
   } else {
-    ToAll(event);
+    ending_ = true;
   }
 }
 
-void SimNodes::Call(engine::SimEngine& engine, worker::EngineCall& call) {
+void Shard::Call(engine::SimEngine& engine, worker::EngineCall& call) {
   if (auto* start = std::get_if<worker::StartEngine>(&call)) {
     engine.Start(std::move(start->owner));
   } else if (auto* launch = std::get_if<worker::LaunchCall>(&call)) {
@@ -190,20 +284,20 @@ void SimNodes::Call(engine::SimEngine& engine, worker::EngineCall& call) {
   }
 }
 
-void SimNodes::Send(std::size_t index, bus::Operation& operation) {
+void Shard::Send(std::size_t index, bus::Operation& operation) {
   if (std::holds_alternative<bus::Subscribe>(operation)) return;  // made once for all
   if (auto* append = std::get_if<bus::Append>(&operation)) {
-    append->request.op = Joined(index, append->request.op);
+    append->request.op = Joined(GlobalOf(index), append->request.op);
     ++counts_.fact_messages;
   } else if (auto* get = std::get_if<bus::Get>(&operation)) {
-    get->op = Joined(index, get->op);
+    get->op = Joined(GlobalOf(index), get->op);
   } else if (auto* last = std::get_if<bus::GetLast>(&operation)) {
-    last->op = Joined(index, last->op);
+    last->op = Joined(GlobalOf(index), last->op);
   }
   bus::Execute(*bus_, std::move(operation));
 }
 
-bool SimNodes::Execute(std::size_t index, worker::Operations& operations) {
+bool Shard::Execute(std::size_t index, worker::Operations& operations) {
   SimNode& node = *nodes_[index];
   for (worker::Operation& operation : operations) {
     if (auto* call = std::get_if<bus::Operation>(&operation)) {
@@ -231,7 +325,7 @@ bool SimNodes::Execute(std::size_t index, worker::Operations& operations) {
   return true;
 }
 
-void SimNodes::Step(std::size_t index, Now now) {
+void Shard::Step(std::size_t index, Now now) {
   SimNode& node = *nodes_[index];
   do {
     node.machine->Advance(now);
@@ -246,14 +340,14 @@ void SimNodes::Step(std::size_t index, Now now) {
   Queue(index);
 }
 
-void SimNodes::Queue(std::size_t index) {
+void Shard::Queue(std::size_t index) {
   SimNode& node = *nodes_[index];
   if (node.due >= node.queued) return;
   node.queued = node.due;
   due_.emplace(node.due, index);
 }
 
-void SimNodes::TouchDue(MonoTime now) {
+void Shard::TouchDue(MonoTime now) {
   while (!due_.empty() && due_.top().first <= now) {
     const auto [at, index] = due_.top();
     due_.pop();
@@ -268,22 +362,14 @@ void SimNodes::TouchDue(MonoTime now) {
   }
 }
 
-Result<void> SimNodes::Run() {
-  CUBE_TRY(const auto signals,
-           runtime::SignalWatch::Start([this](int) { inbox_.PushAlways(Told{}); }));
+bool Shard::Run(bus::NatsBus& bus, bus::NatsBus& beats) {
+  bus_ = &bus;
+  beats_ = &beats;
   std::vector<Item> items;
-  for (bool ending = false; !ending && !failed_;) {
+  while (!ending_ && !failed_) {
     items.clear();
     inbox_.TakeUntil(items, kEventsPerLook, due_.empty() ? MonoTime::max() : due_.top().first);
-    for (Item& item : items) {
-      if (auto* event = std::get_if<bus::Event>(&item)) {
-        Route(*event);
-      } else if (std::holds_alternative<FromBeats>(item)) {
-        for (std::size_t i = 0; i < nodes_.size(); ++i) Give(i, worker::BeatsConnected{});
-      } else {
-        ending = true;
-      }
-    }
+    for (Item& item : items) Take(item);
     const Now now = clock_.now();
     TouchDue(now.mono);
     for (const std::size_t index : touched_) {
@@ -292,11 +378,7 @@ Result<void> SimNodes::Run() {
     }
     touched_.clear();
   }
-  fmt::print(
-      "  nodes: {} live copies, {} pages of sets, {} fact messages, {} heartbeats, {} steps\n",
-      counts_.assigns, counts_.pages, counts_.fact_messages, counts_.beats, counts_.steps);
-  if (failed_) return Fail(Code::kInternal, "a node has ended");
-  return {};
+  return !failed_;
 }
 
 }  // namespace

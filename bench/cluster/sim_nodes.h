@@ -1,5 +1,6 @@
 // Many workers in one process: the real loop and core of each, on simulated machines, sharing two
-// connections (as the nodes of one host behind an agent would). Only their stores are in memory.
+// connections (as the nodes of one host behind an agent would) and a thread for each core. Only
+// their stores are in memory.
 #pragma once
 
 #include <cstdint>

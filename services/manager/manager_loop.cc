@@ -331,7 +331,7 @@ void ManagerLoop::OnAppended(const bus::Appended& done) {
     loss_.clear();
     reader_.OnReset();
   }
-  teller_.TellNodes(view_, done.seq, sent.batch, before, sent.more, now_.mono, next_op_, out_);
+  teller_.TellNodes(view_, sent.batch, before, sent.more, now_.mono, next_op_, out_);
   teller_.TellOutcomes(sent.intents, out_);
   teller_.TellFeed(view_, now_.mono, out_);
   told_ = view_.stamp;

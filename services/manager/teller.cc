@@ -89,16 +89,15 @@ void Teller::Send(const AssignBatch& batch, Operations& out) {
   out.Bus(bus::Publish{subjects_.Assign(batch.node.str()), {}, wire::EncodeAssign(batch)});
 }
 
-auto Teller::CopyFor(const View& view, const NodeName& name, std::uint64_t seq,
-                     const Before& before) -> HeldCopy& {
+auto Teller::CopyFor(const View& view, const NodeName& name, const Before& before) -> HeldCopy& {
   const auto [it, is_new] = held_.try_emplace(name);
   HeldCopy& held = it->second;
   if (is_new) {
-    held.copy = Copy(view, view.nodes.at(name), seq);
+    held.copy = Copy(view, view.nodes.at(name), view.valid_seq);
     held.copy.prev = before.at(name);
-    held.copy.first = seq;
+    held.copy.first = view.valid_seq;
   }
-  held.copy.seq = seq;
+  held.copy.seq = view.valid_seq;
   held.copy.stamp = view.stamp;
   return held;
 }
@@ -130,19 +129,18 @@ MonoTime Teller::ReleaseAt() const {
   return held_.empty() ? MonoTime::max() : held_since_ + kHeldMax;
 }
 
-void Teller::TellNodes(const View& view, std::uint64_t seq, const DecisionBatch& batch,
-                       const Before& before, bool more, MonoTime now, bus::OpId& next_op,
-                       Operations& out) {
+void Teller::TellNodes(const View& view, const DecisionBatch& batch, const Before& before,
+                       bool more, MonoTime now, bus::OpId& next_op, Operations& out) {
   if (held_.empty()) held_since_ = now;
   std::vector<NodeName> sets;
   const auto urgent = [&](const NodeName& name) -> AssignBatch& {
-    HeldCopy& held = CopyFor(view, name, seq, before);
+    HeldCopy& held = CopyFor(view, name, before);
     held.waits = false;
     return held.copy;
   };
   for (const DecisionItem& item : batch.items) {
     if (const auto* start = std::get_if<StartAttempt>(&item)) {
-      HeldCopy& held = CopyFor(view, start->node, seq, before);
+      HeldCopy& held = CopyFor(view, start->node, before);
       held.spec_bytes += EncodedBytesMax(*start->spec);
       held.copy.items.emplace_back(
           Assignment{start->task, start->attempt, batch.stamp(), start->spec, false, {}});

@@ -45,11 +45,10 @@ class Teller {
   using Before = absl::flat_hash_map<NodeName, std::uint64_t, std::hash<NodeName>>;
   [[nodiscard]] static Before Remember(const View& view, const DecisionBatch& batch);
 
-  // After folding message `seq`: live copies, and complete sets for nodes that came (back).
+  // After folding a message: live copies, and complete sets for nodes that came (back).
   // `more`: decisions wait that had no room in it, so that the next one follows at once.
-  void TellNodes(const View& view, std::uint64_t seq, const DecisionBatch& batch,
-                 const Before& before, bool more, MonoTime now, bus::OpId& next_op,
-                 Operations& out);
+  void TellNodes(const View& view, const DecisionBatch& batch, const Before& before, bool more,
+                 MonoTime now, bus::OpId& next_op, Operations& out);
   // Sends the copies that wait for more.
   void Release(Operations& out);
   // When they are due.
@@ -79,9 +78,8 @@ class Teller {
     std::size_t spec_bytes = 0;
     bool waits = true;  // for more: it only starts attempts
   };
-  // `seq`: of the message that was folded last.
-  HeldCopy& CopyFor(const View& view, const NodeName& name, std::uint64_t seq,
-                    const Before& before);
+  // For what the message says that was folded last.
+  HeldCopy& CopyFor(const View& view, const NodeName& name, const Before& before);
   void SendHeld(const NodeName& name, Operations& out);
   template <class Choose>
   void SendThose(const Choose& choose, Operations& out);

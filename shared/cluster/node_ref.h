@@ -40,7 +40,7 @@ class NodeRef {
 
  private:
   struct Shared {
-    std::uint32_t refs;
+    std::uint32_t refs = 0;
     NodeName name;
   };
 

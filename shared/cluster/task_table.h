@@ -99,7 +99,8 @@ class TaskTable {
   // written to is no memory yet.
   static constexpr std::uint32_t kSlabTasks = 1024;
   union Slot {
-    Slot() {}   // NOLINT(modernize-use-equals-default): there is no task
+    // There is no task in it.
+    Slot() {}   // NOLINT(modernize-use-equals-default,cppcoreguidelines-pro-type-member-init)
     ~Slot() {}  // NOLINT(modernize-use-equals-default)
     Task task;
     std::uint32_t next_free;

@@ -1,5 +1,7 @@
 #include "shared/store/batch_check.h"
 
+#include <set>
+
 #include "shared/base/check.h"
 
 namespace cube::store {

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <cstring>
 
 #include "shared/base/check.h"
 #include "shared/runtime/boot_id.h"

@@ -75,7 +75,7 @@ TEST(TellerTest, ARefusedWorkerCanReadWhy) {
   bus::OpId next_op = 1;
   const Teller::Before before = Teller::Remember(log.view(), batch);
   log.Decide(batch.items);
-  teller.TellNodes(log.view(), log.view().valid_seq, batch, before, false, {}, next_op, out);
+  teller.TellNodes(log.view(), batch, before, false, {}, next_op, out);
   const std::vector<Operation> told = out.Take();
   ASSERT_EQ(told.size(), 1u);
   const auto& publish = std::get<bus::Publish>(std::get<bus::Operation>(told[0]));
@@ -106,7 +106,7 @@ class HeldCopiesTest : public testing::Test {
     const DecisionBatch batch = log_.Next(items);
     const Teller::Before before = Teller::Remember(log_.view(), batch);
     log_.Decide(items);
-    teller_.TellNodes(log_.view(), log_.view().valid_seq, batch, before, more, now, next_op_, out_);
+    teller_.TellNodes(log_.view(), batch, before, more, now, next_op_, out_);
     return TakeCopies();
   }
   std::vector<AssignBatch> TakeCopies() {
