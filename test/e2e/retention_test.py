@@ -123,13 +123,14 @@ class RetentionTest(suite.Case):
         self.wait_same_tasks(cluster, tasks)
 
     def all_of_one_mind(self, cluster):
-        """The log is replayed from the older snapshot; the newer one is what follows from it."""
+        """The log is replayed from the older snapshot; the newer one is what follows from it. In a
+        stream that fills within a second both may be of one decision, and have one name."""
         report = cluster.cube("verify", "-o", "json").json()
         self.assertGreater(report["began_with_snapshot"], 1)
         details = {one["name"]: (one["result"], one["detail"]) for one in report["compared"]
                    if one["kind"] == "snapshot"}
-        self.assertEqual(sorted(details.values()),
-                         [("same", ""), ("same", "whole; the log begins with it")], report)
+        whole = ("same", "whole; the log begins with it")
+        self.assertIn(sorted(details.values()), ([whole], [("same", ""), whole]), report)
 
     def what_is_left_of_the_past(self, cluster, keeper, last):
         """Commands that read the log begin where it begins now."""
