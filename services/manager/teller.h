@@ -30,7 +30,7 @@ static_assert(wire::kDesiredPagesMax * kPageBytesMax >= 10'000 * kIntentItemByte
 // While more decisions are waiting than one message takes, each message has a task or two for very
 // many nodes, and a copy for one task costs both sides nearly what one for sixteen does
 // (docs/adr/0019). So a copy that only starts attempts waits then for the next ones of its node:
-// until it has so many, or would be so large, or so long.
+// until it has so many, is so large, or has waited so long.
 inline constexpr std::size_t kHeldItemsMax = 16;
 inline constexpr std::size_t kHeldBytesMax = 64u << 10;          // of specifications
 static_assert(kHeldBytesMax + kDecisionBytesMax <= 512u << 10);  // half of the usual max_payload
