@@ -7,7 +7,8 @@ FROM ${BASE} AS runtime
 RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
       ca-certificates openssl libnats3.4 libprotobuf32 liblmdb0 libspdlog1.10 libfmt9 libyaml-cpp0.7 \
-      libcurl4 libssl3 libprometheus-cpp-core1.0 libprometheus-cpp-pull1.0 libabsl20220623 util-linux \
+      libcurl4 libssl3 libdeflate0 libprometheus-cpp-core1.0 libprometheus-cpp-pull1.0 libabsl20220623 \
+      util-linux \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --system --uid 10001 --user-group --home-dir /var/lib/cube --shell /usr/sbin/nologin cube \
  && install -d -o cube -g cube -m 0750 /var/lib/cube

@@ -8,7 +8,7 @@
 readonly PACKAGES_BUILD=(
   g++ cmake ninja-build ccache pkg-config git ca-certificates python3
   libnats-dev libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev liblmdb-dev libyaml-cpp-dev
-  libtomlplusplus-dev prometheus-cpp-dev libabsl-dev
+  libdeflate-dev libtomlplusplus-dev prometheus-cpp-dev libabsl-dev
   libprotobuf-dev protobuf-compiler libcurl4-openssl-dev libssl-dev libgtest-dev libgmock-dev
 )
 

@@ -235,7 +235,7 @@ void ManagerLoop::OnHeartbeat(const bus::Message& message) {
                       beat->position > view_.valid_seq;
   // One that steps forward only has much to do; it would notice a copy that is missing itself.
   const bool stands = behind && beat->position == lag.position;
-  lag.expected = node.last_decision;
+  lag.expected = teller_.ToldTo(node);
   lag.position = beat->position;
   lag.behind = stands ? lag.behind + 1 : 0;
   if (!behind) lag.set_wait = kSetIntervalMin;

@@ -79,8 +79,11 @@ std::vector<Operation> ManagerLoop::Step(std::span<const Input> inputs, Now now,
     if (!notice.empty()) out_.Warn(notice);
   }
   Advance();
-  // Nothing follows that they could wait for, or not soon.
-  if (!in_flight_ || now_.mono >= teller_.ReleaseAt()) teller_.Release(out_);
+  if (in_flight_) {
+    teller_.ReleaseDue(now_.mono, out_);
+  } else {
+    teller_.Release(out_);  // nothing follows that they could wait for, or not soon
+  }
   return out_.Take();
 }
 
@@ -140,11 +143,7 @@ void ManagerLoop::Advance() {
     AnswerWaiting();
   }
   if (phase_ == Phase::kLeading) Lead();
-  if (KeepsLog()) {
-    retention_.Step(saved_, now_, random_, next_op_, out_);
-  } else {
-    retention_.Stop(out_);
-  }
+  StepRetention();
   LogForeign();
 }
 
@@ -152,6 +151,16 @@ void ManagerLoop::Advance() {
 bool ManagerLoop::KeepsLog() const {
   return caught_up_ && (phase_ == Phase::kFollowing || phase_ == Phase::kLeading) &&
          lease_.Held(now_.mono);
+}
+
+void ManagerLoop::StepRetention() {
+  if (!KeepsLog()) {
+    retention_.Stop(out_);
+    return;
+  }
+  // A snapshot is of what was saved: it waits for the end of the cycle, and the save behind it.
+  if (retention_.IsAboutToAct() && save_at_ != MonoTime::max()) return;
+  retention_.Step(saved_, now_, random_, next_op_, out_);
 }
 
 void ManagerLoop::Follow() {
@@ -219,7 +228,7 @@ void ManagerLoop::MaybeTakeOver() {
   term_start_ = TermStart{cluster_, options_.name, kValidationVersion, options_.settings, {}};
   told_ = view_.told;
   planner_.ForgetView();
-  teller_.ForgetFeed();
+  teller_.BeginTerm();
   liveness_.Reset();
   loads_.Reset(view_, now_.mono);
   hellos_.clear();
@@ -389,7 +398,8 @@ void ManagerLoop::Changed() {
 void ManagerLoop::SaveIfDue() {
   if (save_at_ == MonoTime::max()) return;
   const bool much = view_.dirty_tasks.size() >= kSaveChangesMax;
-  if (now_.mono >= save_at_ || much || verify_.IsAsked()) Save();
+  const bool wanted = verify_.IsAsked() || retention_.IsAboutToAct();
+  if (now_.mono >= save_at_ || much || wanted) Save();
 }
 
 void ManagerLoop::Save() {

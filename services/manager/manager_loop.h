@@ -41,7 +41,7 @@ inline constexpr int kFactsAtOnce = 8;
 // The view is saved so long after a change, or after so many changes of tasks: what changes again
 // within that time is written once. After a crash a little more of the log is read again.
 inline constexpr Duration kSaveAfter = std::chrono::seconds(1);
-inline constexpr std::size_t kSaveChangesMax = 65'536;
+inline constexpr std::size_t kSaveChangesMax = 32'768;
 // Give up on an acknowledgement: its outcome is then unknown and the log is read again.
 inline constexpr Duration kAppendTimeout = std::chrono::seconds(5);
 // A refused or failed append is not repeated before this time; it doubles while nothing gets in (a
@@ -257,6 +257,7 @@ class ManagerLoop {
 
   // The cycle (manager_loop.cc).
   void Advance();
+  void StepRetention();
   void Follow();
   void MaybeTakeOver();
   void Lead();

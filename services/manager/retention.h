@@ -69,6 +69,9 @@ class Retention {
 
   Retention(wire::Subjects subjects, std::string manager, RetentionOptions options);
 
+  // The next Step does something about what was looked at: what it is told as saved should be of
+  // now.
+  [[nodiscard]] bool IsAboutToAct() const { return phase_ == Phase::kLooking && asked_.empty(); }
   // While this manager holds the lease and knows the log.
   void Step(const Saved& saved, Now now, Random& random, bus::OpId& next_op, Operations& out);
   // Another one's business now, or the connection is lost.

@@ -56,6 +56,22 @@ std::string_view KindName(IntentResult::Kind kind) {
 constexpr std::size_t kHeadBytes = 512;
 constexpr std::size_t kAssignmentBytes = 160;
 
+// Of few lengths: with each change of it, turns move.
+Duration RoundAfter(Duration burst) {
+  Duration round = kHeldMin;
+  while (round < kHeldMax && 2 * round <= burst / kHeldPart) round *= 2;
+  return round;
+}
+
+// When the node's next turn comes.
+MonoTime NextTurn(const Node& node, Duration round, MonoTime now) {
+  const Duration turn = round / kHeldTurns;
+  const std::int64_t number = now.time_since_epoch() / turn;
+  const auto own = static_cast<std::int64_t>(node.instance % kHeldTurns);
+  const std::int64_t wait = (own - number % kHeldTurns + kHeldTurns) % kHeldTurns;
+  return MonoTime((number + (wait == 0 ? kHeldTurns : wait)) * turn);
+}
+
 }  // namespace
 
 Teller::Before Teller::Remember(const View& view, const DecisionBatch& batch) {
@@ -86,14 +102,19 @@ AssignBatch Teller::Copy(const View& view, const Node& node, std::uint64_t seq) 
 }
 
 void Teller::Send(const AssignBatch& batch, Operations& out) {
-  out.Bus(bus::Publish{subjects_.Assign(batch.node.str()), {}, wire::EncodeAssign(batch)});
+  out.Bus(bus::Publish{
+      subjects_.Assign(batch.node.str()), {}, wire::EncodeAssignWith(batch, spec_texts_)});
 }
 
-auto Teller::CopyFor(const View& view, const NodeName& name, const Before& before) -> HeldCopy& {
+auto Teller::CopyFor(const View& view, const NodeName& name, const Before& before, MonoTime now)
+    -> HeldCopy& {
   const auto [it, is_new] = held_.try_emplace(name);
   HeldCopy& held = it->second;
   if (is_new) {
-    held.copy = Copy(view, view.nodes.at(name), view.valid_seq);
+    const Node& node = view.nodes.at(name);
+    held.copy = Copy(view, node, view.valid_seq);
+    held.due = NextTurn(node, RoundAfter(now - more_since_), now);
+    release_at_ = std::min(release_at_, held.due);
     held.copy.prev = before.at(name);
     held.copy.first = view.valid_seq;
   }
@@ -119,28 +140,38 @@ void Teller::SendThose(const Choose& choose, Operations& out) {
   std::ranges::sort(chosen, [](const NodeName* a, const NodeName* b) { return *a < *b; });
   for (const NodeName* name : chosen) Send(held_.at(*name).copy, out);
   absl::erase_if(held_, [&choose](const auto& entry) { return choose(entry.second); });
+  if (held_.empty()) release_at_ = MonoTime::max();
 }
 
 void Teller::Release(Operations& out) {
   SendThose([](const HeldCopy&) { return true; }, out);
 }
 
-MonoTime Teller::ReleaseAt() const {
-  return held_.empty() ? MonoTime::max() : held_since_ + kHeldMax;
+void Teller::ReleaseDue(MonoTime now, Operations& out) {
+  if (now < release_at_) return;
+  SendThose([now](const HeldCopy& held) { return held.due <= now; }, out);
+  if (held_.empty()) return;
+  release_at_ = MonoTime::max();
+  for (const auto& [name, held] : held_) release_at_ = std::min(release_at_, held.due);
+}
+
+std::uint64_t Teller::ToldTo(const Node& node) const {
+  const auto held = held_.find(node.name);
+  return held == held_.end() ? node.last_decision : held->second.copy.prev;
 }
 
 void Teller::TellNodes(const View& view, const DecisionBatch& batch, const Before& before,
                        bool more, MonoTime now, bus::OpId& next_op, Operations& out) {
-  if (held_.empty()) held_since_ = now;
+  more_since_ = more ? std::min(more_since_, now) : MonoTime::max();
   std::vector<NodeName> sets;
   const auto urgent = [&](const NodeName& name) -> AssignBatch& {
-    HeldCopy& held = CopyFor(view, name, before);
+    HeldCopy& held = CopyFor(view, name, before, now);
     held.waits = false;
     return held.copy;
   };
   for (const DecisionItem& item : batch.items) {
     if (const auto* start = std::get_if<StartAttempt>(&item)) {
-      HeldCopy& held = CopyFor(view, start->node, before);
+      HeldCopy& held = CopyFor(view, start->node, before, now);
       held.spec_bytes += EncodedBytesMax(*start->spec);
       held.copy.items.emplace_back(
           Assignment{start->task, start->attempt, batch.stamp(), start->spec, false, {}});
@@ -174,6 +205,7 @@ void Teller::TellNodes(const View& view, const DecisionBatch& batch, const Befor
       },
       out);
   for (const NodeName& name : sets) TellSet(view, view.nodes.at(name), next_op, out);
+  if (!more) spec_texts_.Clear();
 }
 
 void Teller::Refuse(const View& view, const NodeName& node, std::uint64_t instance,

@@ -18,6 +18,7 @@
 #include "shared/domain/assign.h"
 #include "shared/domain/decision.h"
 #include "shared/wire/limits.h"
+#include "shared/wire/spec_texts.h"
 #include "shared/wire/subjects.h"
 
 namespace cube::manager {
@@ -28,14 +29,20 @@ inline constexpr std::uint32_t kFeedPerSecond = 2000;
 inline constexpr std::size_t kPageBytesMax = 256u << 10;
 static_assert(wire::kDesiredPagesMax * kPageBytesMax >= 10'000 * kIntentItemBytesMax);
 // While more decisions are waiting than one message takes, each message has a task or two for very
-// many nodes, and a copy for one task costs both sides nearly what one for sixteen does
+// many nodes, and a copy for one task costs both sides nearly what one for thirty does
 // (docs/adr/0019). So a copy that only starts attempts waits then for the next ones of its node:
 // until it has so many, is so large, or has waited so long.
-inline constexpr std::size_t kHeldItemsMax = 16;
+inline constexpr std::size_t kHeldItemsMax = 32;
 inline constexpr std::size_t kHeldBytesMax = 64u << 10;          // of specifications
 static_assert(kHeldBytesMax + kDecisionBytesMax <= 512u << 10);  // half of the usual max_payload
-inline constexpr Duration kHeldMax = std::chrono::milliseconds(500);
-static_assert(kHeldMax < kHeartbeatMin);  // or a node would be taken for one that lacks copies
+// Copies wait for their node's turn in a round, so that all nodes have work all the time. A round
+// begins with kHeldMin, and doubles when that is no more than a part of the time for which the
+// burst has lasted (docs/adr/0020).
+inline constexpr int kHeldPart = 4;
+inline constexpr Duration kHeldMin = std::chrono::milliseconds(500);
+inline constexpr Duration kHeldMax = 4 * kHeldMin;
+inline constexpr int kHeldTurns = 16;
+static_assert(kHeldMin % kHeldTurns == Duration(0));
 
 class Teller {
  public:
@@ -49,10 +56,13 @@ class Teller {
   // `more`: decisions wait that had no room in it, so that the next one follows at once.
   void TellNodes(const View& view, const DecisionBatch& batch, const Before& before, bool more,
                  MonoTime now, bus::OpId& next_op, Operations& out);
-  // Sends the copies that wait for more.
+  // Sends the copies that wait for more: all of them, or those whose time has come.
   void Release(Operations& out);
-  // When they are due.
-  [[nodiscard]] MonoTime ReleaseAt() const;
+  void ReleaseDue(MonoTime now, Operations& out);
+  // When the next one is due.
+  [[nodiscard]] MonoTime ReleaseAt() const { return release_at_; }
+  // Up to where the node has been told the decisions that concern it.
+  [[nodiscard]] std::uint64_t ToldTo(const Node& node) const;
   // Ends the worker `instance` of that name, which says `reason`.
   void Refuse(const View& view, const NodeName& node, std::uint64_t instance, std::string reason,
               Operations& out);
@@ -65,8 +75,11 @@ class Teller {
   void TellOutcomes(const std::vector<FoldedIntents>& folded, Operations& out);
   // Everything in view.untold that this process has not told yet.
   void TellFeed(const View& view, MonoTime now, Operations& out);
-  // A new leader tells what its predecessor may not have told.
-  void ForgetFeed() { fed_ = {}; }
+  // A new leader tells what its predecessor may not have told, and a burst is its own.
+  void BeginTerm() {
+    fed_ = {};
+    more_since_ = MonoTime::max();
+  }
 
  private:
   void TellSet(const View& view, const Node& node, bus::OpId& next_op, Operations& out);
@@ -77,9 +90,10 @@ class Teller {
     AssignBatch copy;
     std::size_t spec_bytes = 0;
     bool waits = true;  // for more: it only starts attempts
+    MonoTime due;       // it waits no longer than that
   };
   // For what the message says that was folded last.
-  HeldCopy& CopyFor(const View& view, const NodeName& name, const Before& before);
+  HeldCopy& CopyFor(const View& view, const NodeName& name, const Before& before, MonoTime now);
   void SendHeld(const NodeName& name, Operations& out);
   template <class Choose>
   void SendThose(const Choose& choose, Operations& out);
@@ -87,9 +101,11 @@ class Teller {
   bool MayFeed(const Transition& step, MonoTime now, Operations& out);
 
   wire::Subjects subjects_;
+  wire::SpecTexts spec_texts_ = wire::AssignTexts();  // of this burst
   absl::flat_hash_map<NodeName, HeldCopy, std::hash<NodeName>> held_;
-  MonoTime held_since_{};  // while there is one
-  Stamp fed_;              // up to here this process has told the feed
+  MonoTime more_since_ = MonoTime::max();  // no message has had room for all since; max = one has
+  MonoTime release_at_ = MonoTime::max();  // no held copy is due before
+  Stamp fed_;                              // up to here this process has told the feed
   MonoTime window_{};
   std::uint32_t in_window_ = 0;
   std::uint64_t skipped_ = 0;

@@ -25,6 +25,8 @@ using wire::ToProto;
 constexpr std::uint32_t kSchemaVersion = 5;
 enum Table : store::TableId { kMeta = kViewMetaTable, kTasks, kNodes, kSpecs, kUntold, kJobs };
 constexpr std::string_view kMetaKey = "view";
+// What most records of tasks and nodes take, with their keys.
+constexpr std::size_t kRecordBytes = 224;
 constexpr std::string_view kClusterKey = "cluster";  // its name, while there is no view
 
 std::uint64_t NumberFrom(std::string_view key) {
@@ -390,6 +392,8 @@ store::WriteBatch ViewRecords::Save(View& view) {
   std::sort(view.dirty_tasks.begin(), view.dirty_tasks.end());
   const auto last = std::unique(view.dirty_tasks.begin(), view.dirty_tasks.end());
   view.dirty_tasks.erase(last, view.dirty_tasks.end());
+  const std::size_t records = view.dirty_tasks.size() + view.dirty_nodes.size();
+  batch.Reserve(records, records * kRecordBytes);
   v1::TaskRecord record;  // keeps its memory from task to task
   for (const TaskNumber& number : view.dirty_tasks) {
     Task* task = view.tasks.Find(number);

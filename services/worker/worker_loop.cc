@@ -180,8 +180,12 @@ void WorkerLoop::HelloAnswered() {
 
 void WorkerLoop::OnMessage(bus::Message& message, Now now) {
   if (message.subscription == kAssignSub) {
-    if (const auto batch = wire::DecodeAssign(message.payload)) {
+    std::vector<wire::EncodedSpec> specs;
+    if (const auto batch = wire::DecodeAssignAndSpecs(message.payload, specs)) {
       const Applied applied = core_.Apply(*batch, now);
+      if (applied == Applied::kApplied) {
+        for (const wire::EncodedSpec& one : specs) specs_.Keep(one.spec, one.bytes);
+      }
       NoteWelcome(now);
       OnApplied(applied, now);
     } else {

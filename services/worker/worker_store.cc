@@ -9,6 +9,7 @@
 #include "shared/wire/codec.h"
 #include "shared/wire/convert.h"
 #include "shared/wire/scratch.h"
+#include "shared/wire/spec_texts.h"
 
 namespace cube::worker {
 namespace {
@@ -187,13 +188,22 @@ void PutMeta(store::WriteBatch& batch, const Meta& meta) {
 const std::string& SpecBytes::Of(const TaskSpecPtr& spec) {
   const auto known = std::ranges::find(entries_, spec, &Entry::spec);
   if (known != entries_.end()) return known->bytes;
-  // Their attempts have ended before they were up.
-  std::erase_if(entries_, [](const Entry& entry) { return entry.spec.use_count() == 1; });
-  if (entries_.size() >= kSpecBytesMax) entries_.erase(entries_.begin());
   wire::Scratch<v1::AssignmentRecord> r;
   wire::ToProto(*spec, *r->mutable_spec());
-  entries_.push_back({spec, r->SerializeAsString()});
+  Add({spec, r->SerializeAsString()});
   return entries_.back().bytes;
+}
+
+void SpecBytes::Keep(const TaskSpecPtr& spec, std::string_view bytes) {
+  if (std::ranges::find(entries_, spec, &Entry::spec) != entries_.end()) return;
+  Add({spec, wire::AsField(v1::AssignmentRecord::kSpecFieldNumber, bytes)});
+}
+
+void SpecBytes::Add(Entry entry) {
+  // Their attempts have ended before they were up.
+  std::erase_if(entries_, [](const Entry& known) { return known.spec.use_count() == 1; });
+  if (entries_.size() >= kSpecBytesMax) entries_.erase(entries_.begin());
+  entries_.push_back(std::move(entry));
 }
 
 void SpecBytes::Forget(const TaskSpecPtr& spec) {

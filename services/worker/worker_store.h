@@ -27,6 +27,8 @@ inline constexpr store::TableId kOutboxTable = 2;       // number -> Facts with 
 // up, and its specification never changes: it is encoded once.
 class SpecBytes {
  public:
+  // They have come as these bytes, which are the specification's message.
+  void Keep(const TaskSpecPtr& spec, std::string_view bytes);
   // The field of the record. Valid until the next call.
   [[nodiscard]] const std::string& Of(const TaskSpecPtr& spec);
   void Forget(const TaskSpecPtr& spec);
@@ -37,6 +39,7 @@ class SpecBytes {
     TaskSpecPtr spec;
     std::string bytes;
   };
+  void Add(Entry entry);
   std::vector<Entry> entries_;  // oldest first
 };
 // One Reconcile begins no more; who comes back later is encoded again.

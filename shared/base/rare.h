@@ -26,6 +26,10 @@ class Rare {
   ~Rare() = default;
 
   void reset() { value_.reset(); }
+  T& emplace() {
+    value_ = std::make_unique<T>();
+    return *value_;
+  }
   [[nodiscard]] explicit operator bool() const { return value_ != nullptr; }
   [[nodiscard]] T& operator*() { return *value_; }
   [[nodiscard]] const T& operator*() const { return *value_; }

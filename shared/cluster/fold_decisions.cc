@@ -177,7 +177,8 @@ class Folder {
       t.seldom.Drop(&Seldom::lost_reason);
       t.explanation = std::make_shared<const Explanation>(std::move(why));
       t.seldom.Drop(&Seldom::eviction);
-      t.observed = held.observed;
+      t.observed.reset();
+      if (held.observed) t.observed = *held.observed;
       t.health = held.health;
       fold::LoseIfUnasked(t);
     });

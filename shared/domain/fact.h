@@ -2,10 +2,10 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <variant>
 #include <vector>
 
+#include "shared/base/rare.h"
 #include "shared/base/time.h"
 #include "shared/domain/ids.h"
 #include "shared/domain/launch.h"
@@ -42,8 +42,8 @@ struct AttemptHeld {
   std::uint32_t attempt = 0;
   Stamp placement;
   TaskSpecPtr spec;  // null once the attempt is done
-  std::optional<LaunchFact> observed;
-  std::optional<HealthFact> health;
+  Rare<LaunchFact> observed;
+  Rare<HealthFact> health;
   friend bool operator==(const AttemptHeld& a, const AttemptHeld& b) {
     const bool same_spec = a.spec == b.spec || (a.spec && b.spec && *a.spec == *b.spec);
     return same_spec && a.task == b.task && a.attempt == b.attempt && a.placement == b.placement &&

@@ -6,10 +6,10 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
+#include "shared/base/rare.h"
 #include "shared/base/time.h"
 #include "shared/domain/ids.h"
 
@@ -140,7 +140,7 @@ struct TaskSpec {
   std::vector<PortSpec> ports;
   Resources resources;
   RestartPolicy restart;
-  std::optional<HealthCheck> health;
+  Rare<HealthCheck> health;
   std::string stop_signal;  // "SIGTERM", ...; empty = SIGTERM
   Duration stop_grace = std::chrono::seconds(10);
   std::int32_t priority = 0;  // higher is placed first

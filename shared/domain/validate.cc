@@ -23,18 +23,18 @@ std::string Indexed(std::string_view field, std::size_t index) {
   return std::string(field) + "[" + std::to_string(index) + "]";
 }
 
-Result<void> CheckText(std::string_view text, const std::string& field,
+Result<void> CheckText(std::string_view text, std::string_view field,
                        std::size_t length_max = kTextLengthMax) {
   if (text.size() > length_max) {
     return Fail(Code::kInvalid,
                 "has " + std::to_string(text.size()) + " bytes; at most " +
                     std::to_string(length_max) + " are allowed",
-                field);
+                std::string(field));
   }
   if (text.find('\0') != std::string_view::npos) {
-    return Fail(Code::kInvalid, "may not hold a NUL character", field);
+    return Fail(Code::kInvalid, "may not hold a NUL character", std::string(field));
   }
-  if (!IsUtf8(text)) return Fail(Code::kInvalid, "is not valid UTF-8", field);
+  if (!IsUtf8(text)) return Fail(Code::kInvalid, "is not valid UTF-8", std::string(field));
   return {};
 }
 
@@ -387,9 +387,9 @@ bool IsEngine(std::string_view name) {
 
 Result<std::string> ParsePolicy(std::string_view name, const std::string& field) {
   const std::string_view wanted = name == "roundrobin" ? kPolicies.front() : name;
+  if (std::ranges::find(kPolicies, wanted) != kPolicies.end()) return std::string(wanted);
   std::string all;
   for (std::string_view policy : kPolicies) {
-    if (policy == wanted) return std::string(policy);
     all += (all.empty() ? "" : ", ") + std::string(policy);
   }
   return Fail(

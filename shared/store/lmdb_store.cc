@@ -260,9 +260,26 @@ int LmdbStore::TryCommit(const WriteBatch& batch) {
   MDB_txn* raw = nullptr;
   if (const int code = mdb_txn_begin(env_, nullptr, 0, &raw); code != MDB_SUCCESS) return code;
   TxnOwner txn(raw);
+  // Most of a batch are puts in the order of keys: from where one went the next is near.
+  CursorOwner cursor;
+  TableId cursor_table = 0;
   for (const Write write : batch.writes()) {
-    if (const int code = Apply(raw, write); code != MDB_SUCCESS) return code;
+    if (write.kind != Write::Kind::kPut || write.table != cursor_table) cursor.reset();
+    int code = MDB_SUCCESS;
+    if (write.kind != Write::Kind::kPut) {
+      code = Remove(raw, write);
+    } else {
+      if (cursor == nullptr) {
+        MDB_cursor* opened = nullptr;
+        code = mdb_cursor_open(raw, tables_[write.table], &opened);
+        cursor.reset(opened);
+        cursor_table = write.table;
+      }
+      if (code == MDB_SUCCESS) code = Put(cursor.get(), write);
+    }
+    if (code != MDB_SUCCESS) return code;
   }
+  cursor.reset();
   return mdb_txn_commit(txn.release());
 }
 
@@ -280,28 +297,24 @@ Result<void> LmdbStore::RecoverFromPanic() {
   return OpenEnvironment();
 }
 
-int LmdbStore::Apply(MDB_txn* txn, const Write& write) const {
-  const MDB_dbi table = tables_[write.table];
+int LmdbStore::Put(MDB_cursor* cursor, const Write& write) {
   MDB_val key = ToVal(write.key);
-  switch (write.kind) {
-    case Write::Kind::kPut: {
-      MDB_val room{write.value.size() + kSumBytes, nullptr};
-      const int code = mdb_put(txn, table, &key, &room, MDB_RESERVE);
-      if (code != MDB_SUCCESS) return code;
-      const std::uint32_t sum = RecordSum(write.table, write.key, write.value);
-      auto* target = static_cast<char*>(room.mv_data);
-      std::memcpy(target, write.value.data(), write.value.size());
-      std::memcpy(target + write.value.size(), &sum, kSumBytes);
-      return MDB_SUCCESS;
-    }
-    case Write::Kind::kDelete: {
-      const int code = mdb_del(txn, table, &key, nullptr);
-      return code == MDB_NOTFOUND ? MDB_SUCCESS : code;
-    }
-    case Write::Kind::kClear:
-      return mdb_drop(txn, table, 0);
-  }
-  return EINVAL;
+  MDB_val room{write.value.size() + kSumBytes, nullptr};
+  const int code = mdb_cursor_put(cursor, &key, &room, MDB_RESERVE);
+  if (code != MDB_SUCCESS) return code;
+  const std::uint32_t sum = RecordSum(write.table, write.key, write.value);
+  auto* target = static_cast<char*>(room.mv_data);
+  std::memcpy(target, write.value.data(), write.value.size());
+  std::memcpy(target + write.value.size(), &sum, kSumBytes);
+  return MDB_SUCCESS;
+}
+
+int LmdbStore::Remove(MDB_txn* txn, const Write& write) const {
+  const MDB_dbi table = tables_[write.table];
+  if (write.kind == Write::Kind::kClear) return mdb_drop(txn, table, 0);
+  MDB_val key = ToVal(write.key);
+  const int code = mdb_del(txn, table, &key, nullptr);
+  return code == MDB_NOTFOUND ? MDB_SUCCESS : code;
 }
 
 Result<void> LmdbStore::GrowMap() {

@@ -15,6 +15,7 @@
 #include "shared/runtime/lock_file.h"
 #include "shared/store/store.h"
 
+struct MDB_cursor;
 struct MDB_env;
 struct MDB_txn;
 
@@ -76,7 +77,8 @@ class LmdbStore final : public Store {
   [[nodiscard]] Result<void> WriteMark(const std::string& text) const;
   [[nodiscard]] int TryCommit(const WriteBatch& batch);
   [[nodiscard]] Result<void> RecoverFromPanic();
-  [[nodiscard]] int Apply(MDB_txn* txn, const Write& write) const;
+  [[nodiscard]] static int Put(MDB_cursor* cursor, const Write& write);
+  [[nodiscard]] int Remove(MDB_txn* txn, const Write& write) const;
   [[nodiscard]] Result<void> GrowMap();
   [[nodiscard]] std::unexpected<Error> Failed(int code, const std::string& what) const;
 

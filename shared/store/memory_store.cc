@@ -26,7 +26,7 @@ void MemoryStore::Apply(const Write& write) {
     case Write::Kind::kPut: {
       const auto at = entries.lower_bound(write.key);
       if (at != entries.end() && at->first == write.key) {
-        at->second = write.value;
+        at->second = std::string(write.value);  // a longer one's room would stay half empty
       } else {
         entries.emplace_hint(at, write.key, write.value);
       }

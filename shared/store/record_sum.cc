@@ -1,14 +1,13 @@
 #include "shared/store/record_sum.h"
 
-#include <zlib.h>
+#include <libdeflate.h>
 
 namespace cube::store {
 namespace {
 
-uLong Extend(uLong sum, std::string_view bytes) {
-  // zlib starts anew when given a null pointer.
-  if (bytes.empty()) return sum;
-  return ::crc32_z(sum, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size());
+std::uint32_t Extend(std::uint32_t sum, std::string_view bytes) {
+  if (bytes.empty()) return sum;  // a null pointer would begin anew
+  return ::libdeflate_crc32(sum, bytes.data(), bytes.size());
 }
 
 }  // namespace
@@ -17,9 +16,9 @@ std::uint32_t RecordSum(TableId table, std::string_view key, std::string_view va
   // The key's size keeps ("ab", "c") apart from ("a", "bc").
   const char head[3] = {static_cast<char>(table), static_cast<char>(key.size() & 0xff),
                         static_cast<char>(key.size() >> 8)};
-  uLong sum = Extend(0, {head, sizeof(head)});
+  std::uint32_t sum = Extend(0, {head, sizeof(head)});
   sum = Extend(sum, key);
-  return static_cast<std::uint32_t>(Extend(sum, value));
+  return Extend(sum, value);
 }
 
 std::optional<std::string_view> CheckedValue(TableId table, std::string_view key,

@@ -58,6 +58,12 @@ class WriteBatch {
     bytes_.resize(bytes_.size() + value_bytes);
     return std::span(bytes_).last(value_bytes);
   }
+  // Room for so many changes, whose keys and values take that together: a batch that has to grow
+  // copies what it has.
+  void Reserve(std::size_t writes, std::size_t bytes) {
+    heads_.reserve(std::max(writes, kFirstWrites));
+    bytes_.reserve(std::max(bytes, kFirstBytes));
+  }
   void Delete(TableId table, std::string_view key) { Add(Write::Kind::kDelete, table, key, 0); }
   void Clear(TableId table) { Add(Write::Kind::kClear, table, {}, 0); }
   [[nodiscard]] bool empty() const { return heads_.empty(); }
@@ -86,7 +92,7 @@ class WriteBatch {
   };
   void Add(Write::Kind kind, TableId table, std::string_view key, std::size_t value_bytes) {
     CUBE_CHECK(key.size() <= kTextBytesMax && value_bytes <= kTextBytesMax);
-    if (heads_.empty()) {
+    if (heads_.capacity() == 0) {
       heads_.reserve(kFirstWrites);
       bytes_.reserve(kFirstBytes);
     }

@@ -15,6 +15,7 @@
 #include "shared/domain/fact.h"
 #include "shared/domain/intent.h"
 #include "shared/domain/snapshot.h"
+#include "shared/wire/spec_texts.h"
 
 namespace cube::wire {
 
@@ -24,7 +25,7 @@ void QuietProtobuf();
 
 // ---- intents ------------------------------------------------------------------------------
 
-// What CLI and tests send. Equal specs (by pointer or value) are encoded once.
+// What CLI and tests send. Equal specs are encoded once, but for such as have many owners each.
 [[nodiscard]] std::string EncodeSubmit(const std::vector<SubmitTask>& tasks);
 [[nodiscard]] std::string EncodeStop(const std::vector<StopTask>& tasks);
 [[nodiscard]] std::string EncodeCordon(const std::vector<NodeName>& nodes, bool cordon);
@@ -55,7 +56,17 @@ void QuietProtobuf();
 [[nodiscard]] Result<FactBatch> DecodeFacts(std::string_view node_token, std::string_view payload);
 
 [[nodiscard]] std::string EncodeAssign(const AssignBatch& batch);
+// For who encodes very many: `texts`, of AssignTexts, keeps specifications from one to the next.
+[[nodiscard]] std::string EncodeAssignWith(const AssignBatch& batch, SpecTexts& texts);
 [[nodiscard]] Result<AssignBatch> DecodeAssign(std::string_view payload);
+// A specification as a message has it; the bytes are the payload's.
+struct EncodedSpec {
+  TaskSpecPtr spec;
+  std::string_view bytes;
+};
+// For who stores specifications as they came: those of a batch that is returned are added.
+[[nodiscard]] Result<AssignBatch> DecodeAssignAndSpecs(std::string_view payload,
+                                                       std::vector<EncodedSpec>& specs);
 
 [[nodiscard]] std::string EncodeDesired(const DesiredPage& page);
 [[nodiscard]] Result<DesiredPage> DecodeDesired(std::string_view payload);

@@ -1,6 +1,8 @@
 #include <cube/v1/desired.pb.h>
 #include <cube/v1/heartbeats.pb.h>
 
+#include <algorithm>
+
 #include "shared/domain/rules.h"
 #include "shared/domain/text.h"
 #include "shared/wire/codec.h"
@@ -55,7 +57,8 @@ class AssignEncoder {
     v1::AssignItem* proto = message_.add_items();
     std::visit([&](const auto& what) { Write(what, *proto); }, item);
   }
-  void Finish() { internal::WriteSpecs(specs_, message_.mutable_specs()); }
+  // In the order of their indexes.
+  [[nodiscard]] const auto& specs() const { return specs_.specs(); }
 
  private:
   void Write(const Assignment& from, v1::AssignItem& to) {
@@ -144,7 +147,14 @@ Result<void> CheckCluster(const std::string& cluster) {
 
 }  // namespace
 
+SpecTexts AssignTexts() { return SpecTexts(v1::Assign::kSpecsFieldNumber); }
+
 std::string EncodeAssign(const AssignBatch& batch) {
+  SpecTexts texts = AssignTexts();
+  return EncodeAssignWith(batch, texts);
+}
+
+std::string EncodeAssignWith(const AssignBatch& batch, SpecTexts& texts) {
   Scratch<v1::Assign> scratch;
   v1::Assign& message = *scratch;
   ToProto(batch.term, *message.mutable_term());
@@ -161,11 +171,19 @@ std::string EncodeAssign(const AssignBatch& batch) {
   message.mutable_items()->Reserve(static_cast<int>(batch.items.size()));
   AssignEncoder encoder(batch.stamp, message);
   for (const AssignItem& item : batch.items) encoder.Add(item);
-  encoder.Finish();
-  return internal::Serialize(message);
+  std::string bytes = internal::Serialize(message);
+  // Fields may come in any order, and one behind the other they are the message.
+  for (const TaskSpecPtr* spec : encoder.specs()) texts.Append(*spec, bytes);
+  return bytes;
 }
 
 Result<AssignBatch> DecodeAssign(std::string_view payload) {
+  std::vector<EncodedSpec> unused;
+  return DecodeAssignAndSpecs(payload, unused);
+}
+
+Result<AssignBatch> DecodeAssignAndSpecs(std::string_view payload,
+                                         std::vector<EncodedSpec>& encoded) {
   Scratch<v1::Assign> scratch;
   v1::Assign& message = *scratch;
   CUBE_TRY_VOID(internal::Parse(payload, "an Assign message", message));
@@ -204,6 +222,11 @@ Result<AssignBatch> DecodeAssign(std::string_view payload) {
     auto item = ReadItem(proto, batch.stamp, specs);
     if (!item) return At(std::move(item).error(), "items", batch.items.size());
     batch.items.push_back(*std::move(item));
+  }
+  // As many as were parsed, from the same bytes.
+  const auto bytes = internal::Elements(payload, v1::Assign::kSpecsFieldNumber);
+  for (std::size_t i = 0; i < std::min(specs.size(), bytes.size()); ++i) {
+    encoded.push_back({specs[i], bytes[i]});
   }
   return batch;
 }

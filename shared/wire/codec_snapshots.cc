@@ -1,5 +1,5 @@
 #include <cube/v1/snapshots.pb.h>
-#include <zlib.h>
+#include <libdeflate.h>
 
 #include "shared/wire/codec.h"
 #include "shared/wire/internal.h"
@@ -131,9 +131,8 @@ Result<SnapshotManifest> DecodeSnapshotManifest(std::string_view payload) {
 }
 
 std::uint32_t SnapshotDigest(std::uint32_t before, std::string_view payload) {
-  if (payload.empty()) return before;  // zlib starts anew when given a null pointer
-  return static_cast<std::uint32_t>(
-      ::crc32_z(before, reinterpret_cast<const Bytef*>(payload.data()), payload.size()));
+  if (payload.empty()) return before;  // a null pointer would begin anew
+  return ::libdeflate_crc32(before, payload.data(), payload.size());
 }
 
 }  // namespace cube::wire

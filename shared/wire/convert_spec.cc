@@ -309,6 +309,7 @@ Result<PullPolicy> PullFromProto(v1::PullPolicy from) {
 
 // One text for each policy, so that equal wishes are equal specifications.
 std::string CanonicalPolicy(const std::string& text) {
+  if (text.empty()) return text;
   return ParsePolicy(text, "scheduler").value_or(text);  // Validate refuses what is none
 }
 

@@ -3,6 +3,7 @@
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <google/protobuf/stubs/logging.h>
+#include <google/protobuf/wire_format_lite.h>
 
 #include <limits>
 
@@ -47,6 +48,27 @@ class Hash {
 };
 
 }  // namespace
+
+std::vector<std::string_view> Elements(std::string_view payload, int field) {
+  using google::protobuf::internal::WireFormatLite;
+  const std::uint32_t wanted =
+      WireFormatLite::MakeTag(field, WireFormatLite::WIRETYPE_LENGTH_DELIMITED);
+  std::vector<std::string_view> elements;
+  google::protobuf::io::CodedInputStream in(reinterpret_cast<const std::uint8_t*>(payload.data()),
+                                            static_cast<int>(payload.size()));
+  while (const std::uint32_t tag = in.ReadTag()) {
+    std::uint32_t size = 0;
+    if (tag != wanted) {
+      if (!WireFormatLite::SkipField(&in, tag)) break;
+      continue;
+    }
+    if (!in.ReadVarint32(&size)) break;
+    const auto from = static_cast<std::size_t>(in.CurrentPosition());
+    if (size > payload.size() - from || !in.Skip(static_cast<int>(size))) break;
+    elements.push_back(payload.substr(from, size));
+  }
+  return elements;
+}
 
 std::string Serialize(const google::protobuf::MessageLite& message) {
   const std::size_t size = message.ByteSizeLong();
@@ -132,20 +154,20 @@ std::uint32_t SpecTable::Index(const TaskSpecPtr& spec) {
   CUBE_CHECK(spec != nullptr);
   if (spec.get() == last_) return last_index_;
   last_ = spec.get();
-  const auto [known, fresh] = by_pointer_.try_emplace(spec.get(), 0);
-  if (fresh) {
+  const auto [known, fresh] =
+      by_pointer_.try_emplace(spec.get(), static_cast<std::uint32_t>(specs_.size()));
+  if (fresh && !IsShared(spec)) {
     const std::size_t hash = HashSpec(*spec);
     const auto [begin, end] = by_value_.equal_range(hash);
-    const auto equal =
-        std::find_if(begin, end, [&](const auto& entry) { return *specs_[entry.second] == *spec; });
-    if (equal != end) {
-      known->second = equal->second;
-    } else {
-      known->second = static_cast<std::uint32_t>(specs_.size());
+    const auto equal = std::find_if(
+        begin, end, [&](const auto& entry) { return **specs_[entry.second] == *spec; });
+    if (equal == end) {
       by_value_.emplace(hash, known->second);
-      specs_.push_back(spec.get());
+    } else {
+      known->second = equal->second;
     }
   }
+  if (known->second == specs_.size()) specs_.push_back(&spec);
   last_index_ = known->second;
   return last_index_;
 }
@@ -171,7 +193,7 @@ std::size_t HashSpec(const TaskSpec& spec) {
   hash.Add(spec.resources.disk_bytes);
   hash.Add(static_cast<int>(spec.restart.mode));
   hash.Add(spec.restart.launches_max);
-  hash.Add(spec.health.has_value());
+  hash.Add(static_cast<bool>(spec.health));
   hash.AddText(spec.stop_signal);
   hash.Add(spec.stop_grace.count());
   hash.Add(spec.priority);

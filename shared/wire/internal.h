@@ -2,6 +2,7 @@
 // Not for includes from elsewhere.
 #pragma once
 
+#include <absl/container/flat_hash_map.h>
 #include <google/protobuf/message_lite.h>
 
 #include <memory>
@@ -15,11 +16,14 @@
 #include "shared/domain/task_spec.h"
 #include "shared/wire/convert.h"
 #include "shared/wire/limits.h"
+#include "shared/wire/spec_texts.h"
 
 namespace cube::wire::internal {
 
 // ---- bytes ------------------------------------------------------------------------------------
 
+// What a message that has been parsed holds in one of its fields, element by element.
+[[nodiscard]] std::vector<std::string_view> Elements(std::string_view payload, int field);
 // Equal messages give equal bytes (maps are sorted).
 [[nodiscard]] std::string Serialize(const google::protobuf::MessageLite& message);
 // kInvalid if the bytes are no such message; `what` names it: "a Facts message".
@@ -60,18 +64,19 @@ void RestartToProto(const RestartPolicy& from, v1::RestartPolicy& to);
 
 // ---- tables -----------------------------------------------------------------------------------
 
-// Gives each specification its index: equal by pointer or by value means the same index. Holds
-// pointers into what is being encoded.
+// Gives each specification its index: equal by pointer means the same index, and so does equal by
+// value, unless it is of many tasks already. Points to what is being encoded.
 class SpecTable {
  public:
   [[nodiscard]] std::uint32_t Index(const TaskSpecPtr& spec);
-  [[nodiscard]] const std::vector<const TaskSpec*>& specs() const { return specs_; }
+  std::uint32_t Index(TaskSpecPtr&&) = delete;  // it would be gone when it is written
+  [[nodiscard]] const std::vector<const TaskSpecPtr*>& specs() const { return specs_; }
 
  private:
   const TaskSpec* last_ = nullptr;
   std::uint32_t last_index_ = 0;
-  std::vector<const TaskSpec*> specs_;
-  std::unordered_map<const TaskSpec*, std::uint32_t> by_pointer_;
+  std::vector<const TaskSpecPtr*> specs_;
+  absl::flat_hash_map<const TaskSpec*, std::uint32_t> by_pointer_;
   std::unordered_multimap<std::size_t, std::uint32_t> by_value_;
 };
 
@@ -79,7 +84,7 @@ class SpecTable {
 template <class Repeated>
 void WriteSpecs(const SpecTable& table, Repeated* to) {
   to->Reserve(static_cast<int>(table.specs().size()));
-  for (const TaskSpec* spec : table.specs()) ToProto(*spec, *to->Add());
+  for (const TaskSpecPtr* spec : table.specs()) ToProto(**spec, *to->Add());
 }
 
 // Reads it back; the error's field is "specs[i].…".

@@ -21,8 +21,8 @@ class Scratch {
   [[nodiscard]] Message* operator->() { return message_; }
 
  private:
-  // Enough for a message about one task; the arena makes more where that is not.
-  static constexpr std::size_t kFirstBytes = 4096;
+  // Enough for a message about some ten tasks; the arena makes more where that is not.
+  static constexpr std::size_t kFirstBytes = 16384;
   alignas(std::max_align_t) char first_[kFirstBytes];
   google::protobuf::Arena arena_;
   Message* message_;

@@ -18,6 +18,7 @@
 #include "services/worker/engine/engine.h"
 #include "services/worker/engine/prober.h"
 #include "shared/base/random.h"
+#include "shared/base/rare.h"
 #include "shared/base/time.h"
 #include "shared/domain/assign.h"
 #include "shared/domain/fact.h"
@@ -205,7 +206,7 @@ class WorkerCore {
     MonoTime retry_at;  // stop or removal failed: not before
     MonoTime exited_at;
     MonoTime starting_since;
-    std::optional<HealthState> health;  // while it is checked
+    Rare<HealthState> health;  // while it is checked
     [[nodiscard]] bool exited() const { return status.state == LaunchState::kExited; }
   };
   using Containers = TaskMap<LaunchKey, Container>;

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "shared/base/rare.h"
 #include "shared/base/time.h"
 #include "shared/domain/fact.h"
 #include "shared/domain/ids.h"
@@ -54,7 +55,7 @@ struct Attempt {
   std::uint32_t restarts_in_row = 0;
   std::optional<LaunchFact> last_fact;  // the newest in the outbox
   std::uint64_t final_fact = 0;         // with done: its number
-  std::optional<HealthFact> health;     // the newest in the outbox, of `launch`
+  Rare<HealthFact> health;              // the newest in the outbox, of `launch`
 
   // ---- not stored ----
   MonoTime due;             // restart_at on the clock that does not jump

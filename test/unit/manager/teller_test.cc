@@ -100,6 +100,11 @@ class HeldCopiesTest : public testing::Test {
   std::uint64_t LastOf(const std::string& node) {
     return log_.view().nodes.at(NodeName::Trusted(node)).last_decision;
   }
+  // How long a copy for the node waits that begins to do so at the beginning of a round.
+  Duration WaitOf(const std::string& node, Duration round) {
+    const auto turn = log_.view().nodes.at(NodeName::Trusted(node)).instance % kHeldTurns;
+    return round / kHeldTurns * (turn == 0 ? kHeldTurns : static_cast<std::int64_t>(turn));
+  }
   // Decides that, and tells it. -> the copies that went out
   std::vector<AssignBatch> Tell(const std::vector<DecisionItem>& items, bool more,
                                 MonoTime now = {}) {
@@ -130,10 +135,12 @@ TEST_F(HeldCopiesTest, WaitForTheNextMessagesAndGoOutTogether) {
   constexpr MonoTime kThen(std::chrono::hours(2));
   EXPECT_EQ(teller_.ReleaseAt(), MonoTime::max());
   EXPECT_TRUE(Tell({StartOf("a", "n1")}, true, kThen).empty());
-  EXPECT_EQ(teller_.ReleaseAt(), kThen + kHeldMax);
+  const MonoTime due = kThen + WaitOf("n1", kHeldMin);
+  EXPECT_EQ(teller_.ReleaseAt(), due);
   const std::uint64_t first = LastOf("n1");
-  EXPECT_TRUE(Tell({StartOf("b", "n1"), StartOf("c", "n2")}, true, kThen + kHeldMax).empty());
-  EXPECT_EQ(teller_.ReleaseAt(), kThen + kHeldMax) << "the oldest one says when";
+  EXPECT_TRUE(Tell({StartOf("b", "n1"), StartOf("c", "n2")}, true, kThen + Duration(1)).empty());
+  EXPECT_EQ(teller_.ReleaseAt(), due) << "the next one says when";
+  EXPECT_EQ(teller_.ToldTo(log_.view().nodes.at(NodeName::Trusted("n1"))), before);
   const std::vector<AssignBatch> copies = Tell({StartOf("d", "n1")}, false);
   ASSERT_EQ(copies.size(), 2u);
   EXPECT_EQ(copies[0].node.str(), "n1");
@@ -152,6 +159,40 @@ TEST_F(HeldCopiesTest, WaitForTheNextMessagesAndGoOutTogether) {
   EXPECT_EQ(copies[1].seq, LastOf("n2"));
   EXPECT_EQ(teller_.ReleaseAt(), MonoTime::max());
   EXPECT_TRUE(Tell({}, false).empty());
+}
+
+TEST_F(HeldCopiesTest, GoOutInTheTurnsOfTheirNodes) {
+  constexpr MonoTime kThen(std::chrono::hours(2));
+  EXPECT_TRUE(Tell({StartOf("a", "n1"), StartOf("b", "n2")}, true, kThen).empty());
+  ASSERT_LT(WaitOf("n1", kHeldMin), WaitOf("n2", kHeldMin));
+  const MonoTime due = kThen + WaitOf("n1", kHeldMin);
+  teller_.ReleaseDue(due - Duration(1), out_);
+  EXPECT_TRUE(TakeCopies().empty());
+  teller_.ReleaseDue(due, out_);
+  const std::vector<AssignBatch> copies = TakeCopies();
+  ASSERT_EQ(copies.size(), 1u);
+  EXPECT_EQ(copies[0].node.str(), "n1");
+  EXPECT_EQ(teller_.ReleaseAt(), kThen + WaitOf("n2", kHeldMin));
+  EXPECT_TRUE(Tell({StartOf("c", "n1")}, true, due).empty());
+  teller_.ReleaseDue(due + kHeldMin, out_);
+  EXPECT_EQ(TakeCopies().size(), 2u);
+  EXPECT_EQ(teller_.ReleaseAt(), MonoTime::max());
+}
+
+TEST_F(HeldCopiesTest, WaitForAPartOfTheTimeForWhichTheBurstLasts) {
+  constexpr MonoTime kThen(std::chrono::hours(2));
+  const auto wait_at = [this](MonoTime now) {
+    teller_.Release(out_);
+    TakeCopies();
+    Tell({StartOf("t" + std::to_string(now.time_since_epoch().count()), "n1")}, true, now);
+    return teller_.ReleaseAt() - now;
+  };
+  EXPECT_EQ(wait_at(kThen), WaitOf("n1", kHeldMin));
+  EXPECT_EQ(wait_at(kThen + kHeldPart * kHeldMin), WaitOf("n1", kHeldMin));
+  EXPECT_EQ(wait_at(kThen + 2 * kHeldPart * kHeldMin), WaitOf("n1", 2 * kHeldMin));
+  EXPECT_EQ(wait_at(kThen + 2 * kHeldPart * kHeldMax), WaitOf("n1", kHeldMax));
+  Tell({}, false);  // all had room: what is cut off next is another burst
+  EXPECT_EQ(wait_at(kThen + 3 * kHeldPart * kHeldMax), WaitOf("n1", kHeldMin));
 }
 
 TEST_F(HeldCopiesTest, GoOutAtOnceWhenTheyAreManyOrEndSomething) {

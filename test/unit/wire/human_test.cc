@@ -188,7 +188,7 @@ HealthCheck Health(const std::string& health) {
   if (again) {
     EXPECT_EQ(again->spec->health, spec.health) << printed.dump();
   }
-  return spec.health.value_or(HealthCheck{});
+  return spec.health ? *spec.health : HealthCheck{};
 }
 
 TEST(HealthFromHuman, EveryField) {

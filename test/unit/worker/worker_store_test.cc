@@ -6,6 +6,8 @@
 #include <functional>
 
 #include "shared/store/memory_store.h"
+#include "shared/wire/codec.h"
+#include "shared/wire/convert.h"
 #include "test/support/worker/loop_rig.h"
 
 namespace cube::worker {
@@ -158,6 +160,37 @@ TEST(SpecBytes, AreForgottenWhenTheLaunchIsUp) {
   EXPECT_EQ(put(3, LaunchState::kExited), 1u) << "of the launch before";
   EXPECT_EQ(put(4, LaunchState::kStarting), 1u);
   EXPECT_EQ(put(4, LaunchState::kRunning), 0u);
+}
+
+TEST(SpecBytes, AreKeptAsTheyCame) {
+  AssignBatch told;
+  told.term = {1, 1};
+  told.node = NodeName::Trusted("n1");
+  told.seq = 1;
+  for (const char* image : {"web", "db"}) {
+    told.items.emplace_back(
+        Assignment{TaskId::Trusted(image), 1, {1, 1}, SomeSpec(image), false, {}});
+  }
+  const std::string payload = wire::EncodeAssign(told);
+  std::vector<wire::EncodedSpec> came;
+  const auto batch = wire::DecodeAssignAndSpecs(payload, came);
+  ASSERT_TRUE(batch) << batch.error().Text();
+  ASSERT_EQ(came.size(), 2u);
+  SpecBytes kept;
+  for (const wire::EncodedSpec& one : came) kept.Keep(one.spec, one.bytes);
+  EXPECT_EQ(kept.size(), 2u);
+  for (std::size_t i = 0; i < came.size(); ++i) {
+    const TaskSpecPtr& spec = std::get<Assignment>(batch->items[i]).spec;
+    EXPECT_EQ(came[i].spec, spec);
+    const std::string bytes = kept.Of(spec);
+    v1::AssignmentRecord record;
+    ASSERT_TRUE(record.ParseFromString(bytes));
+    const auto back = wire::FromProto(record.spec());
+    ASSERT_TRUE(back) << back.error().Text();
+    EXPECT_EQ(*back, *spec);
+    kept.Keep(spec, "other");
+    EXPECT_EQ(kept.Of(spec), bytes) << "known already";
+  }
 }
 
 TEST(SpecBytes, AreLimited) {

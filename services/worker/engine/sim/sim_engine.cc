@@ -104,10 +104,13 @@ void SimEngine::DoLaunch(LaunchRequest request) {
     if (container->status.state == LaunchState::kStarting) BeginStart(container);
     return;
   }
-  const auto pulling = pulling_.try_emplace(request.key).first;
-  pulling->second.behaviour = machine_->BehaviourOf(request);
-  pulling->second.request = std::move(request);
-  if (up_) BeginPull(pulling->first);
+  Pulling pulling;
+  pulling.behaviour = machine_->BehaviourOf(request);
+  pulling.request = std::move(request);
+  if (up_ && pulling.behaviour->pull <= Duration{0}) return Create(std::move(pulling));
+  LaunchKey key = pulling.request.key;
+  const auto waiting = pulling_.try_emplace(std::move(key), std::move(pulling)).first;
+  if (up_) BeginPull(waiting->first);
 }
 
 void SimEngine::BeginPull(const LaunchKey& key) {
@@ -115,22 +118,23 @@ void SimEngine::BeginPull(const LaunchKey& key) {
   if (pulling.timer.second != 0) return;
   if (pulling.behaviour->pull > Duration{0}) sink_(Changed{PullStatus(pulling)});
   pulling.timer = machine_->After(pulling.behaviour->pull, [this, alive = alive_, key] {
-    if (*alive) Create(key);
+    if (!*alive) return;
+    auto node = pulling_.extract(key);
+    if (node.empty()) return;
+    if (Find(key) != nullptr) return DoLaunch(std::move(node.mapped().request));
+    Create(std::move(node.mapped()));
   });
 }
 
-void SimEngine::Create(const LaunchKey& key) {
-  auto node = pulling_.extract(key);
-  if (node.empty()) return;
-  Pulling& pulling = node.mapped();
-  if (Find(key) != nullptr) return DoLaunch(std::move(pulling.request));
+void SimEngine::Create(Pulling pulling) {
+  const LaunchKey& key = pulling.request.key;
   const auto gone = own_->gone.find(key);
   const std::uint64_t generation = gone == own_->gone.end() ? 1 : gone->second + 1;
   const auto container = std::make_shared<SimMachine::Container>();
   container->of = own_;
   container->behaviour = std::move(pulling.behaviour);
   container->spec = std::move(pulling.request.spec);
-  container->status.key = std::move(pulling.request.key);
+  container->status.key = key;
   container->status.placement = pulling.request.placement;
   container->status.state = LaunchState::kStarting;
   container->status.container_id =

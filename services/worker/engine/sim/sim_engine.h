@@ -229,7 +229,7 @@ class SimEngine final : public Engine {
   void SendList();
   void DoLaunch(LaunchRequest request);
   void BeginPull(const LaunchKey& key);
-  void Create(const LaunchKey& key);
+  void Create(Pulling pulling);
   void BeginStart(const SimMachine::ContainerPtr& container);
   void DoStop(const LaunchKey& key, const std::string& signal, Duration grace);
   void DoRemove(const LaunchKey& key, const std::string& path, std::size_t bytes);
