@@ -183,7 +183,7 @@ Result<AssignBatch> DecodeAssign(std::string_view payload) {
 }
 
 Result<AssignBatch> DecodeAssignAndSpecs(std::string_view payload,
-                                         std::vector<EncodedSpec>& encoded) {
+                                         std::vector<EncodedSpec>& specs) {
   Scratch<v1::Assign> scratch;
   v1::Assign& message = *scratch;
   CUBE_TRY_VOID(internal::Parse(payload, "an Assign message", message));
@@ -216,17 +216,17 @@ Result<AssignBatch> DecodeAssignAndSpecs(std::string_view payload,
   }
   const auto count = static_cast<std::size_t>(message.items_size());
   CUBE_TRY_VOID(CheckCount(count, kItemsMax, "items"));
-  CUBE_TRY(const auto specs, internal::ReadSpecs(message.specs()));
+  CUBE_TRY(const auto table, internal::ReadSpecs(message.specs()));
   batch.items.reserve(count);
   for (const v1::AssignItem& proto : message.items()) {
-    auto item = ReadItem(proto, batch.stamp, specs);
+    auto item = ReadItem(proto, batch.stamp, table);
     if (!item) return At(std::move(item).error(), "items", batch.items.size());
     batch.items.push_back(*std::move(item));
   }
   // As many as were parsed, from the same bytes.
   const auto bytes = internal::Elements(payload, v1::Assign::kSpecsFieldNumber);
-  for (std::size_t i = 0; i < std::min(specs.size(), bytes.size()); ++i) {
-    encoded.push_back({specs[i], bytes[i]});
+  for (std::size_t i = 0; i < std::min(table.size(), bytes.size()); ++i) {
+    specs.push_back({table[i], bytes[i]});
   }
   return batch;
 }
