@@ -115,7 +115,7 @@ void Describe(LogItem& item, const StartAttempt& start) {
   item.node = start.node.str();
   if (start.spec) item.name = start.spec->name.str();
   item.details["attempt"] = start.attempt;
-  const Explanation& why = start.explanation;
+  const Explanation& why = *start.explanation;
   std::string ruled_out;
   Json filtered = Json::object();
   for (const auto& filter : why.filtered) {

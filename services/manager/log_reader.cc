@@ -9,7 +9,6 @@ namespace {
 
 // A leader's cycle takes at most so much, so that neither intents nor facts starve each other and
 // its message does not grow beyond what deciding can put into it.
-constexpr std::size_t kIntentMessagesPerCycle = 256;
 constexpr std::size_t kFactMessagesPerCycle = 256;
 constexpr std::size_t kIntentBytesPerCycle = 1u << 20;
 // All that one decision names lies here before it is folded.
@@ -27,6 +26,7 @@ void LogReader::OpenLane(Lane& lane, const std::string& stream, std::uint64_t fr
   if (lane.id != 0) out.Bus(bus::CloseReader{lane.id});
   lane.id = next_id_++;  // events of the reader before are told apart by it
   lane.messages.clear();
+  lane.behind = 0;
   lane.taken = 0;
   out.Bus(bus::OpenReader{lane.id, stream, from});
   out.Bus(bus::Pull{lane.id, kReadAheadMessages});
@@ -51,6 +51,7 @@ bool LogReader::OnRead(const bus::Read& read) {
   for (Lane* lane : {&intents_, &facts_, &decisions_}) {
     if (lane->id != 0 && lane->id == read.reader) {
       lane->messages.push_back(read.message);
+      lane->behind = read.behind;
       return true;
     }
   }
@@ -69,7 +70,8 @@ void LogReader::Taken(Lane& lane, Operations& out) {
 
 void LogReader::FoldIntent(View& view, std::vector<FoldedIntents>& folded, Operations& out) {
   const bus::StreamMessage& message = intents_.messages.front();
-  IntentBatch batch = wire::DecodeIntents(message.subject, message.headers, message.payload);
+  IntentBatch batch =
+      wire::DecodeIntentsWith(message.subject, message.headers, message.payload, specs_);
   std::vector<IntentResult> results = FoldIntents(view, PositionOf(message), batch);
   if (!results.empty()) {
     folded.push_back({message.seq, std::move(batch.outcome_token), std::move(results)});
@@ -162,6 +164,10 @@ void LogReader::TakeIntents(View& view, std::vector<FoldedIntents>& folded, Oper
     if (i > 0 && bytes > kIntentBytesPerCycle) return;
     FoldIntent(view, folded, out);
   }
+}
+
+bool LogReader::HasBacklog() const {
+  return intents_.messages.size() + intents_.behind > kIntentMessagesPerCycle;
 }
 
 void LogReader::TakeFacts(View& view, Operations& out) {

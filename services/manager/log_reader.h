@@ -12,6 +12,7 @@
 #include "shared/cluster/fold.h"
 #include "shared/cluster/view.h"
 #include "shared/domain/intent.h"
+#include "shared/wire/spec_cache.h"
 #include "shared/wire/subjects.h"
 
 namespace cube::manager {
@@ -21,6 +22,8 @@ namespace cube::manager {
 inline constexpr std::uint32_t kReadAheadMessages = 512;
 // Credit is given back in pieces of this size: one request to the server each.
 inline constexpr std::uint32_t kCreditMessages = 64;
+// A leader's cycle takes at most so many intents.
+inline constexpr std::size_t kIntentMessagesPerCycle = 256;
 static_assert(kCreditMessages * 2 <= kReadAheadMessages);
 
 // Where the three streams ended when they were looked at, the decisions first: what a decision up
@@ -83,6 +86,9 @@ class LogReader {
   };
   [[nodiscard]] Bytes bytes() const { return {intents_.bytes, facts_.bytes, decisions_.bytes}; }
 
+  // As far as is known, the stream has more intents behind those that were taken than one cycle
+  // takes: what is decided on these is followed at once by more.
+  [[nodiscard]] bool HasBacklog() const;
   [[nodiscard]] bool HasIntents() const { return !intents_.messages.empty(); }
   [[nodiscard]] bool HasFacts() const { return !facts_.messages.empty(); }
   [[nodiscard]] std::size_t IntentsWaiting() const { return intents_.messages.size(); }
@@ -93,8 +99,9 @@ class LogReader {
   struct Lane {
     bus::SubId id = 0;
     std::deque<bus::StreamMessage> messages;
-    std::uint32_t taken = 0;  // since credit was given back
-    std::int64_t bytes = 0;   // of all that were taken
+    std::uint64_t behind = 0;  // messages behind the newest that came, when the server sent it
+    std::uint32_t taken = 0;   // since credit was given back
+    std::int64_t bytes = 0;    // of all that were taken
   };
 
   void OpenLane(Lane& lane, const std::string& stream, std::uint64_t from, Operations& out);
@@ -116,6 +123,7 @@ class LogReader {
                 Operations& out);
 
   wire::Subjects subjects_;
+  wire::SpecCache specs_;  // of submissions
   bus::SubId next_id_ = 1;
   Lane intents_;
   Lane facts_;

@@ -79,7 +79,7 @@ std::vector<Operation> ManagerLoop::Step(std::span<const Input> inputs, Now now,
     if (!notice.empty()) out_.Warn(notice);
   }
   Advance();
-  if (in_flight_) {
+  if (in_flight_ || (leading() && reader_.HasBacklog())) {
     teller_.ReleaseDue(now_.mono, out_);
   } else {
     teller_.Release(out_);  // nothing follows that they could wait for, or not soon
@@ -314,7 +314,7 @@ void ManagerLoop::SendCycle(std::vector<FoldedIntents> intents, std::vector<Deci
   batch.term_start = std::exchange(term_start_, std::nullopt);
   batch.items = std::move(items);
 
-  const bool more = !batch.items.empty() && planner_.cut_off();
+  const bool more = (!batch.items.empty() && planner_.cut_off()) || reader_.HasBacklog();
   bus::AppendRequest request;
   request.op = next_op_++;
   request.subject = options_.subjects.Decisions();

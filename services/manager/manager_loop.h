@@ -164,7 +164,7 @@ class ManagerLoop {
     bus::OpId op = 0;
     DecisionBatch batch;
     std::vector<FoldedIntents> intents;
-    bool more = false;  // had no room in it, and is decided next
+    bool more = false;  // is decided next: what had no room in it, or waits in the log
   };
   struct WaitingQuery {
     std::string reply_to;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "services/manager/task_records.h"
+#include "shared/cluster/recent_explanations.h"
 
 namespace cube::manager {
 namespace {
@@ -93,7 +94,7 @@ TaskLoader::Decoded TaskLoader::Decode(const Rows& rows) const {
   decoded.tasks.reserve(rows.ends.size());
   decoded.nodes.reserve(rows.ends.size());
   v1::TaskRecord record;  // keeps its memory from row to row
-  std::shared_ptr<const Explanation> why;
+  RecentExplanations explanations;
   std::size_t begin = 0;
   for (const std::size_t end : rows.ends) {
     const std::string_view bytes = std::string_view(rows.bytes).substr(begin, end - begin);
@@ -102,9 +103,9 @@ TaskLoader::Decoded TaskLoader::Decode(const Rows& rows) const {
       decoded.error = std::move(task).error();
       return decoded;
     }
-    // Tasks that were placed in a row mostly share it, as they did when they were.
-    if (task->explanation && why && *task->explanation == *why) task->explanation = why;
-    why = task->explanation;
+    if (task->explanation) {
+      task->explanation = explanations.Same(SharedExplanation(std::move(task->explanation)));
+    }
     const NodeName name = NodeName::Trusted(record.node());
     const auto node = view_.nodes.find(name);
     const bool known = node != view_.nodes.end();

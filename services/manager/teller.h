@@ -28,7 +28,7 @@ inline constexpr std::uint32_t kFeedPerSecond = 2000;
 // A page of a complete set, and a copy of decisions: below every server's max_payload.
 inline constexpr std::size_t kPageBytesMax = 256u << 10;
 static_assert(wire::kDesiredPagesMax * kPageBytesMax >= 10'000 * kIntentItemBytesMax);
-// While more decisions are waiting than one message takes, each message has a task or two for very
+// While more is waiting than one message takes, each message has a task or two for very
 // many nodes, and a copy for one task costs both sides nearly what one for thirty does
 // (docs/adr/0019). So a copy that only starts attempts waits then for the next ones of its node:
 // until it has so many, is so large, or has waited so long.
@@ -41,7 +41,7 @@ static_assert(kHeldBytesMax + kDecisionBytesMax <= 512u << 10);  // half of the 
 inline constexpr int kHeldPart = 4;
 inline constexpr Duration kHeldMin = std::chrono::milliseconds(500);
 inline constexpr Duration kHeldMax = 4 * kHeldMin;
-inline constexpr int kHeldTurns = 16;
+inline constexpr int kHeldTurns = 64;  // of a round: about one for each cycle of a long burst
 static_assert(kHeldMin % kHeldTurns == Duration(0));
 
 class Teller {
@@ -53,7 +53,7 @@ class Teller {
   [[nodiscard]] static Before Remember(const View& view, const DecisionBatch& batch);
 
   // After folding a message: live copies, and complete sets for nodes that came (back).
-  // `more`: decisions wait that had no room in it, so that the next one follows at once.
+  // `more`: the next one follows at once, with what had no room in it or waits in the log.
   void TellNodes(const View& view, const DecisionBatch& batch, const Before& before, bool more,
                  MonoTime now, bus::OpId& next_op, Operations& out);
   // Sends the copies that wait for more: all of them, or those whose time has come.

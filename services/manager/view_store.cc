@@ -395,8 +395,9 @@ store::WriteBatch ViewRecords::Save(View& view) {
   const std::size_t records = view.dirty_tasks.size() + view.dirty_nodes.size();
   batch.Reserve(records, records * kRecordBytes);
   v1::TaskRecord record;  // keeps its memory from task to task
+  auto near = view.tasks.begin();
   for (const TaskNumber& number : view.dirty_tasks) {
-    Task* task = view.tasks.Find(number);
+    Task* task = view.tasks.FindNext(number, near);
     if (task == nullptr) {
       batch.Delete(kTasks, RecordKey(number));
       ++forgotten_;

@@ -118,6 +118,7 @@ struct Message {
 struct Read {
   SubId reader = 0;
   StreamMessage message;
+  std::uint64_t behind = 0;  // messages that the stream had behind it when the server sent it
 };
 // A reader cannot go on (stream missing or deleted, next sequence purged = kDataLoss). It is
 // closed. Told when it begins (also anew, after a reconnect), else with the next message that it

@@ -352,12 +352,9 @@ void NatsCore::OnReaderMessage(natsMsg* message) {
   ReaderActions actions;
   if (delivery) {
     reader.Delivered(*delivery, now, actions, [&] {
-      return StreamMessage{std::string(delivery->stream),
-                           delivery->stream_seq,
-                           WallFromNanos(delivery->time_ns),
-                           in.subject,
-                           in.headers,
-                           in.payload};
+      return StreamMessage{
+          std::string(delivery->stream), delivery->stream_seq,  WallFromNanos(delivery->time_ns),
+          std::move(in.subject),         std::move(in.headers), std::move(in.payload)};
     });
   } else if (consumer == reader.consumer()) {
     std::int64_t pending = -1;

@@ -427,7 +427,8 @@ std::optional<Delivery> ParseDelivery(std::string_view reply) {
     return error == std::errc{} && end == text.data() + text.size();
   };
   if (!number(tokens[at + 3], delivery.stream_seq) ||
-      !number(tokens[at + 4], delivery.consumer_seq) || !number(tokens[at + 5], delivery.time_ns)) {
+      !number(tokens[at + 4], delivery.consumer_seq) || !number(tokens[at + 5], delivery.time_ns) ||
+      !number(tokens[at + 6], delivery.pending)) {
     return std::nullopt;
   }
   return delivery;

@@ -74,6 +74,7 @@ struct Delivery {
   std::uint64_t stream_seq = 0;
   std::uint64_t consumer_seq = 0;
   std::int64_t time_ns = 0;
+  std::uint64_t pending = 0;  // messages behind it that the consumer has not been sent
 };
 [[nodiscard]] std::optional<Delivery> ParseDelivery(std::string_view reply);
 

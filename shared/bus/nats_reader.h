@@ -66,7 +66,7 @@ class NatsReader {
   template <class Take>
   void Delivered(const Delivery& delivery, MonoTime now, ReaderActions& out, Take take) {
     if (Accept(delivery, now, out)) {
-      out.list.emplace_back(Event(Read{id_, take()}));
+      out.list.emplace_back(Event(Read{id_, take(), delivery.pending}));
       Refill(out);
     }
   }

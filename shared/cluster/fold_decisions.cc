@@ -2,6 +2,7 @@
 #include "shared/cluster/fold.h"
 #include "shared/cluster/fold_jobs.h"
 #include "shared/cluster/fold_support.h"
+#include "shared/cluster/recent_explanations.h"
 
 namespace cube {
 namespace {
@@ -25,7 +26,7 @@ class Folder {
       t.placed_at = batch_.decided_at;
       t.stop_told = false;
       t.seldom.Drop(&Seldom::lost_reason);
-      t.explanation = Shared(start.explanation);
+      t.explanation = explanations_.Same(start.explanation);
       t.observed.reset();
       t.health.reset();
     });
@@ -248,12 +249,6 @@ class Folder {
     if (!moves.empty()) task.seldom.Edit().moves = std::move(moves);
   }
 
-  // Tasks of one shape follow each other, often with one explanation for all.
-  std::shared_ptr<const Explanation> Shared(const Explanation& why) {
-    if (why_ == nullptr || *why_ != why) why_ = std::make_shared<const Explanation>(why);
-    return why_;
-  }
-
   Node* FindNode(const NodeName& name) {
     const auto it = view_.nodes.find(name);
     return it == view_.nodes.end() ? nullptr : &it->second;
@@ -305,7 +300,7 @@ class Folder {
   View& view_;
   std::uint64_t seq_;
   const DecisionBatch& batch_;
-  std::shared_ptr<const Explanation> why_;  // of the last attempt that was started
+  RecentExplanations explanations_;
 };
 
 // Tasks that have come to their end since the last decision now have a time for it.
@@ -365,7 +360,7 @@ void NoteDrain(View& view, const Node& node) {
 }
 
 void NoteTransition(View& view, const Task& task) {
-  Transition step;
+  Transition& step = view.untold.emplace_back();
   step.task = TaskIdText(task).view();
   step.name = task.spec->name.str();
   if (task.job != nullptr) {
@@ -383,7 +378,6 @@ void NoteTransition(View& view, const Task& task) {
     if (observed.rest) step.ports = observed.rest->ports;
     if (HasExitCode(observed.cause, observed.exit_code)) step.exit_code = observed.exit_code;
   }
-  view.untold.push_back(std::move(step));
 }
 
 }  // namespace fold

@@ -118,12 +118,12 @@ void MoveWaiting(View& view, const Task& task, const Footprint& before, const Fo
   if (pinned(before)) view.pinned.erase(task.number);
   if (pinned(after)) view.pinned.insert(task.number);
   if (anywhere(before)) {
-    const auto shape = view.pending.find(ShapeOf(*task.spec));
+    const auto shape = view.pending.find(view.shape_memo.Of(task.spec));
     CUBE_CHECK(shape != view.pending.end());
     shape->second.erase(KeyOf(task));
     if (shape->second.empty()) view.pending.erase(shape);
   }
-  if (anywhere(after)) view.pending[ShapeOf(*task.spec)].insert(KeyOf(task));
+  if (anywhere(after)) view.pending[view.shape_memo.Of(task.spec)].insert(KeyOf(task));
 }
 
 void MoveLeaving(View& view, const Task& task, const Footprint& before, const Footprint& after) {

@@ -105,6 +105,14 @@ Task* TaskTable::Find(const TaskNumber& number) {
   return it == order_.end() ? nullptr : *it;
 }
 
+Task* TaskTable::FindNext(const TaskNumber& number, iterator& near) {
+  // Mostly the next one, or one of those behind it.
+  constexpr int kSteps = 4;
+  for (int i = 0; i < kSteps && near != end() && near->number < number; ++i) ++near;
+  if (near == end() || near->number != number) near = iterator(order_.lower_bound(number));
+  return near == end() || near->number != number ? nullptr : &*near;
+}
+
 Task* TaskTable::Lookup(std::string_view id) const {
   const std::uint32_t place = ids_.Find(
       HashOf(id), [&](std::uint32_t at) { return TaskIdText(SlotAt(at).task).view() == id; });

@@ -74,6 +74,8 @@ class TaskTable {
   // nullptr = there is none.
   [[nodiscard]] Task* Find(const TaskNumber& number);
   [[nodiscard]] const Task* Find(const TaskNumber& number) const;
+  // Likewise of many in ascending order: `near` is where the one before was found.
+  [[nodiscard]] Task* FindNext(const TaskNumber& number, iterator& near);
   [[nodiscard]] Task* FindId(std::string_view id);
   [[nodiscard]] const Task* FindId(std::string_view id) const;
   // There is one.

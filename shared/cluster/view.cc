@@ -66,6 +66,15 @@ std::string ShapeOf(const TaskSpec& spec) {
   return shape;
 }
 
+const std::string& ShapeMemo::Of(const TaskSpecPtr& spec) {
+  Entry& entry =
+      entries_[reinterpret_cast<std::uintptr_t>(spec.get()) / sizeof(TaskSpec) % entries_.size()];
+  if (entry.spec.owner_before(spec) || spec.owner_before(entry.spec)) {
+    entry = {spec, ShapeOf(*spec)};
+  }
+  return entry.shape;
+}
+
 View View::Copy() const { return *this; }
 
 }  // namespace cube

@@ -7,8 +7,10 @@
 #include <absl/container/flat_hash_map.h>
 #include <absl/container/flat_hash_set.h>
 
+#include <array>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -153,6 +155,20 @@ struct Transition {
 // Tasks of one shape are alike to every filter; the key says what filters look at.
 [[nodiscard]] std::string ShapeOf(const TaskSpec& spec);
 
+// Remembers the shapes of a few specifications: tasks that share one follow each other.
+class ShapeMemo {
+ public:
+  // Stays until the next call.
+  [[nodiscard]] const std::string& Of(const TaskSpecPtr& spec);
+
+ private:
+  struct Entry {
+    std::weak_ptr<const TaskSpec> spec;  // another one may be made where it was
+    std::string shape;
+  };
+  std::array<Entry, 8> entries_;
+};
+
 // Higher priority first, then the order of acceptance.
 struct PendingKey {
   std::int32_t negated_priority = 0;
@@ -230,6 +246,8 @@ struct View {
   // Counted since this process started; not part of the state.
   std::uint64_t foreign_messages = 0;
   std::uint64_t stale_facts = 0;
+
+  ShapeMemo shape_memo;  // not part of the state either
 
   [[nodiscard]] Task* Find(const TaskId& id) { return tasks.FindId(id.str()); }
   [[nodiscard]] const Task* Find(const TaskId& id) const { return tasks.FindId(id.str()); }

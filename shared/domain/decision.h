@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -47,12 +49,38 @@ struct Explanation {
   friend bool operator==(const Explanation&, const Explanation&) = default;
 };
 
+// The same as a value that costs a pointer: tasks of one shape that are placed in a row have one.
+class SharedExplanation {
+ public:
+  SharedExplanation() = default;
+  // NOLINTNEXTLINE(google-explicit-constructor): it is one
+  SharedExplanation(Explanation why)
+      : shared_(std::make_shared<const Explanation>(std::move(why))) {}
+
+  explicit SharedExplanation(std::shared_ptr<const Explanation> shared)
+      : shared_(std::move(shared)) {}
+
+  const Explanation& operator*() const {
+    static const Explanation kNone;
+    return shared_ == nullptr ? kNone : *shared_;
+  }
+  const Explanation* operator->() const { return &**this; }
+  // nullptr = it is empty.
+  [[nodiscard]] const std::shared_ptr<const Explanation>& shared() const { return shared_; }
+  friend bool operator==(const SharedExplanation& a, const SharedExplanation& b) {
+    return a.shared_ == b.shared_ || *a == *b;
+  }
+
+ private:
+  std::shared_ptr<const Explanation> shared_;
+};
+
 struct StartAttempt {
   TaskId task;
   std::uint32_t attempt = 0;
   NodeName node;
   TaskSpecPtr spec;
-  Explanation explanation;
+  SharedExplanation explanation;
 };
 struct StopAttempt {
   TaskId task;

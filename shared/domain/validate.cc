@@ -23,6 +23,11 @@ std::string Indexed(std::string_view field, std::size_t index) {
   return std::string(field) + "[" + std::to_string(index) + "]";
 }
 
+// Whether CheckText says nothing: asked first, where the field's name would have to be made.
+bool IsText(std::string_view text) {
+  return text.size() <= kTextLengthMax && text.find('\0') == std::string_view::npos && IsUtf8(text);
+}
+
 Result<void> CheckText(std::string_view text, std::string_view field,
                        std::size_t length_max = kTextLengthMax) {
   if (text.size() > length_max) {
@@ -101,7 +106,7 @@ Result<void> CheckImage(const std::string& image) {
 Result<void> CheckArguments(const std::vector<std::string>& arguments, std::string_view field) {
   CUBE_TRY_VOID(CheckCount(arguments.size(), kArgumentsMax, field));
   for (std::size_t i = 0; i < arguments.size(); ++i) {
-    CUBE_TRY_VOID(CheckText(arguments[i], Indexed(field, i)));
+    if (!IsText(arguments[i])) CUBE_TRY_VOID(CheckText(arguments[i], Indexed(field, i)));
   }
   return {};
 }
@@ -124,11 +129,11 @@ Result<void> CheckEnv(const std::map<std::string, std::string>& env) {
   for (const auto& [key, value] : env) {
     if (key.empty()) return Fail(Code::kInvalid, "has an empty name", "env");
     CUBE_TRY_VOID(CheckText(key, "env", kEnvKeyLengthMax));
-    const std::string field = "env." + CleanText(key, kQuotedLengthMax);
+    const auto field = [&key] { return "env." + CleanText(key, kQuotedLengthMax); };
     if (key.find('=') != std::string::npos) {
-      return Fail(Code::kInvalid, "a variable's name may not hold '='", field);
+      return Fail(Code::kInvalid, "a variable's name may not hold '='", field());
     }
-    CUBE_TRY_VOID(CheckText(value, field));
+    if (!IsText(value)) CUBE_TRY_VOID(CheckText(value, field()));
   }
   return {};
 }

@@ -15,6 +15,7 @@
 #include "shared/domain/fact.h"
 #include "shared/domain/intent.h"
 #include "shared/domain/snapshot.h"
+#include "shared/wire/spec_cache.h"
 #include "shared/wire/spec_texts.h"
 
 namespace cube::wire {
@@ -39,6 +40,9 @@ void QuietProtobuf();
 // ("tasks.submit"); an unknown one gives one InvalidItem.
 [[nodiscard]] IntentBatch DecodeIntents(std::string_view subject, const bus::Headers& headers,
                                         std::string_view payload);
+// For who decodes very many: `known` keeps specifications from one to the next.
+[[nodiscard]] IntentBatch DecodeIntentsWith(std::string_view subject, const bus::Headers& headers,
+                                            std::string_view payload, SpecCache& known);
 
 // ---- between managers and workers -----------------------------------------------------------
 

@@ -145,16 +145,17 @@ class Encoder {
     return known->second;
   }
 
-  std::uint32_t Reason(const Explanation& explanation) {
+  std::uint32_t Reason(const SharedExplanation& shared) {
     // Tasks of one class follow each other and share their explanation.
-    if (!reasons_.empty() && *reasons_[last_reason_] == explanation) return last_reason_;
+    if (!reasons_.empty() && *reasons_[last_reason_] == shared) return last_reason_;
+    const Explanation& explanation = *shared;
     const std::size_t hash = internal::HashExplanation(explanation);
     const auto [begin, end] = reason_by_value_.equal_range(hash);
     for (auto it = begin; it != end; ++it) {
-      if (*reasons_[it->second] == explanation) return last_reason_ = it->second;
+      if (*reasons_[it->second] == shared) return last_reason_ = it->second;
     }
     last_reason_ = static_cast<std::uint32_t>(reasons_.size());
-    reasons_.push_back(&explanation);
+    reasons_.push_back(&shared);
     reason_by_value_.emplace(hash, last_reason_);
     v1::Explanation* to = message_.add_explanations();
     ToProto(explanation, *to);
@@ -165,7 +166,7 @@ class Encoder {
   v1::Decisions& message_;
   internal::SpecTable specs_;
   std::unordered_map<std::string_view, std::uint32_t> nodes_;  // keys live in the batch
-  std::vector<const Explanation*> reasons_;
+  std::vector<const SharedExplanation*> reasons_;
   std::unordered_multimap<std::size_t, std::uint32_t> reason_by_value_;
   std::uint32_t last_reason_ = 0;
 };
@@ -176,7 +177,7 @@ class Encoder {
 struct Tables {
   std::vector<NodeName> nodes;
   std::vector<TaskSpecPtr> specs;
-  std::vector<Explanation> explanations;
+  std::vector<SharedExplanation> explanations;
 };
 
 Result<NodeName> NodeAt(const Tables& tables, std::uint32_t index, std::string_view field) {

@@ -1,4 +1,5 @@
 #include <cube/v1/intents.pb.h>
+#include <google/protobuf/io/coded_stream.h>
 
 #include <algorithm>
 #include <array>
@@ -10,6 +11,7 @@
 #include "shared/wire/human.h"
 #include "shared/wire/intent_readers.h"
 #include "shared/wire/internal.h"
+#include "shared/wire/scratch.h"
 #include "shared/wire/subjects.h"
 
 namespace cube::wire {
@@ -31,24 +33,41 @@ static_assert(kIntentItemBytesMax == 64u << 10);  // the text above
 
 // A specification of the table: decoded once, however many tasks refer to it.
 struct TableEntry {
-  TaskSpecPtr spec;  // empty: error says why
+  TaskSpecPtr spec;  // empty: error says why, and name is what it names
   Error error;
+  std::string name;
 };
 
-TableEntry ReadTableEntry(const v1::TaskSpec& proto) {
+TableEntry EntryOf(const v1::TaskSpec& proto) {
   const std::size_t size = proto.ByteSizeLong();
-  if (size > kIntentItemBytesMax) return {nullptr, TooLarge(size)};
+  if (size > kIntentItemBytesMax) return {nullptr, TooLarge(size), proto.name()};
   auto spec = FromProto(proto);
-  if (!spec) return {nullptr, std::move(spec).error()};
-  return {std::make_shared<const TaskSpec>(*std::move(spec)), {}};
+  if (!spec) return {nullptr, std::move(spec).error(), proto.name()};
+  return {std::make_shared<const TaskSpec>(*std::move(spec)), {}, {}};
 }
 
-IntentItem ReadSubmit(const v1::SubmitTask& task, const v1::SubmitTasks& message,
-                      const std::vector<TableEntry>& table) {
+// nullopt: these bytes are no specification.
+std::optional<TableEntry> ReadTableEntry(const std::string& bytes, SpecCache& known) {
+  if (TaskSpecPtr spec = known.Find(bytes)) return TableEntry{std::move(spec), {}, {}};
+  // As deep as it may be within a SubmitTasks message.
+  const int depth_max = google::protobuf::io::CodedInputStream::GetDefaultRecursionLimit() - 1;
+  google::protobuf::io::CodedInputStream in(reinterpret_cast<const std::uint8_t*>(bytes.data()),
+                                            static_cast<int>(bytes.size()));
+  in.SetRecursionLimit(depth_max);
+  Scratch<v1::TaskSpec> proto;
+  if (!proto->ParseFromCodedStream(&in) || !in.ConsumedEntireMessage()) return std::nullopt;
+  TableEntry entry = EntryOf(*proto);
+  if (entry.spec != nullptr) known.Keep(bytes, entry.spec);
+  return entry;
+}
+
+IntentItem ReadSubmit(const v1::SubmitTask& task, const std::vector<TableEntry>& table) {
   if (task.spec() >= table.size()) {
     return Invalid(internal::OutOfTable("spec", task.spec(), table.size()).error(), task.id());
   }
-  const std::string& name = message.specs(static_cast<int>(task.spec())).name();
+  const TableEntry& entry = table[task.spec()];
+  const std::string_view name =
+      entry.spec == nullptr ? std::string_view(entry.name) : entry.spec->name.str();
   SubmitTask submit;
   if (!task.id().empty()) {
     if (auto good = CheckPlainTaskId(task.id(), "id"); !good) {
@@ -56,26 +75,31 @@ IntentItem ReadSubmit(const v1::SubmitTask& task, const v1::SubmitTasks& message
     }
     submit.id = TaskId::Trusted(task.id());
   }
-  const TableEntry& entry = table[task.spec()];
   if (entry.spec == nullptr) return Invalid(entry.error, task.id(), name);
   submit.spec = entry.spec;
   return submit;
 }
 
-Result<std::vector<IntentItem>> ReadSubmits(std::string_view payload) {
-  v1::SubmitTasks message;
-  CUBE_TRY_VOID(internal::Parse(payload, "a SubmitTasks message", message));
+Result<std::vector<IntentItem>> ReadSubmits(std::string_view payload, SpecCache& known) {
+  constexpr std::string_view kWhat = "a SubmitTasks message";
+  Scratch<v1::EncodedSubmitTasks> scratch;
+  v1::EncodedSubmitTasks& message = *scratch;
+  CUBE_TRY_VOID(internal::Parse(payload, kWhat, message));
   const auto count = static_cast<std::size_t>(message.tasks_size());
   CUBE_TRY_VOID(CheckCount(count, kIntentItemsMax, "tasks"));
   CUBE_TRY_VOID(
       CheckCount(static_cast<std::size_t>(message.specs_size()), kIntentItemsMax, "specs"));
   std::vector<TableEntry> table;
   table.reserve(static_cast<std::size_t>(message.specs_size()));
-  for (const v1::TaskSpec& proto : message.specs()) table.push_back(ReadTableEntry(proto));
+  for (const std::string& bytes : message.specs()) {
+    std::optional<TableEntry> entry = ReadTableEntry(bytes, known);
+    if (!entry) return internal::NotThat(payload, kWhat);
+    table.push_back(*std::move(entry));
+  }
   std::vector<IntentItem> items;
   items.reserve(count);
   for (const v1::SubmitTask& task : message.tasks()) {
-    items.push_back(ReadSubmit(task, message, table));
+    items.push_back(ReadSubmit(task, table));
   }
   return items;
 }
@@ -92,7 +116,7 @@ IntentItem CheckedStop(std::string_view id, std::optional<Duration> grace) {
   return StopTask{TaskId::Trusted(std::string(id)), grace};
 }
 
-Result<std::vector<IntentItem>> ReadStops(std::string_view payload) {
+Result<std::vector<IntentItem>> ReadStops(std::string_view payload, SpecCache& /*known*/) {
   v1::StopTasks message;
   CUBE_TRY_VOID(internal::Parse(payload, "a StopTasks message", message));
   const auto count = static_cast<std::size_t>(message.tasks_size());
@@ -175,25 +199,27 @@ bool LooksHuman(const IntentReader& reader, std::string_view payload) {
 // The first byte of our protobuf messages is the key of field 1 or 2: '\n' or 0x12. So a text that
 // begins with a line feed may be either: "\n{" is also a first field of 123 bytes. It is the human
 // form if it is JSON, which a message never is: its bytes below 0x20 stand within quotes, if any.
-Result<std::vector<IntentItem>> ReadEither(const IntentReader& reader, std::string_view payload) {
-  if (!LooksHuman(reader, payload)) return reader.read(payload);
+Result<std::vector<IntentItem>> ReadEither(const IntentReader& reader, std::string_view payload,
+                                           SpecCache& known) {
+  if (!LooksHuman(reader, payload)) return reader.read(payload, known);
   if (payload.front() != '\n') return reader.read_human(payload);
   if (auto human = reader.read_human(payload)) return human;
-  return reader.read(payload);
+  return reader.read(payload, known);
 }
 
-Result<std::vector<IntentItem>> ReadItems(std::string_view subject, std::string_view payload) {
+Result<std::vector<IntentItem>> ReadItems(std::string_view subject, std::string_view payload,
+                                          SpecCache& known) {
   const IntentReader* reader = ReaderOf(subject);
   if (reader == nullptr) {
-    std::string known;
+    std::string verbs;
     for (const Verb& verb : kVerbs) {
-      known += (known.empty() ? "" : ", ") + std::string(verb.subject);
+      verbs += (verbs.empty() ? "" : ", ") + std::string(verb.subject);
     }
     return Fail(Code::kUnsupported, "'" + CleanText(subject, kTokenLengthMax) +
-                                        "' is not supported by this version; it knows " + known);
+                                        "' is not supported by this version; it knows " + verbs);
   }
   if (payload.empty()) return Fail(Code::kInvalid, "the message is empty");
-  return ReadEither(*reader, payload);
+  return ReadEither(*reader, payload, known);
 }
 
 // The token becomes part of a subject: nothing may sneak dots or wildcards in.
@@ -270,9 +296,15 @@ std::string EncodeStop(const std::vector<StopTask>& tasks) {
 
 IntentBatch DecodeIntents(std::string_view subject, const bus::Headers& headers,
                           std::string_view payload) {
+  SpecCache none;
+  return DecodeIntentsWith(subject, headers, payload, none);
+}
+
+IntentBatch DecodeIntentsWith(std::string_view subject, const bus::Headers& headers,
+                              std::string_view payload, SpecCache& known) {
   IntentBatch batch;
   batch.outcome_token = OutcomeToken(headers);
-  auto items = ReadItems(subject, payload);
+  auto items = ReadItems(subject, payload, known);
   if (items && items->empty()) {
     items = Fail(Code::kInvalid, "names nothing; name at least one");
   }

@@ -22,7 +22,7 @@ Result<void> CheckSize(const v1::JobSpec& proto) {
               "the job has " + std::to_string(size) + " bytes encoded; at most 64 KiB are allowed");
 }
 
-Result<std::vector<IntentItem>> ReadSubmit(std::string_view payload) {
+Result<std::vector<IntentItem>> ReadSubmit(std::string_view payload, SpecCache& /*known*/) {
   v1::SubmitJob message;
   CUBE_TRY_VOID(Parse(payload, "a SubmitJob message", message));
   const std::string& name = message.job().name();
@@ -82,7 +82,7 @@ IntentItem CheckedScale(std::string_view name, std::int64_t replicas) {
   return ScaleJob{*std::move(job), static_cast<std::uint32_t>(replicas)};
 }
 
-Result<std::vector<IntentItem>> ReadStops(std::string_view payload) {
+Result<std::vector<IntentItem>> ReadStops(std::string_view payload, SpecCache& /*known*/) {
   v1::StopJobs message;
   CUBE_TRY_VOID(Parse(payload, "a StopJobs message", message));
   CUBE_TRY_VOID(CheckCount(static_cast<std::size_t>(message.jobs_size()), kIntentItemsMax, "jobs"));
@@ -95,7 +95,7 @@ Result<std::vector<IntentItem>> ReadStops(std::string_view payload) {
   return items;
 }
 
-Result<std::vector<IntentItem>> ReadScales(std::string_view payload) {
+Result<std::vector<IntentItem>> ReadScales(std::string_view payload, SpecCache& /*known*/) {
   v1::ScaleJobs message;
   CUBE_TRY_VOID(Parse(payload, "a ScaleJobs message", message));
   CUBE_TRY_VOID(CheckCount(static_cast<std::size_t>(message.jobs_size()), kIntentItemsMax, "jobs"));

@@ -43,7 +43,7 @@ Result<std::vector<IntentItem>> ReadCordons(std::string_view payload, std::strin
   return items;
 }
 
-Result<std::vector<IntentItem>> ReadDrains(std::string_view payload) {
+Result<std::vector<IntentItem>> ReadDrains(std::string_view payload, SpecCache& /*known*/) {
   v1::DrainNodes message;
   CUBE_TRY_VOID(Parse(payload, "a DrainNodes message", message));
   CUBE_TRY_VOID(
@@ -109,12 +109,12 @@ Result<std::vector<IntentItem>> ReadHumanDrains(std::string_view payload) {
 }  // namespace
 
 const IntentReader kCordonReader{
-    [](std::string_view payload) {
+    [](std::string_view payload, SpecCache& /*known*/) {
       return ReadCordons<v1::CordonNodes>(payload, "a CordonNodes message", true);
     },
     [](std::string_view payload) { return ReadHumanCordons(payload, true); }, true};
 const IntentReader kUncordonReader{
-    [](std::string_view payload) {
+    [](std::string_view payload, SpecCache& /*known*/) {
       return ReadCordons<v1::UncordonNodes>(payload, "an UncordonNodes message", false);
     },
     [](std::string_view payload) { return ReadHumanCordons(payload, false); }, true};

@@ -10,12 +10,13 @@
 
 #include "shared/base/error.h"
 #include "shared/domain/intent.h"
+#include "shared/wire/spec_cache.h"
 
 namespace cube::wire::internal {
 
 // Reads the payload of one kind of intent.
 struct IntentReader {
-  Result<std::vector<IntentItem>> (*read)(std::string_view payload) = nullptr;
+  Result<std::vector<IntentItem>> (*read)(std::string_view payload, SpecCache& known) = nullptr;
   // The human form, which begins with '{', '[' or (where `bare_text`) '"'.
   Result<std::vector<IntentItem>> (*read_human)(std::string_view payload) = nullptr;
   bool bare_text = false;

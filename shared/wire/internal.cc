@@ -90,10 +90,14 @@ Result<void> Parse(std::string_view payload, std::string_view what,
                                     std::to_string(kMessageBytesMax) + " are allowed");
   }
   if (!message.ParseFromArray(payload.data(), static_cast<int>(payload.size()))) {
-    return Fail(Code::kInvalid, "these " + std::to_string(payload.size()) + " bytes are not " +
-                                    std::string(what) + " (protobuf cube.v1)");
+    return NotThat(payload, what);
   }
   return {};
+}
+
+std::unexpected<Error> NotThat(std::string_view payload, std::string_view what) {
+  return Fail(Code::kInvalid, "these " + std::to_string(payload.size()) + " bytes are not " +
+                                  std::string(what) + " (protobuf cube.v1)");
 }
 
 std::unexpected<Error> At(Error error, std::string_view prefix) {

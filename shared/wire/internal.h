@@ -29,6 +29,8 @@ namespace cube::wire::internal {
 // kInvalid if the bytes are no such message; `what` names it: "a Facts message".
 [[nodiscard]] Result<void> Parse(std::string_view payload, std::string_view what,
                                  google::protobuf::MessageLite& message);
+// What Parse says then.
+[[nodiscard]] std::unexpected<Error> NotThat(std::string_view payload, std::string_view what);
 
 // ---- errors -----------------------------------------------------------------------------------
 

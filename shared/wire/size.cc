@@ -20,7 +20,7 @@ std::size_t Sentence(std::string_view text) {
 }
 
 std::size_t Of(const StartAttempt& item) {
-  const Explanation& why = item.explanation;
+  const Explanation& why = *item.explanation;
   std::size_t size = Text(item.task.str()) + 4 * kScalarMax + Text(item.node.str()) +
                      EncodedBytesMax(*item.spec) + kFramingMax + Text(why.scheduler) +
                      5 * kScalarMax + Text(why.runner_up.str());

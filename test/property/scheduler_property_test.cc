@@ -387,10 +387,10 @@ class Cluster {
   static std::string Text(const StartAttempt& start) {
     std::string text =
         start.task.str() + "/" + std::to_string(start.attempt) + " on " + start.node.str() +
-        " by " + start.explanation.scheduler + ", score " +
-        std::to_string(start.explanation.score) + ", then " + start.explanation.runner_up.str() +
-        " " + std::to_string(start.explanation.runner_up_score) + "; " +
-        std::to_string(start.explanation.feasible) + " of " + DescribeWait(start.explanation);
+        " by " + start.explanation->scheduler + ", score " +
+        std::to_string(start.explanation->score) + ", then " + start.explanation->runner_up.str() +
+        " " + std::to_string(start.explanation->runner_up_score) + "; " +
+        std::to_string(start.explanation->feasible) + " of " + DescribeWait(*start.explanation);
     return text;
   }
 

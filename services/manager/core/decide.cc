@@ -250,18 +250,19 @@ class Planner::Cycle {
     // Each table entry is paid for once; a spec may be shared by many tasks.
     const bool new_spec = !specs_.contains(task.spec.get());
     if (new_spec) size += EncodedBytesMax(*task.spec);
-    const bool new_node = !nodes_.contains(choice.node);
+    if (choice.row >= named_rows_.size()) named_rows_.resize(choice.row + 1);
+    const bool new_node = !named_rows_[choice.row];
     if (new_node) size += choice.node->name.str().size() + kEntryBytes;
     // Tasks of one shape follow each other, under some policies with one explanation for all.
     const StartAttempt* last = items_.empty() ? nullptr : std::get_if<StartAttempt>(&items_.back());
     if (last == nullptr || last->explanation != choice.explanation) {
-      size += SizeOf(choice.explanation);
+      size += SizeOf(*choice.explanation);
     }
     StartAttempt start{std::move(id), task.attempt + 1, choice.node->name, task.spec,
                        std::move(choice.explanation)};
     if (!Add(std::move(start), size)) return false;
     if (new_spec) specs_.insert(task.spec.get());
-    if (new_node) nodes_.insert(choice.node);
+    if (new_node) named_rows_[choice.row] = true;
     if (!task.seldom->pinned) {
       planner_.scheduler_.Take(choice, *task.spec);
     } else {
@@ -303,7 +304,7 @@ class Planner::Cycle {
   std::size_t bytes_ = 0;
   // Only asked whether they contain, never iterated.
   std::unordered_set<const TaskSpec*> specs_;
-  std::unordered_set<const Node*> nodes_;
+  std::vector<bool> named_rows_;  // of the scheduler's table: nodes that the message names
   std::set<NodeName> settled_;    // nodes of which all that they hold is decided on by this cycle
   bool held_decided_ = false;     // this cycle readopts, drops or settles
   std::set<TaskNumber> emptied_;  // tasks that this cycle's decisions on jobs end
@@ -339,10 +340,10 @@ std::string Planner::WhyPending(const View& view, const Task& task) {
               " is submitted again (the log had lost that)";
     }
     return "only for node " + task.seldom->pinned->str() + until + ": " +
-           choice.explanation.filtered.front().filter;
+           choice.explanation->filtered.front().filter;
   }
   const Choice choice = scheduler_.Pick(*task.spec, ShapeOf(*task.spec));
-  if (choice.node == nullptr) return DescribeWait(choice.explanation);
+  if (choice.node == nullptr) return DescribeWait(*choice.explanation);
   return "its turn has not come yet";
 }
 

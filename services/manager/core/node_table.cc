@@ -40,7 +40,7 @@ void NodeTable::Rebuild(const View& view) {
     rows_.push_back({&node, &view.machines.at(MachineOf(node)), StandingOf(node), syncs_, false});
   }
   position_ = view.node_journal.end();
-  base_ = changes_end() + 1;
+  described_at_ = base_ = changes_end() + 1;
   changes_.clear();
 }
 
@@ -63,6 +63,7 @@ void NodeTable::Note(std::uint32_t row, bool placements) {
     changes_.clear();
   }
   changes_.push_back({row, placements});
+  if (!placements) described_at_ = changes_end();
 }
 
 void NodeTable::Take(std::size_t index, const TaskSpec& spec) {

@@ -41,6 +41,8 @@ class NodeTable {
   // Changes since the table was made, oldest first: what shape classes read. Those before
   // changes_base() are gone, and whoever has not read them looks at every row.
   [[nodiscard]] std::uint64_t changes_base() const { return base_; }
+  // The last of them that was of more than placements ends here.
+  [[nodiscard]] std::uint64_t described_at() const { return described_at_; }
   [[nodiscard]] std::uint64_t changes_end() const { return base_ + changes_.size(); }
   [[nodiscard]] const Change& change(std::uint64_t position) const {
     return changes_[position - base_];
@@ -69,6 +71,7 @@ class NodeTable {
   std::uint64_t syncs_ = 0;
 
   std::uint64_t base_ = 1;  // a class begins at 0, which is always too far back
+  std::uint64_t described_at_ = 1;
   std::vector<Change> changes_;
 
   std::vector<Taken> taken_;

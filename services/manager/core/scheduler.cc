@@ -82,20 +82,24 @@ Choice Scheduler::Pick(const TaskSpec& spec, const std::string& shape,
 
 Choice Scheduler::PickOnly(const TaskSpec& spec, const NodeName& name) const {
   Choice choice;
-  choice.explanation.scheduler = "pinned";
-  choice.explanation.nodes = 1;
+  Explanation why;
+  why.scheduler = "pinned";
+  why.nodes = 1;
   const std::size_t row = table_.RowOf(name);
   if (row == table_.size()) {
-    choice.explanation.filtered.push_back({"unknown", 1});
+    why.filtered.push_back({"unknown", 1});
+    choice.explanation = std::move(why);
     return choice;
   }
   const Filters filters(spec);
   FilterId ruled_out = filters.RuledOut(table_.node(row));
   if (ruled_out == kFits) ruled_out = filters.RuledOutNow(table_, row);
   if (ruled_out != kFits) {
-    choice.explanation.filtered.push_back({filters.names()[ruled_out], 1});
+    why.filtered.push_back({filters.names()[ruled_out], 1});
+    choice.explanation = std::move(why);
     return choice;
   }
+  choice.explanation = std::move(why);
   choice.node = &table_.node(row);
   choice.row = row;
   return choice;

@@ -30,7 +30,7 @@ inline constexpr std::uint64_t kClassIdleCyclesMax = 10'000;
 struct Choice {
   const Node* node = nullptr;  // nullptr = no node fits
   std::size_t row = 0;         // of the scheduler's table
-  Explanation explanation;
+  SharedExplanation explanation;
 };
 
 class Scheduler {

@@ -20,6 +20,7 @@ void ShapeClass::CatchUp(const NodeTable& table) {
 
 void ShapeClass::Rebuild(const NodeTable& table) {
   const std::size_t n = table.size();
+  const bool described_anew = fixed_.size() != n || position_ < table.described_at();
   fixed_.resize(n);
   ruled_out_.resize(n);
   counts_.assign(filters_.names().size(), 0);
@@ -27,7 +28,7 @@ void ShapeClass::Rebuild(const NodeTable& table) {
   counted_valid_ = false;
   ranks_.Reset(n);
   for (std::size_t row = 0; row < n; ++row) {
-    fixed_[row] = FixedOf(table.node(row));
+    if (described_anew) fixed_[row] = FixedOf(table.node(row));
     Rank rank;
     ruled_out_[row] = Judge(table, row, rank);
     ranks_.Fill(row, rank);
@@ -113,24 +114,37 @@ std::vector<FilterCount> ShapeClass::Counted() const {
   return counted;
 }
 
-Explanation ShapeClass::Explain(const NodeTable& table, std::size_t picked) {
-  if (!counted_valid_) {
-    counted_ = Counted();
-    counted_valid_ = true;
+SharedExplanation ShapeClass::Explain(const NodeTable& table, std::size_t picked) {
+  Rank best;
+  Rank next;
+  const NodeName* runner_up = nullptr;
+  if (picked != ScoreTree::kNone) {
+    best = ranks_.At(picked);
+    const std::size_t second = policy_->Compares() ? ranks_.RunnerUp(picked) : ScoreTree::kNone;
+    if (second != ScoreTree::kNone) {
+      runner_up = &table.node(second).name;
+      next = ranks_.At(second);
+    }
+  }
+  const auto nodes = static_cast<std::uint32_t>(table.size());
+  const std::string_view second_name =
+      runner_up == nullptr ? std::string_view() : std::string_view(runner_up->str());
+  const Explanation& last = *last_why_;
+  if (counted_valid_ && last.nodes == nodes && last.feasible == feasible_ &&
+      last.score == best.score && last.runner_up_score == next.score &&
+      last.runner_up.str() == second_name) {
+    return last_why_;
   }
   Explanation why;
   why.scheduler = policy_->Name();
-  why.nodes = static_cast<std::uint32_t>(table.size());
-  why.filtered = counted_;
+  why.nodes = nodes;
+  why.filtered = counted_valid_ ? last.filtered : Counted();
+  why.score = best.score;
+  why.runner_up_score = next.score;
+  if (runner_up != nullptr) why.runner_up = *runner_up;
   why.feasible = feasible_;
-  if (picked == ScoreTree::kNone) return why;
-  why.score = ranks_.At(picked).score;
-  if (!policy_->Compares()) return why;
-  const std::size_t second = ranks_.RunnerUp(picked);
-  if (second == ScoreTree::kNone) return why;
-  why.runner_up = table.node(second).name;
-  why.runner_up_score = ranks_.At(second).score;
-  return why;
+  counted_valid_ = true;
+  return last_why_ = std::move(why);
 }
 
 }  // namespace cube::manager

@@ -26,7 +26,7 @@ class ShapeClass {
   // The rest: as of the last CatchUp.
   [[nodiscard]] std::size_t Pick(std::size_t last) const { return policy_->Pick(ranks_, last); }
   // Why `picked`, or with ScoreTree::kNone why none.
-  [[nodiscard]] Explanation Explain(const NodeTable& table, std::size_t picked);
+  [[nodiscard]] SharedExplanation Explain(const NodeTable& table, std::size_t picked);
 
   // Takes rows out that would do, for one question; Return puts them back.
   void Avoid(std::size_t row);
@@ -58,8 +58,8 @@ class ShapeClass {
   std::vector<std::uint32_t> counts_;  // by FilterId
   std::uint32_t feasible_ = 0;
   std::vector<std::pair<std::size_t, Rank>> avoided_;
-  std::vector<FilterCount> counted_;  // for explanations
-  bool counted_valid_ = false;
+  SharedExplanation last_why_;
+  bool counted_valid_ = false;  // its `filtered`
 };
 
 }  // namespace cube::manager

@@ -68,7 +68,9 @@ class CliEventsTest : public CliTest {
       spec.name = TaskName::Trusted("web");
       spec.image = "nginx";
       item.spec = std::make_shared<TaskSpec>(spec);
-      item.explanation.scheduler = "round-robin";
+      Explanation why;
+      why.scheduler = "round-robin";
+      item.explanation = why;
       batch.items.emplace_back(std::move(item));
     }
     Append(subjects_.Decisions(), wire::EncodeDecisions(batch));

@@ -135,6 +135,7 @@ TEST_P(BusContract, GivesNoMoreThanTheCredit) {
   ASSERT_TRUE(fixture_->Until([&] { return ReadSeqs(r, kReader).size() >= 5; }));
   settle(kReader + 3);
   EXPECT_EQ(ReadSeqs(r, kReader), Range(1, 5));
+  for (const Read& read : r.All<Read>()) EXPECT_EQ(read.behind, 10 - read.message.seq);
 }
 
 TEST_P(BusContract, ALongReadWithSmallCredit) {

@@ -416,13 +416,14 @@ void SimServer::PumpReader(Client& client, SubId sub) {
   }
   reader.checked = true;
   const std::uint64_t end = EndFor(*stream, Shows::kAll);
+  const std::uint64_t last = std::min(end, stream->State().last_seq);
   while (reader.sent < reader.credit) {
     const StreamMessage* message = stream->FindFrom(reader.next_sent);
     if (message == nullptr || message->seq > end) return;
     reader.next_sent = message->seq + 1;
     ++reader.sent;
     SendDown(client, [this, id = client.id, sub, generation = reader.generation,
-                      read = Read{sub, *message}]() mutable {
+                      read = Read{sub, *message, last - message->seq}]() mutable {
       Client* c = Find(id);
       if (c == nullptr) return;
       const auto r = c->readers.find(sub);

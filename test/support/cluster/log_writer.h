@@ -15,6 +15,12 @@
 
 namespace cube::test {
 
+inline Explanation By(const std::string& scheduler) {
+  Explanation why;
+  why.scheduler = scheduler;
+  return why;
+}
+
 inline TaskSpec Spec(const std::string& name) {
   TaskSpec spec;
   spec.name = TaskName::Trusted(name);

@@ -54,12 +54,15 @@ TEST(NatsJsonTest, DeliveriesInBothForms) {
   EXPECT_EQ(old->stream_seq, 42U);
   EXPECT_EQ(old->consumer_seq, 7U);
   EXPECT_EQ(old->time_ns, 1700000000000000001);
+  EXPECT_EQ(old->pending, 3U);
   const auto domain = ParseDelivery("$JS.ACK.hub.ACC.LOG.c.1.42.7.17.3.rnd");
   ASSERT_TRUE(domain);
   EXPECT_EQ(domain->stream, "LOG");
   EXPECT_EQ(domain->stream_seq, 42U);
-  for (const char* bad : {"", "$JS.ACK.", "$JS.ACK.LOG.c.1.x.7.17.3", "$JS.ACK.LOG.c.1.4.7.17",
-                          "_INBOX.a.b", "$JS.ACK.a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p"}) {
+  EXPECT_EQ(domain->pending, 3U);
+  for (const char* bad :
+       {"", "$JS.ACK.", "$JS.ACK.LOG.c.1.x.7.17.3", "$JS.ACK.LOG.c.1.4.7.17.x",
+        "$JS.ACK.LOG.c.1.4.7.17", "_INBOX.a.b", "$JS.ACK.a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p"}) {
     EXPECT_FALSE(ParseDelivery(bad)) << bad;
   }
 }

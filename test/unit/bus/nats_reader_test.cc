@@ -48,7 +48,7 @@ class NatsReaderTest : public testing::Test {
   ReaderActions Deliver(std::uint64_t stream_seq, std::uint64_t consumer_seq) {
     const std::string consumer = reader_.consumer();
     ReaderActions actions;
-    reader_.Delivered({"LOG", consumer, stream_seq, consumer_seq, 1}, now_, actions, [&] {
+    reader_.Delivered({"LOG", consumer, stream_seq, consumer_seq, 1, 77}, now_, actions, [&] {
       StreamMessage message;
       message.seq = stream_seq;
       return message;
@@ -63,7 +63,10 @@ class NatsReaderTest : public testing::Test {
         asked_ += pull->batch;
         token_ = pull->token;
       } else if (const auto* event = std::get_if<Event>(&action)) {
-        if (const auto* read = std::get_if<Read>(event)) seen_.push_back(read->message.seq);
+        if (const auto* read = std::get_if<Read>(event)) {
+          seen_.push_back(read->message.seq);
+          EXPECT_EQ(read->behind, 77U);
+        }
         if (const auto* failed = std::get_if<ReadFailed>(event)) failed_ = failed->error.code;
       }
     }

@@ -63,9 +63,11 @@ DecisionBatch Decisions() {
   start.attempt = 2;
   start.node = NodeName::Trusted("node-a");
   start.spec = Spec("web");
-  start.explanation.scheduler = "round-robin";
-  start.explanation.nodes = 3;
-  start.explanation.filtered = {{"memory", 1}};
+  Explanation why;
+  why.scheduler = "round-robin";
+  why.nodes = 3;
+  why.filtered = {{"memory", 1}};
+  start.explanation = why;
   batch.items.emplace_back(start);
   batch.items.emplace_back(RefuseIntent{9, 1, "db", {Code::kConflict, "taken", "id"}});
   return batch;
@@ -85,12 +87,14 @@ TEST(LogItems, DecisionsSayWhyAndWhere) {
             "attempt 2 goes to node-a (round-robin of 3 nodes; ruled out: memory 1)");
   EXPECT_EQ(items[0].name, "web");
   DecisionBatch scored = Decisions();
-  Explanation& why = std::get<StartAttempt>(scored.items[0]).explanation;
+  auto& start = std::get<StartAttempt>(scored.items[0]);
+  Explanation why = *start.explanation;
   why.scheduler = "spread";
   why.feasible = 2;
   why.score = std::int64_t{1} << 30;
   why.runner_up = NodeName::Trusted("node-b");
   why.runner_up_score = std::int64_t{3} << 31;
+  start.explanation = why;
   const auto spread =
       ItemsOf(Source::kDecisions,
               Message(wire::Subjects().Decisions(), wire::EncodeDecisions(scored)), &order);
@@ -100,6 +104,7 @@ TEST(LogItems, DecisionsSayWhyAndWhere) {
   why = Explanation{};
   why.scheduler = "pinned";
   why.nodes = 1;
+  start.explanation = why;
   EXPECT_EQ(ItemsOf(Source::kDecisions,
                     Message(wire::Subjects().Decisions(), wire::EncodeDecisions(scored)), &order)[0]
                 .text,

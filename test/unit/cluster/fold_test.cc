@@ -2,6 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "shared/cluster/recent_explanations.h"
 #include "shared/cluster/status.h"
 #include "test/support/cluster/log_writer.h"
 
@@ -50,6 +56,46 @@ TEST(FoldTest, ARefusalIsDueUntilADecisionNamesIt) {
   EXPECT_TRUE(log.view().refusals.empty());
   ASSERT_FALSE(log.view().untold.empty());
   EXPECT_EQ(log.view().untold.back().status, "refused");
+}
+
+TEST(FoldTest, EqualExplanationsOfOneMessageAreHeldOnce) {
+  LogWriter log;
+  log.Join("n0", {64'000, 1 << 30, 0});
+  std::vector<DecisionItem> starts;
+  const std::map<std::string, SharedExplanation> whys{{"a", test::By("spread")},
+                                                      {"b", test::By("greedy")},
+                                                      {"c", test::By("spread")},
+                                                      {"d", test::By("greedy")},
+                                                      {"e", {}}};
+  for (const auto& [id, told] : whys) {
+    log.Submit(id, test::Spec(id));
+    StartAttempt start = log.Start(id, "n0");
+    start.explanation = told;
+    starts.emplace_back(start);
+  }
+  log.Decide(starts);
+  const auto why = [&log](const char* id) {
+    return log.view().Find(TaskId::Trusted(id))->explanation;
+  };
+  EXPECT_EQ(why("a"), why("c"));
+  EXPECT_EQ(why("b"), why("d"));
+  EXPECT_NE(why("a"), why("b"));
+  EXPECT_EQ(why("a")->scheduler, "spread");
+  EXPECT_EQ(why("b")->scheduler, "greedy");
+  ASSERT_NE(why("e"), nullptr) << "it was placed";
+  EXPECT_EQ(*why("e"), Explanation());
+}
+
+TEST(RecentExplanations, AreTheLastEight) {
+  RecentExplanations recent;
+  std::vector<std::shared_ptr<const Explanation>> kept;
+  for (int i = 0; i < 8; ++i) kept.push_back(recent.Same(test::By(std::to_string(i))));
+  for (int i = 0; i < 8; ++i) {
+    EXPECT_EQ(recent.Same(test::By(std::to_string(i))), kept[static_cast<std::size_t>(i)]);
+  }
+  EXPECT_EQ(recent.Same(test::By("another"))->scheduler, "another");
+  EXPECT_NE(recent.Same(test::By("0")), kept[0]) << "it had to go";
+  EXPECT_EQ(recent.Same(test::By("2")), kept[2]);
 }
 
 TEST(FoldTest, FoldingAnyMessageTwiceChangesNothing) {

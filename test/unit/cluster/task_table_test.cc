@@ -74,6 +74,26 @@ TEST(TaskTable, IsAMapByNumberAndById) {
   for (const auto& [number, task] : model) EXPECT_EQ(&table.At(number), task);
 }
 
+TEST(TaskTable, ManyAreFoundInTheirOrder) {
+  Random random(11);
+  TaskTable table;
+  for (std::uint32_t i = 0; i < 2'000; ++i) {
+    if (random.Below(3) == 0) continue;
+    table.Add(Plain({i / 7, i % 7}, "t" + std::to_string(i)));
+  }
+  for (const std::uint64_t stride : {1U, 2U, 40U}) {
+    auto near = table.begin();
+    for (std::uint32_t i = 0; i < 2'100;
+         i += 1 + static_cast<std::uint32_t>(random.Below(stride))) {
+      const TaskNumber number{i / 7, i % 7};
+      ASSERT_EQ(table.FindNext(number, near), table.Find(number)) << i;
+    }
+  }
+  TaskTable none;
+  auto near = none.begin();
+  EXPECT_EQ(none.FindNext({1, 1}, near), nullptr);
+}
+
 TEST(TaskTable, ACopyHasTasksOfItsOwn) {
   TaskTable table;
   for (std::uint32_t i = 0; i < 5; ++i) table.Add(Plain({1, i}, "t-" + std::to_string(i)));

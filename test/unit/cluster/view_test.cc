@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <memory>
 #include <set>
+#include <vector>
 
 namespace cube {
 namespace {
@@ -77,6 +79,25 @@ TEST(ShapeOf, IsSharedByTasksThatNeedTheSame) {
   other.env["KEY"] = "value";
   other.ports = {{80, 0, Protocol::kTcp, ""}};
   EXPECT_EQ(ShapeOf(other), ShapeOf(Plain()));
+}
+
+TEST(ShapeMemo, AnswersAsShapeOfDoes) {
+  ShapeMemo memo;
+  std::vector<TaskSpecPtr> held;
+  for (int i = 0; i < 1000; ++i) {
+    TaskSpec spec = Plain();
+    spec.resources.cpu_millis = i;
+    // Of each four one is dropped at once: the next one may be made where it was.
+    const auto made = std::make_shared<const TaskSpec>(std::move(spec));
+    if (i % 4 != 0) held.push_back(made);
+    EXPECT_EQ(memo.Of(made), ShapeOf(*made));
+    for (int k = 0; k < 3 && !held.empty(); ++k) {
+      const TaskSpecPtr& other = held[static_cast<std::size_t>(i * 7 + k) % held.size()];
+      EXPECT_EQ(memo.Of(other), ShapeOf(*other));
+    }
+  }
+  ShapeMemo copy = memo;
+  for (const TaskSpecPtr& spec : held) EXPECT_EQ(copy.Of(spec), ShapeOf(*spec));
 }
 
 }  // namespace

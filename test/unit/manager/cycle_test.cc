@@ -155,6 +155,66 @@ TEST_F(FullMessagesTest, AreToldWhenTheNextOneFails) {
   EXPECT_EQ(Told(), 4u);
 }
 
+// Submissions one by one, faster than they are taken: behind each lie others in the log.
+class BacklogTest : public testing::Test {
+ protected:
+  BacklogTest() { rig_.Lead(); }
+  // One comes, and is decided on. `behind`: so many lay behind it when the server sent it.
+  void Submit(std::uint64_t behind) {
+    TaskSpec spec = test::Spec("t");
+    const auto submit = std::make_shared<const TaskSpec>(spec);
+    bus::Event event = rig_.Read(rig_.intents(), wire::Subjects().TasksSubmit(),
+                                 wire::EncodeSubmit({{TaskId(), submit}}));
+    std::get<bus::Read>(event).behind = behind;
+    rig_.Feed({std::move(event)});
+    ASSERT_TRUE(rig_.sent());
+    rig_.Acknowledge();
+  }
+  std::vector<std::size_t> Told() {
+    std::vector<std::size_t> told;
+    for (const AssignBatch& copy : rig_.Assigned("n0")) told.push_back(copy.items.size());
+    return told;
+  }
+  static View OneNode() {
+    test::LogWriter log;
+    log.Join("n0", {1000, 1 << 30, 1 << 30});
+    log.Decide({});
+    return log.view().Copy();
+  }
+
+  using Sizes = std::vector<std::size_t>;
+  test::LoopRig rig_{OneNode(), WallFromNanos(1'800'000'000'000'000'000)};
+};
+
+TEST_F(BacklogTest, IsToldTogether) {
+  Submit(100'000);
+  Submit(99'999);
+  Submit(99'998);
+  EXPECT_EQ(Told(), Sizes()) << "though no decision is under way: the next intents are";
+  Submit(0);
+  EXPECT_EQ(Told(), Sizes({4}));
+  Submit(0);
+  EXPECT_EQ(Told(), Sizes({1})) << "nothing follows, so nothing waits";
+}
+
+TEST_F(BacklogTest, ThatTheNextMessageTakesIsNone) {
+  Submit(10);
+  EXPECT_EQ(Told(), Sizes({1}));
+}
+
+TEST_F(BacklogTest, ThatDoesNotComeIsNotWaitedForForEver) {
+  Submit(100'000);
+  EXPECT_LE(rig_.loop().NextDeadline(), rig_.now().mono + kHeldMin);
+  rig_.Pass(kHeldMin);
+  EXPECT_EQ(Told(), Sizes({1}));
+}
+
+TEST_F(BacklogTest, EndsWithTheConnection) {
+  Submit(100'000);
+  rig_.Feed({bus::Disconnected{}});
+  EXPECT_EQ(Told(), Sizes({1}));
+}
+
 TEST_F(CycleTest, NothingIsSavedWhileADecisionIsUnderWay) {
   EXPECT_TRUE(FactIsTakenAtOnce());
   FeedFact();

@@ -214,7 +214,7 @@ TEST(DecideTest, ATaskMayHaveAPolicyOfItsOwn) {
   const std::map<std::string, std::string> want{
       {"t-1", "a"}, {"t-2", "a"}, {"t-3", "a"}, {"t-4", "b"}};
   EXPECT_EQ(Placements(items), want);
-  const Explanation& why = std::get<StartAttempt>(items.back()).explanation;
+  const Explanation& why = *std::get<StartAttempt>(items.back()).explanation;
   EXPECT_EQ(why.scheduler, "spread");
   EXPECT_EQ(why.nodes, 2u);
   EXPECT_EQ(why.feasible, 2u);

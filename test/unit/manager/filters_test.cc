@@ -17,7 +17,7 @@ std::string Why(const LogWriter& log, const TaskSpec& spec) {
   Scheduler scheduler = std::move(*Scheduler::Make("round-robin"));
   scheduler.Begin(const_cast<LogWriter&>(log).view());
   const Choice choice = scheduler.Pick(spec, ShapeOf(spec));
-  return choice.node == nullptr ? DescribeWait(choice.explanation) : std::string();
+  return choice.node == nullptr ? DescribeWait(*choice.explanation) : std::string();
 }
 
 TEST(FiltersTest, LookAtReadinessEngineLabelsAndLimits) {
@@ -143,7 +143,7 @@ TEST(FiltersTest, AnExplanationIsBoundedInNamesAndTheirLength) {
   }
   Scheduler scheduler = std::move(*Scheduler::Make("spread"));
   scheduler.Begin(log.view());
-  const Explanation why = scheduler.Pick(spec, ShapeOf(spec)).explanation;
+  const Explanation why = *scheduler.Pick(spec, ShapeOf(spec)).explanation;
   ASSERT_EQ(why.filtered.size(), kExplanationFiltersMax);
   std::uint32_t nodes = 0;
   for (const FilterCount& count : why.filtered) {

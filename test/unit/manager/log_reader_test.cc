@@ -43,13 +43,13 @@ class LogReaderTest : public testing::Test {
     }
   }
   bool Arrives(const std::string& stream, std::uint64_t seq, const std::string& subject,
-               std::string payload) {
+               std::string payload, std::uint64_t behind = 0) {
     bus::StreamMessage message;
     message.seq = seq;
     message.time = TimeOf(seq);
     message.subject = subject;
     message.payload = std::move(payload);
-    return reader_.OnRead({readers_.at(stream), std::move(message)});
+    return reader_.OnRead({readers_.at(stream), std::move(message), behind});
   }
   void Intent(std::uint64_t seq, const std::string& payload = "") {
     const auto spec = std::make_shared<const TaskSpec>(test::Spec("a"));
@@ -111,6 +111,26 @@ TEST_F(LogReaderTest, OpensBehindThePositionsAndDropsWhatWasBuffered) {
   EXPECT_FALSE(reader_.HasIntents());
   EXPECT_EQ(closed_.size(), 3u);
   EXPECT_FALSE(reader_.OnRead({before.at(names_.IntentsStream()), {}})) << "of the reader before";
+}
+
+TEST_F(LogReaderTest, ABacklogIsMoreThanTheNextCycleTakes) {
+  const std::string stream = names_.IntentsStream();
+  EXPECT_FALSE(reader_.HasBacklog());
+  Arrives(stream, 1, names_.TasksSubmit(), "{}", kIntentMessagesPerCycle);
+  EXPECT_TRUE(reader_.HasBacklog()) << "it lies here, and as many behind it";
+  reader_.TakeIntents(view_, folded_, out_);
+  EXPECT_FALSE(reader_.HasBacklog()) << "the next cycle takes them all";
+  Arrives(stream, 2, names_.TasksSubmit(), "{}", kIntentMessagesPerCycle + 1);
+  reader_.TakeIntents(view_, folded_, out_);
+  EXPECT_TRUE(reader_.HasBacklog());
+  Open();
+  EXPECT_FALSE(reader_.HasBacklog()) << "nothing is known of the stream that is read anew";
+  std::uint64_t seq = 0;
+  for (std::size_t i = 0; i <= 2 * kIntentMessagesPerCycle; ++i) Intent(view_.intents.seq + ++seq);
+  reader_.TakeIntents(view_, folded_, out_);
+  EXPECT_TRUE(reader_.HasBacklog()) << "all of them lie here";
+  reader_.TakeIntents(view_, folded_, out_);
+  EXPECT_FALSE(reader_.HasBacklog());
 }
 
 TEST_F(LogReaderTest, AFollowerFoldsADecisionOnlyWithItsIntentsAndFacts) {

@@ -23,12 +23,31 @@ TEST(SchedulerTest, ATaskCanBeKeptAwayFromNodes) {
   Choice choice = scheduler.Pick(spec, shape, avoided);
   ASSERT_NE(choice.node, nullptr);
   EXPECT_EQ(choice.node->name.str(), "b");
-  EXPECT_EQ(choice.explanation.feasible, 1u);
-  EXPECT_EQ(DescribeWait(choice.explanation), "no fit on 3 nodes: failed there 2");
+  EXPECT_EQ(choice.explanation->feasible, 1u);
+  EXPECT_EQ(DescribeWait(*choice.explanation), "no fit on 3 nodes: failed there 2");
   choice = scheduler.Pick(spec, shape);
   EXPECT_EQ(choice.node->name.str(), "a") << "only for that one question";
-  EXPECT_EQ(choice.explanation.feasible, 3u);
-  EXPECT_TRUE(choice.explanation.filtered.empty());
+  EXPECT_EQ(choice.explanation->feasible, 3u);
+  EXPECT_TRUE(choice.explanation->filtered.empty());
+}
+
+TEST(SchedulerTest, PlacementsWithTheSameReasonShareIt) {
+  LogWriter log;
+  for (const char* name : {"a", "b"}) log.Join(name, {1000, kGi, 0});
+  Scheduler scheduler = std::move(*Scheduler::Make("round-robin"));
+  scheduler.Begin(log.view());
+  TaskSpec spec = test::Spec("t");
+  spec.resources.cpu_millis = 600;
+  const std::string shape = ShapeOf(spec);
+  const Choice first = scheduler.Pick(spec, shape);
+  const Choice again = scheduler.Pick(spec, shape);
+  EXPECT_EQ(again.explanation.shared(), first.explanation.shared());
+  scheduler.Take(first, spec);
+  const Choice next = scheduler.Pick(spec, shape);
+  ASSERT_NE(next.node, nullptr);
+  EXPECT_NE(next.explanation, first.explanation) << "one of both is full";
+  EXPECT_EQ(next.explanation->feasible, 1u);
+  EXPECT_EQ(DescribeWait(*next.explanation), "no fit on 2 nodes: cpu 1");
 }
 
 // Making room for a task that has yet to leave its node does not move the turn.
