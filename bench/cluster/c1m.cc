@@ -99,11 +99,10 @@ void PrintProcess(const char* name, double cpu_s, double wall_s, double tasks) {
 }
 
 void Report(const DriverOptions& options, std::uint32_t nodes, const Driver& driver,
-            double folded_s, const Totals& before, const Totals& after,
+            const Totals& before, const Totals& after,
             const std::map<std::string, Written>& written) {
   const auto tasks = static_cast<double>(options.tasks);
   const Driver::Times& t = driver.times();
-  const double wall = t.running + folded_s;
   fmt::print("c1m.{}: {} tasks, {} nodes, {} tasks a submission, {} in flight\n",
              NameOf(options.shape), options.tasks, nodes,
              options.shape == Shape::kSingle ? 1 : options.batch, options.window);
@@ -113,7 +112,7 @@ void Report(const DriverOptions& options, std::uint32_t nodes, const Driver& dri
   fmt::print("  submit -> running    {:>9.0f} tasks/s  {:>7.3f} s  (fact in the log)\n",
              tasks / t.running, t.running);
   fmt::print("  submit -> folded     {:>9.0f} tasks/s  {:>7.3f} s  (the manager says so)\n",
-             tasks / wall, wall);
+             tasks / t.folded, t.folded);
   double messages = 0;
   double bytes = 0;
   for (const auto& [stream, part] : written) {
@@ -133,12 +132,12 @@ void Report(const DriverOptions& options, std::uint32_t nodes, const Driver& dri
     fmt::print("  OVERLOAD: {} nodes were called down, {} tasks were placed again\n",
                driver.downs(), driver.moved());
   }
-  PrintProcess("cube-manager", after.manager.cpu_s - before.manager.cpu_s, wall, tasks);
-  PrintProcess("  of it the loop", after.manager.main_cpu_s - before.manager.main_cpu_s, wall,
+  PrintProcess("cube-manager", after.manager.cpu_s - before.manager.cpu_s, t.folded, tasks);
+  PrintProcess("  of it the loop", after.manager.main_cpu_s - before.manager.main_cpu_s, t.folded,
                tasks);
-  PrintProcess("nats-server", after.server.cpu_s - before.server.cpu_s, wall, tasks);
-  PrintProcess("all nodes", after.nodes.cpu_s - before.nodes.cpu_s, wall, tasks);
-  PrintProcess("this client", after.own_cpu_s - before.own_cpu_s, wall, tasks);
+  PrintProcess("nats-server", after.server.cpu_s - before.server.cpu_s, t.folded, tasks);
+  PrintProcess("all nodes", after.nodes.cpu_s - before.nodes.cpu_s, t.folded, tasks);
+  PrintProcess("this client", after.own_cpu_s - before.own_cpu_s, t.folded, tasks);
   fmt::print(
       "  cube-manager RssAnon {:.1f} MiB, {:.0f} bytes a task; RSS {:.1f} MiB\n",
       static_cast<double>(after.manager.rss_anon_bytes) / kMiB,
@@ -156,11 +155,11 @@ Result<void> RunShape(const C1mOptions& options, Shape shape, Figures& figures) 
   how.window = shape == Shape::kSingle ? options.single_window : options.window;
   how.shape = shape;
   Driver driver(how, stage.url());
-  CUBE_TRY_VOID(driver.Run(stage.subjects()));
-  CUBE_TRY(const double folded_s, WaitUntilFolded(stage, options.tasks));
+  CUBE_TRY_VOID(driver.Run(stage));
   CUBE_TRY(const Totals after, Look(stage, *cluster.manager, *cluster.nodes));
+  CUBE_TRY_VOID(driver.ReadLog(stage.subjects()));
   const auto written = Difference(before, after);
-  Report(how, options.nodes, driver, folded_s, before, after, written);
+  Report(how, options.nodes, driver, before, after, written);
   std::fflush(stdout);
   stage.Stop(cluster.nodes);
   stage.Stop(cluster.manager);

@@ -17,6 +17,7 @@ namespace {
 constexpr std::size_t kEventsPerLook = 10'000;
 constexpr std::uint32_t kReadCredit = 512;
 constexpr Duration kLookEvery = std::chrono::milliseconds(5);
+constexpr Duration kStandsStill = std::chrono::milliseconds(300);
 constexpr bus::SubId kDecisions = 1;
 constexpr bus::SubId kFacts = 2;
 
@@ -57,14 +58,20 @@ Driver::Driver(DriverOptions options, const std::string& url)
 Result<void> Driver::Take() {
   events_.clear();
   if (inbox_.TakeUntil(events_, kEventsPerLook, clock_.now().mono + kPatience) == 0) {
-    return Fail(Code::kTimedOut,
-                fmt::format("no progress for {}: {} of {} stored, {} scheduled, {} running",
-                            FormatDuration(kPatience), stored_, options_.tasks,
-                            progress_.scheduled(), progress_.running()));
+    return Fail(
+        Code::kTimedOut,
+        fmt::format("nothing comes from the server for {}: {} of {} stored, {} of them read "
+                    "as scheduled, {} as running",
+                    FormatDuration(kPatience), stored_, options_.tasks, progress_.scheduled(),
+                    progress_.running()));
   }
   for (bus::Event& event : events_) {
     if (const auto* read = std::get_if<bus::Read>(&event)) {
       CUBE_TRY_VOID(OnRead(*read));
+    } else if (const auto* state = std::get_if<bus::GotState>(&event)) {
+      end_ = state->state.last_seq;
+    } else if (const auto* unanswered = std::get_if<bus::OpFailed>(&event)) {
+      return std::unexpected(unanswered->error);
     } else if (const auto* done = std::get_if<bus::Appended>(&event)) {
       --in_flight_;
       stored_ += sizes_.extract(done->op).mapped();
@@ -81,30 +88,34 @@ Result<void> Driver::Take() {
 }
 
 Result<void> Driver::OnRead(const bus::Read& read) {
+  if (read.reader != reading_) return {};  // one that has been closed
   bus_.Pull(read.reader, 1);
-  return read.reader == kDecisions ? OnDecisions(read.message.payload)
-                                   : OnFacts(read.message.payload);
+  read_to_ = read.message.seq;
+  return read.reader == kDecisions ? OnDecisions(read.message) : OnFacts(read.message);
 }
 
-Result<void> Driver::OnDecisions(const std::string& payload) {
+Result<void> Driver::OnDecisions(const bus::StreamMessage& message) {
   wire::Scratch<v1::Decisions> batch;
-  if (!batch->ParseFromString(payload)) return Fail(Code::kInternal, "a decision is unreadable");
+  if (!batch->ParseFromString(message.payload))
+    return Fail(Code::kInternal, "a decision is unreadable");
   steps_ += static_cast<std::uint64_t>(batch->items_size());
   const std::uint64_t before = progress_.scheduled();
   for (const v1::DecisionItem& item : batch->items()) {
     if (item.has_start()) progress_.Placed(item.start().task(), item.start().attempt());
     if (item.has_node_down()) ++downs_;
   }
+  folded_.emplace_back(batch->facts().seq(), message.time);
   ++cycles_;
   const std::uint64_t scheduled = progress_.scheduled();
   if (scheduled > before) ++full_cycles_;
-  if (scheduled > before && scheduled == options_.tasks) times_.scheduled = Since();
+  if (scheduled > before && scheduled == options_.tasks) times_.scheduled = Since(message.time);
   return {};
 }
 
-Result<void> Driver::OnFacts(const std::string& payload) {
+Result<void> Driver::OnFacts(const bus::StreamMessage& message) {
   wire::Scratch<v1::Facts> batch;
-  if (!batch->ParseFromString(payload)) return Fail(Code::kInternal, "facts are unreadable");
+  if (!batch->ParseFromString(message.payload))
+    return Fail(Code::kInternal, "facts are unreadable");
   if (batch->incarnation() == 0) return {};
   steps_ += static_cast<std::uint64_t>(batch->facts_size());
   std::uint64_t& last = last_fact_[batch->node()];
@@ -119,6 +130,10 @@ Result<void> Driver::OnFacts(const std::string& payload) {
       }
     }
     last = std::max(last, number++);
+  }
+  if (progress_.running() == options_.tasks && times_.running == 0) {
+    times_.running = Since(message.time);
+    last_running_ = message.seq;
   }
   return {};
 }
@@ -159,29 +174,78 @@ void Driver::Submit(const wire::Subjects& subjects) {
   }
 }
 
-Result<void> Driver::Run(const wire::Subjects& subjects) {
+Result<void> Driver::Run(Stage& stage) {
   while (!connected_) {
     CUBE_TRY_VOID(Take());
   }
-  bus_.OpenReader(kDecisions, subjects.DecisionsStream(), 1);
-  bus_.OpenReader(kFacts, subjects.FactsStream(), 1);
-  bus_.Pull(kDecisions, kReadCredit);
-  bus_.Pull(kFacts, kReadCredit);
-  begin_ = clock_.now().mono;
-  while (progress_.running() < options_.tasks || stored_ < options_.tasks) {
-    Submit(subjects);
+  begin_ = clock_.now();
+  while (stored_ < options_.tasks) {
+    Submit(stage.subjects());
     CUBE_TRY_VOID(Take());
   }
-  times_.running = Since();
+  // The manager counts all its tasks when it is asked: so not while facts still come.
+  std::uint64_t before = 0;
+  MonoTime moved = clock_.now().mono;
+  while (clock_.now().mono - moved < kPatience) {
+    CUBE_TRY(const std::uint64_t end, EndOf(stage.subjects().FactsStream()));
+    if (end > before) {
+      moved = clock_.now().mono;
+    } else if (Result<ClusterCounts> counts = stage.Counts();
+               counts && counts->tasks["running"] == options_.tasks) {
+      return {};
+    }
+    before = end;
+    std::this_thread::sleep_for(kStandsStill);
+  }
+  return Fail(Code::kTimedOut, fmt::format("no facts come for {}, and not all tasks run",
+                                           FormatDuration(kPatience)));
+}
+
+Result<std::uint64_t> Driver::EndOf(const std::string& stream) {
+  end_.reset();
+  bus_.GetState(++op_, stream);
+  while (!end_) {
+    CUBE_TRY_VOID(Take());
+  }
+  return *end_;
+}
+
+// Facts behind all decisions: which attempt of a task is its newest is known then.
+Result<void> Driver::ReadLog(const wire::Subjects& subjects) {
+  CUBE_TRY(const std::uint64_t decisions_end, EndOf(subjects.DecisionsStream()));
+  CUBE_TRY(const std::uint64_t facts_end, EndOf(subjects.FactsStream()));
+  CUBE_TRY_VOID(ReadStream(kDecisions, subjects.DecisionsStream(), decisions_end));
+  CUBE_TRY_VOID(ReadStream(kFacts, subjects.FactsStream(), facts_end));
+  const auto folded =
+      std::ranges::find_if(folded_, [this](const auto& at) { return at.first >= last_running_; });
+  if (times_.scheduled == 0 || times_.running == 0 || folded == folded_.end()) {
+    return Fail(Code::kInternal,
+                fmt::format("the manager says that all {} tasks run, the log that {} are scheduled "
+                            "and {} run",
+                            options_.tasks, progress_.scheduled(), progress_.running()));
+  }
+  times_.folded = Since(folded->second);
   return {};
 }
 
-Result<double> WaitUntilFolded(Stage& stage, std::uint64_t tasks) {
+Result<void> Driver::ReadStream(bus::SubId reader, const std::string& stream, std::uint64_t end) {
+  read_to_ = 0;
+  reading_ = reader;
+  bus_.OpenReader(reader, stream, 1);
+  bus_.Pull(reader, kReadCredit);
+  while (read_to_ < end) {
+    CUBE_TRY_VOID(Take());
+  }
+  bus_.CloseReader(reader);
+  return {};
+}
+
+Result<void> WaitUntilFolded(Stage& stage, std::uint64_t tasks) {
   const MonoTime begin = stage.clock().now().mono;
   while (stage.clock().now().mono - begin < kPatience) {
     if (Result<ClusterCounts> counts = stage.Counts();
         counts && counts->tasks["running"] == tasks) {
-      return Seconds(stage.clock().now().mono - begin);
+      return {};
     }
     std::this_thread::sleep_for(kLookEvery);
   }
@@ -204,8 +268,8 @@ Result<Filled> Fill(const std::string& bin_dir, std::uint64_t tasks, std::uint32
   DriverOptions options;
   options.tasks = tasks;
   Driver driver(options, filled.stage->url());
-  CUBE_TRY_VOID(driver.Run(filled.stage->subjects()));
-  CUBE_TRY_VOID(WaitUntilFolded(*filled.stage, tasks));
+  CUBE_TRY_VOID(driver.Run(*filled.stage));
+  CUBE_TRY_VOID(driver.ReadLog(filled.stage->subjects()));
   filled.steps = driver.steps();
   return filled;
 }

@@ -1,10 +1,12 @@
-// Submits many tasks to a running cluster, and reads the log until all of them run.
+// Submits many tasks to a running cluster, waits until all of them run, and reads in the log when
+// each step was stored there. It reads afterwards, so that looking costs the cluster nothing.
 #pragma once
 
 #include <absl/container/flat_hash_map.h>
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -40,10 +42,15 @@ class Driver {
  public:
   Driver(DriverOptions options, const std::string& url);
 
-  [[nodiscard]] Result<void> Run(const wire::Subjects& subjects);
+  // Until the manager says that all run. `stage` is that of the cluster.
+  [[nodiscard]] Result<void> Run(Stage& stage);
+  // What the log says of it; it must still be there from its first message on.
+  [[nodiscard]] Result<void> ReadLog(const wire::Subjects& subjects);
 
+  // s since the first submission, of the last task: it was acknowledged; and by the server's clock,
+  // its decision was stored, the fact that it runs, the decision that this fact is folded for.
   struct Times {
-    double stored = 0, scheduled = 0, running = 0;  // s since the first submission
+    double stored = 0, scheduled = 0, running = 0, folded = 0;
   };
   [[nodiscard]] const Times& times() const { return times_; }
   [[nodiscard]] std::uint64_t cycles() const { return cycles_; }
@@ -55,13 +62,17 @@ class Driver {
 
  private:
   Result<void> Take();
+  // Where the stream ends now.
+  Result<std::uint64_t> EndOf(const std::string& stream);
   void Submit(const wire::Subjects& subjects);
   // The next submission: at most `count` tasks.
   bus::AppendRequest Next(const wire::Subjects& subjects, std::uint64_t count) const;
+  Result<void> ReadStream(bus::SubId reader, const std::string& stream, std::uint64_t end);
   Result<void> OnRead(const bus::Read& read);
-  Result<void> OnDecisions(const std::string& payload);
-  Result<void> OnFacts(const std::string& payload);
-  [[nodiscard]] double Since() const { return Seconds(clock_.now().mono - begin_); }
+  Result<void> OnDecisions(const bus::StreamMessage& message);
+  Result<void> OnFacts(const bus::StreamMessage& message);
+  [[nodiscard]] double Since() const { return Seconds(clock_.now().mono - begin_.mono); }
+  [[nodiscard]] double Since(WallTime at) const { return Seconds(at - begin_.wall); }
 
   const DriverOptions options_;
   const SystemClock clock_;
@@ -69,9 +80,15 @@ class Driver {
   Inbox<bus::Event> inbox_{1};
   std::vector<bus::Event> events_;
   bool connected_ = false;
-  MonoTime begin_;
+  Now begin_;
+  std::optional<std::uint64_t> end_;  // of the stream that was asked for
+  bus::SubId reading_ = 0;
+  std::uint64_t read_to_ = 0;  // of that one
+  // Up to where each decision has folded the facts, and when it was stored.
+  std::vector<std::pair<std::uint64_t, WallTime>> folded_;
+  std::uint64_t last_running_ = 0;  // the fact message with which all run
   Times times_;
-  Progress progress_;
+  Progress progress_{options_.tasks};
   std::uint64_t op_ = 0;
   std::uint64_t submitted_ = 0, in_flight_ = 0, stored_ = 0;
   std::uint64_t downs_ = 0;  // nodes called down
@@ -92,7 +109,7 @@ struct Filled {
 [[nodiscard]] Result<Filled> StartSimulated(const std::string& bin_dir, std::uint32_t nodes);
 [[nodiscard]] Result<Filled> Fill(const std::string& bin_dir, std::uint64_t tasks,
                                   std::uint32_t nodes);
-// Until the manager itself says that all run: it has folded every fact. The time that it takes, s.
-[[nodiscard]] Result<double> WaitUntilFolded(Stage& stage, std::uint64_t tasks);
+// Until the manager itself says that all run: it has folded every fact.
+[[nodiscard]] Result<void> WaitUntilFolded(Stage& stage, std::uint64_t tasks);
 
 }  // namespace cube::bench

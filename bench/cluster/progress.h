@@ -13,6 +13,9 @@ namespace cube::bench {
 // if its newest attempt does. About 40 bytes a task.
 class Progress {
  public:
+  // Room for so many.
+  explicit Progress(std::uint64_t tasks = 0) { tasks_.reserve(tasks); }
+
   // A decision places this attempt.
   void Placed(std::string_view task, std::uint32_t attempt);
   // A node says that a launch of this attempt runs, or has ended.
