@@ -25,9 +25,11 @@ void LogReader::OpenLane(Lane& lane, const std::string& stream, std::uint64_t fr
                          Operations& out) {
   if (lane.id != 0) out.Bus(bus::CloseReader{lane.id});
   lane.id = next_id_++;  // events of the reader before are told apart by it
-  lane.messages.clear();
+  lane.arrivals.clear();
   lane.behind = 0;
   lane.taken = 0;
+  lane.offered = 0;
+  lane.offered_bytes = 0;
   out.Bus(bus::OpenReader{lane.id, stream, from});
   out.Bus(bus::Pull{lane.id, kReadAheadMessages});
 }
@@ -43,33 +45,52 @@ void LogReader::Open(const View& view, const LogEnds& ends, Operations& out) {
 void LogReader::Close(Operations& out) {
   for (Lane* lane : {&intents_, &facts_, &decisions_}) {
     if (lane->id != 0) out.Bus(bus::CloseReader{std::exchange(lane->id, 0)});
-    lane->messages.clear();
+    lane->arrivals.clear();
+    lane->offered = 0;
+    lane->offered_bytes = 0;
   }
 }
 
 bool LogReader::OnRead(const bus::Read& read) {
   for (Lane* lane : {&intents_, &facts_, &decisions_}) {
     if (lane->id != 0 && lane->id == read.reader) {
-      lane->messages.push_back(read.message);
+      lane->arrivals.push_back(std::make_shared<Arrival>(lane->kind, read.message));
       lane->behind = read.behind;
+      LookAhead(*lane);
       return true;
     }
   }
   return false;
 }
 
+// Intents are decoded with what the reader knows of those before.
+void LogReader::LookAhead(Lane& lane) {
+  if (!ahead_ || lane.kind == Arrival::Kind::kIntents) return;
+  if (lane.arrivals.size() < kAheadFrom) return;
+  while (lane.offered < lane.arrivals.size() && lane.offered_bytes < kAheadBytes) {
+    const std::shared_ptr<Arrival>& next = lane.arrivals[lane.offered++];
+    lane.offered_bytes += next->message().payload.size();
+    ahead_(next);
+  }
+}
+
 void LogReader::Taken(Lane& lane, Operations& out) {
-  const bus::StreamMessage& message = lane.messages.front();
+  const bus::StreamMessage& message = lane.front();
   lane.bytes +=
       kStoredOverhead + static_cast<std::int64_t>(message.subject.size() + message.payload.size());
-  lane.messages.pop_front();
+  if (lane.offered > 0) {
+    --lane.offered;
+    lane.offered_bytes -= message.payload.size();
+  }
+  lane.arrivals.pop_front();
+  LookAhead(lane);
   if (++lane.taken < kCreditMessages) return;
   out.Bus(bus::Pull{lane.id, lane.taken});
   lane.taken = 0;
 }
 
 void LogReader::FoldIntent(View& view, std::vector<FoldedIntents>& folded, Operations& out) {
-  const bus::StreamMessage& message = intents_.messages.front();
+  const bus::StreamMessage& message = intents_.front();
   IntentBatch batch =
       wire::DecodeIntentsWith(message.subject, message.headers, message.payload, specs_);
   std::vector<IntentResult> results = FoldIntents(view, PositionOf(message), batch);
@@ -80,9 +101,8 @@ void LogReader::FoldIntent(View& view, std::vector<FoldedIntents>& folded, Opera
 }
 
 void LogReader::FoldFact(View& view, Operations& out) {
-  const bus::StreamMessage& message = facts_.messages.front();
-  const Result<FactBatch> batch =
-      wire::DecodeFacts(wire::Subjects::LastToken(message.subject), message.payload);
+  const bus::StreamMessage& message = facts_.front();
+  const Result<FactBatch>& batch = facts_.arrivals.front()->facts();
   if (batch) {
     FoldFacts(view, PositionOf(message), *batch);
   } else {
@@ -96,11 +116,10 @@ void LogReader::FoldFact(View& view, Operations& out) {
 LogReader::Basis LogReader::BasisIn(const Lane& lane, const Position& at, const Position& as_of,
                                     bool ended) {
   if (as_of == at) return Basis::kHere;
-  const auto found = std::lower_bound(
-      lane.messages.begin(), lane.messages.end(), as_of.seq,
-      [](const bus::StreamMessage& message, std::uint64_t seq) { return message.seq < seq; });
-  if (found != lane.messages.end()) {
-    return PositionOf(*found) == as_of ? Basis::kHere : Basis::kLost;
+  const auto found = std::ranges::lower_bound(
+      lane.arrivals, as_of.seq, {}, [](const auto& arrival) { return arrival->message().seq; });
+  if (found != lane.arrivals.end()) {
+    return PositionOf((*found)->message()) == as_of ? Basis::kHere : Basis::kLost;
   }
   return ended || as_of.seq <= at.seq ? Basis::kLost : Basis::kAwaited;
 }
@@ -118,18 +137,18 @@ LogReader::Basis LogReader::BasisOf(const View& view, std::uint64_t seq,
 void LogReader::FoldUpTo(View& view, const DecisionBatch& batch, std::vector<FoldedIntents>& folded,
                          Operations& out) {
   // The leader has folded the cycle's intents first, and the order is to be seen in the view.
-  while (HasIntents() && intents_.messages.front().seq <= batch.intents.seq) {
+  while (HasIntents() && intents_.front().seq <= batch.intents.seq) {
     FoldIntent(view, folded, out);
   }
-  while (HasFacts() && facts_.messages.front().seq <= batch.facts.seq) FoldFact(view, out);
+  while (HasFacts() && facts_.front().seq <= batch.facts.seq) FoldFact(view, out);
 }
 
 std::size_t LogReader::Follow(View& view, std::size_t decisions_max,
                               std::vector<FoldedIntents>& folded, Operations& out) {
   std::size_t count = 0;
   for (; count < decisions_max && HasDecisions(); ++count, Taken(decisions_, out)) {
-    const bus::StreamMessage& message = decisions_.messages.front();
-    const Result<DecisionBatch> batch = wire::DecodeDecisions(message.payload);
+    const bus::StreamMessage& message = decisions_.front();
+    const Result<DecisionBatch>& batch = decisions_.arrivals.front()->decisions();
     // Only a message that continues what was taken last says up to where to fold.
     std::string why = "it does not continue the log";
     if (batch && batch->term_start) cluster_ = batch->term_start->cluster;
@@ -160,14 +179,14 @@ std::size_t LogReader::Follow(View& view, std::size_t decisions_max,
 void LogReader::TakeIntents(View& view, std::vector<FoldedIntents>& folded, Operations& out) {
   std::size_t bytes = 0;
   for (std::size_t i = 0; i < kIntentMessagesPerCycle && HasIntents(); ++i) {
-    bytes += intents_.messages.front().payload.size();
+    bytes += intents_.front().payload.size();
     if (i > 0 && bytes > kIntentBytesPerCycle) return;
     FoldIntent(view, folded, out);
   }
 }
 
 bool LogReader::HasBacklog() const {
-  return intents_.messages.size() + intents_.behind > kIntentMessagesPerCycle;
+  return intents_.arrivals.size() + intents_.behind > kIntentMessagesPerCycle;
 }
 
 void LogReader::TakeFacts(View& view, Operations& out) {
@@ -175,7 +194,7 @@ void LogReader::TakeFacts(View& view, Operations& out) {
 }
 
 bool LogReader::DropDecisions(std::uint64_t seq, Operations& out) {
-  while (HasDecisions() && decisions_.messages.front().seq <= seq) Taken(decisions_, out);
+  while (HasDecisions() && decisions_.front().seq <= seq) Taken(decisions_, out);
   return HasDecisions();
 }
 

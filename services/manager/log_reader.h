@@ -1,13 +1,18 @@
 // Reads the three streams of the log and folds them into a view in the one order that every reader
-// uses. Buffers what has arrived ahead of its decision; credit bounds the buffers.
+// uses. Buffers what has arrived ahead of its decision; credit bounds the buffers. Where much lies
+// there, a thread decodes ahead, if there is one.
 #pragma once
 
 #include <cstdint>
 #include <deque>
+#include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "services/manager/arrival.h"
 #include "services/manager/operation.h"
+#include "services/manager/work_ahead.h"
 #include "shared/bus/bus.h"
 #include "shared/cluster/fold.h"
 #include "shared/cluster/view.h"
@@ -17,6 +22,10 @@
 
 namespace cube::manager {
 
+// Fewer messages of a stream than this are folded before another thread has even woken up.
+inline constexpr std::size_t kAheadFrom = 16;
+// Payloads of a stream that are decoded ahead: what comes of them is several times as large.
+inline constexpr std::size_t kAheadBytes = 1u << 20;
 // Messages of one stream that may lie here or be under way: enough to hide a round trip; at the
 // usual sizes (some KB) a few MB of memory.
 inline constexpr std::uint32_t kReadAheadMessages = 512;
@@ -45,7 +54,11 @@ struct FoldedIntents {
 
 class LogReader {
  public:
-  explicit LogReader(wire::Subjects subjects) : subjects_(std::move(subjects)) {}
+  // Gets what may be decoded before it is folded: WorkAhead::Offer, or nothing.
+  using OfferAhead = std::function<void(const std::shared_ptr<WorkAhead::Work>&)>;
+
+  explicit LogReader(wire::Subjects subjects, OfferAhead ahead = {})
+      : subjects_(std::move(subjects)), ahead_(std::move(ahead)) {}
 
   // Opens the readers behind the view's positions; what was buffered is dropped.
   void Open(const View& view, const LogEnds& ends, Operations& out);
@@ -89,23 +102,32 @@ class LogReader {
   // As far as is known, the stream has more intents behind those that were taken than one cycle
   // takes: what is decided on these is followed at once by more.
   [[nodiscard]] bool HasBacklog() const;
-  [[nodiscard]] bool HasIntents() const { return !intents_.messages.empty(); }
-  [[nodiscard]] bool HasFacts() const { return !facts_.messages.empty(); }
-  [[nodiscard]] std::size_t IntentsWaiting() const { return intents_.messages.size(); }
-  [[nodiscard]] std::size_t FactsWaiting() const { return facts_.messages.size(); }
-  [[nodiscard]] bool HasDecisions() const { return !decisions_.messages.empty(); }
+  [[nodiscard]] bool HasIntents() const { return !intents_.arrivals.empty(); }
+  [[nodiscard]] bool HasFacts() const { return !facts_.arrivals.empty(); }
+  [[nodiscard]] std::size_t IntentsWaiting() const { return intents_.arrivals.size(); }
+  [[nodiscard]] std::size_t FactsWaiting() const { return facts_.arrivals.size(); }
+  [[nodiscard]] bool HasDecisions() const { return !decisions_.arrivals.empty(); }
 
  private:
   struct Lane {
+    explicit Lane(Arrival::Kind of) : kind(of) {}
+
+    Arrival::Kind kind;
     bus::SubId id = 0;
-    std::deque<bus::StreamMessage> messages;
+    std::deque<std::shared_ptr<Arrival>> arrivals;
     std::uint64_t behind = 0;  // messages behind the newest that came, when the server sent it
     std::uint32_t taken = 0;   // since credit was given back
     std::int64_t bytes = 0;    // of all that were taken
+    // The first ones of `arrivals` were offered to be decoded ahead; the sizes of their payloads.
+    std::size_t offered = 0;
+    std::size_t offered_bytes = 0;
+
+    [[nodiscard]] const bus::StreamMessage& front() const { return arrivals.front()->message(); }
   };
 
   void OpenLane(Lane& lane, const std::string& stream, std::uint64_t from, Operations& out);
-  static void Taken(Lane& lane, Operations& out);
+  void Taken(Lane& lane, Operations& out);
+  void LookAhead(Lane& lane);
   void FoldIntent(View& view, std::vector<FoldedIntents>& folded, Operations& out);
   void FoldFact(View& view, Operations& out);
   enum class Basis : std::uint8_t {
@@ -124,10 +146,11 @@ class LogReader {
 
   wire::Subjects subjects_;
   wire::SpecCache specs_;  // of submissions
+  OfferAhead ahead_;
   bus::SubId next_id_ = 1;
-  Lane intents_;
-  Lane facts_;
-  Lane decisions_;
+  Lane intents_{Arrival::Kind::kIntents};
+  Lane facts_{Arrival::Kind::kFacts};
+  Lane decisions_{Arrival::Kind::kDecisions};
   LogEnds ends_;
   std::string lost_;
   std::string cluster_;

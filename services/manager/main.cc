@@ -2,11 +2,13 @@
 // the loop.
 #include <csignal>
 #include <memory>
+#include <thread>
 
 #include "services/manager/exposition.h"
 #include "services/manager/manager_loop.h"
-#include "services/manager/store_port.h"
+#include "services/manager/store_thread.h"
 #include "services/manager/view_store.h"
+#include "services/manager/work_ahead.h"
 #include "shared/base/base32.h"
 #include "shared/bus/nats_bus.h"
 #include "shared/domain/rules.h"
@@ -44,8 +46,10 @@ struct Told {
 };
 // Somebody scrapes: the figures are wanted.
 struct Scrape {};
-using Rows = Result<std::vector<store::Row>>;
-using Item = std::variant<bus::Event, Rows, Told, Scrape>;
+// The view's store takes nothing any more.
+struct StoreFailed {};
+using Rows = StoreThread::Rows;
+using Item = std::variant<bus::Event, Rows, Told, Scrape, StoreFailed>;
 
 struct Flags {
   service::ServiceFlags service;
@@ -75,6 +79,7 @@ class Process {
   Result<void> Listen();
   void PutFigures();
   bool Execute(std::vector<Operation> operations);
+  int EndStore();
   void Write(const LogLine& line) const;
 
   Flags flags_;
@@ -85,7 +90,8 @@ class Process {
   std::unique_ptr<store::Store> store_;
   // As OpenStore found them, until the loop takes them: reading many records takes seconds.
   std::optional<std::pair<ViewRecords, View>> loaded_;
-  std::optional<StorePort> store_port_;
+  std::optional<StoreThread> store_thread_;
+  std::optional<WorkAhead> ahead_;  // nullopt: there is one core, so nobody is ahead
   std::unique_ptr<ManagerLoop> loop_;
   std::unique_ptr<bus::NatsBus> bus_;
   std::unique_ptr<runtime::SignalWatch> signals_;
@@ -93,7 +99,6 @@ class Process {
   std::optional<Meter> meter_;
   std::shared_ptr<telemetry::Snapshot> snapshot_;
   std::unique_ptr<telemetry::Listener> listener_;  // null = none
-  bool unsynced_ = false;
   int exit_code_ = 0;
 };
 
@@ -162,7 +167,12 @@ Result<std::string> Process::Identity() const {
 
 // What the store holds.
 Result<View> Process::Load(ViewRecords& records) {
-  if (!loaded_) return records.Load(*store_);
+  if (!loaded_) {
+    Result<View> view;
+    CUBE_TRY_VOID(
+        store_thread_->Read([&](const store::Store& store) { view = records.Load(store); }));
+    return view;
+  }
   records = std::move(loaded_->first);
   View view = std::move(loaded_->second);
   loaded_.reset();
@@ -172,7 +182,10 @@ Result<View> Process::Load(ViewRecords& records) {
 Result<void> Process::Open() {
   CUBE_TRY(bus::NatsBusOptions nats, service::BusOptions(flags_.service));
   CUBE_TRY_VOID(OpenStore());
-  store_port_.emplace(*store_);
+  store_thread_.emplace(
+      *store_, kSyncEvery,
+      StoreThread::Events{[this](Rows rows) { inbox_.PushAlways(std::move(rows)); },
+                          [this] { inbox_.PushAlways(StoreFailed{}); }});
   ManagerOptions options;
   CUBE_TRY(options.subjects, service::SubjectsOf(flags_.service));
   CUBE_TRY(options.limits, LimitsOf(flags_));
@@ -180,6 +193,9 @@ Result<void> Process::Open() {
   options.name = flags_.name.empty() ? "manager-" + options.owner.substr(0, 6) : flags_.name;
   CUBE_TRY(options.settings, SettingsOf(flags_));
   options.seed = runtime::RandomU64();
+  if (std::thread::hardware_concurrency() > 1) {
+    options.ahead = [&ahead = ahead_.emplace()](const auto& work) { ahead.Offer(work); };
+  }
   name_ = options.name;
   meter_.emplace(options.subjects);
   CUBE_TRY_VOID(Listen());
@@ -228,20 +244,14 @@ bool Process::Execute(std::vector<Operation> operations) {
     if (auto* call = std::get_if<bus::Operation>(&operation)) {
       meter_->Sees(*call, clock_.now().mono);
       bus::Execute(*bus_, std::move(*call));
-    } else if (const auto* commit = std::get_if<Commit>(&operation)) {
-      if (Result<void> done = store_port_->Commit(commit->batch); !done) {
-        // Nothing is lost: the log is the truth, and the next start reads it again.
-        logging::LogError(Level::kError, "the view cannot be written", done.error());
-        exit_code_ = 1;
-        return false;
-      }
-      unsynced_ = true;
+    } else if (auto* commit = std::get_if<Commit>(&operation)) {
+      store_thread_->Commit(std::move(*commit));
     } else if (std::holds_alternative<Freeze>(operation)) {
-      store_port_->Freeze();
+      store_thread_->Freeze();
     } else if (const auto* read = std::get_if<ReadFrozen>(&operation)) {
-      inbox_.PushAlways(store_port_->ReadFrozen(read->bytes_max));
+      store_thread_->ReadFrozen(read->bytes_max);
     } else if (std::holds_alternative<Thaw>(operation)) {
-      store_port_->Thaw();
+      store_thread_->Thaw();
     } else if (const auto* line = std::get_if<LogLine>(&operation)) {
       Write(*line);
     } else if (const auto* exit = std::get_if<Exit>(&operation)) {
@@ -253,22 +263,30 @@ bool Process::Execute(std::vector<Operation> operations) {
   return true;
 }
 
+// Nothing is lost when the view cannot be written: the log is the truth, and the next start reads
+// it again. -> exit code.
+int Process::EndStore() {
+  const Result<void> ended = store_thread_->End();
+  if (ended) return exit_code_;
+  logging::LogError(Level::kError, "the view cannot be written", ended.error());
+  return 1;
+}
+
 int Process::Run() {
   std::vector<Item> items;
   std::vector<Input> inputs;
-  MonoTime sync_at{};
   for (;;) {
     items.clear();
     inputs.clear();
-    const MonoTime deadline =
-        unsynced_ ? std::min(loop_->NextDeadline(), sync_at) : loop_->NextDeadline();
-    inbox_.TakeUntil(items, kEventsPerStep, deadline);
+    inbox_.TakeUntil(items, kEventsPerStep, loop_->NextDeadline());
     int signal = 0;
     for (Item& item : items) {
       if (const auto* told = std::get_if<Told>(&item)) {
         signal = told->signal;
       } else if (std::holds_alternative<Scrape>(item)) {
         PutFigures();
+      } else if (std::holds_alternative<StoreFailed>(item)) {
+        return EndStore();
       } else if (auto* rows = std::get_if<Rows>(&item)) {
         inputs.push_back({{}, std::move(*rows)});
       } else {
@@ -276,22 +294,13 @@ int Process::Run() {
         inputs.push_back({std::move(std::get<bus::Event>(item)), {}});
       }
     }
-    const Now now = clock_.now();
-    const bool was_synced = !unsynced_;
     const bool more = items.size() == kEventsPerStep;
-    if (!Execute(loop_->Step(inputs, now, more))) return exit_code_;
+    if (!Execute(loop_->Step(inputs, clock_.now(), more))) return EndStore();
     if (signal != 0) {
       Log(Level::kInfo, "told to end");
       if (snapshot_) snapshot_->Close();
       Execute(loop_->Shutdown());
-      return exit_code_;
-    }
-    if (was_synced && unsynced_) sync_at = now.mono + kSyncEvery;
-    if (unsynced_ && now.mono >= sync_at) {
-      if (Result<void> synced = store_->Sync(); !synced) {
-        logging::LogError(Level::kWarning, "the view could not be synced", synced.error());
-      }
-      unsynced_ = false;
+      return EndStore();
     }
   }
 }

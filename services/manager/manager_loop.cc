@@ -57,7 +57,7 @@ ManagerLoop::ManagerLoop(ManagerOptions options, Planner planner, Loader loader)
       loader_(std::move(loader)),
       random_(options_.seed),
       snapshot_(options_.subjects, kSnapshotReader),
-      reader_(options_.subjects),
+      reader_(options_.subjects, options_.ahead),
       lease_(options_.subjects, options_.owner, options_.limits.lease),
       retention_(options_.subjects, options_.name, options_.retention),
       teller_(options_.subjects) {

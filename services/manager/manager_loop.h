@@ -87,7 +87,8 @@ struct ManagerOptions {
   Settings settings;  // of the terms that this manager opens
   RetentionOptions retention;
   std::size_t decision_items_max = kDecisionItemsMax;  // of one message
-  std::uint64_t seed = 0;  // of the random names that it chooses; entropy in a real process
+  std::uint64_t seed = 0;         // of the random names that it chooses; entropy in a real process
+  LogReader::OfferAhead ahead{};  // empty = nothing of the log is decoded before it is folded
 };
 
 // An event of the bus, rows of the store that were asked for, or neither: time has passed.

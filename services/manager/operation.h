@@ -11,7 +11,8 @@
 
 namespace cube::manager {
 
-// One transaction of the view's store. What follows in the list may rely on it.
+// One transaction of the view's store. Operations about the store that follow see it; those about
+// the bus may go out before it is written.
 struct Commit {
   store::WriteBatch batch;
 };
@@ -19,7 +20,8 @@ struct Commit {
 // whatever is committed meanwhile (store::FrozenScan). A scan that goes on is given up.
 struct Freeze {};
 // -> Input::rows: the next ones, in all about so many bytes; none = that were all, and the scan is
-// over, as it is after an error.
+// over, as it is after an error. In the order of asking, sooner or later: perhaps when the scan has
+// been given up and another one has begun.
 struct ReadFrozen {
   std::size_t bytes_max = 0;
 };

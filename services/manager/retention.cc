@@ -357,11 +357,14 @@ void Retention::Begin(const Saved& saved, Random& random, Operations& out) {
 void Retention::ReadOn(Operations& out) {
   if (rows_asked_ || rows_end_ || chunk_ops_.size() >= kSnapshotChunksInFlight) return;
   rows_asked_ = true;
+  ++rows_owed_;
   out.ReadFrozen(options_.chunk_bytes);
 }
 
 void Retention::OnRows(Result<std::vector<store::Row>> rows, Now now, bus::OpId& next_op,
                        Operations& out) {
+  --rows_owed_;
+  if (rows_owed_ > 0) return;  // of a scan that was given up
   if (phase_ != Phase::kWriting || !std::exchange(rows_asked_, false)) return;
   if (!rows) {
     rows_end_ = true;  // there is nothing to thaw any more

@@ -171,7 +171,8 @@ class Retention {
 
   SnapshotManifest writing_;
   SnapshotReader reader_;
-  bool rows_asked_ = false;
+  bool rows_asked_ = false;    // of the scan that goes on, and not answered
+  std::size_t rows_owed_ = 0;  // answers to come, also of scans that were given up
   bool rows_end_ = false;
   std::set<bus::OpId> chunk_ops_;  // in flight
   bus::OpId first_chunk_op_ = 0;

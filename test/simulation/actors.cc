@@ -85,6 +85,7 @@ void ManagerActor::Kill() {
   store_port_.reset();
   inbox_.clear();
   due_.clear();
+  rows_.clear();
   stage_.Note(name_ + " is gone");
 }
 
@@ -103,10 +104,15 @@ void ManagerActor::LoseEnd(std::size_t commits) {
 
 MonoTime ManagerActor::WakeAt() const {
   if (!alive_) return MonoTime::max();
-  return inbox_.empty() && due_.empty() ? loop_->NextDeadline() : MonoTime{};
+  if (!inbox_.empty() || !due_.empty()) return MonoTime{};
+  const MonoTime next = loop_->NextDeadline();
+  return rows_.empty() ? next : std::min(next, rows_.front().first);
 }
 
 void ManagerActor::Run() {
+  for (; !rows_.empty() && rows_.front().first <= stage_.clock.now().mono; rows_.pop_front()) {
+    inbox_.push_back(std::move(rows_.front().second));
+  }
   std::vector<manager::Input> inputs;
   while (due_.empty() && !inbox_.empty() && inputs.size() < kInputsPerStep) {
     inputs.push_back(std::move(inbox_.front()));
@@ -140,7 +146,13 @@ bool ManagerActor::Execute(manager::Operation& operation) {
   } else if (std::holds_alternative<manager::Freeze>(operation)) {
     store_port_->Freeze();
   } else if (const auto* read = std::get_if<manager::ReadFrozen>(&operation)) {
-    inbox_.push_back({{}, store_port_->ReadFrozen(read->bytes_max)});
+    constexpr std::uint64_t kSlowMillis = 3000;  // longer than a lost connection takes to be back
+    MonoTime at = stage_.clock.now().mono;
+    if (stage_.random.Below(4) == 0) {
+      at += std::chrono::milliseconds(stage_.random.Below(kSlowMillis));
+    }
+    if (!rows_.empty()) at = std::max(at, rows_.back().first);
+    rows_.push_back({at, {{}, store_port_->ReadFrozen(read->bytes_max)}});
   } else if (std::holds_alternative<manager::Thaw>(operation)) {
     store_port_->Thaw();
   } else if (const auto* line = std::get_if<manager::LogLine>(&operation)) {

@@ -115,6 +115,8 @@ class ManagerActor final : public Actor {
   std::optional<manager::StorePort> store_port_;
   std::deque<manager::Input> inbox_;
   std::deque<manager::Operation> due_;  // of the last step, not executed yet
+  // What the store gives, and when: its thread may be slow.
+  std::deque<std::pair<MonoTime, manager::Input>> rows_;
 };
 
 class WorkerActor final : public Actor {

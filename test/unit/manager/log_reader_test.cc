@@ -4,6 +4,7 @@
 
 #include <map>
 
+#include "services/manager/view_records.h"
 #include "shared/wire/codec.h"
 #include "test/support/cluster/log_writer.h"
 
@@ -22,6 +23,13 @@ class LogReaderTest : public testing::Test {
  protected:
   LogReaderTest() { Open(); }
 
+  // From here on by another reader, of an empty view.
+  void Begin(LogReader::OfferAhead ahead) {
+    reader_ = LogReader(Subjects(), std::move(ahead));
+    view_ = View();
+    warnings_ = 0;
+    Open();
+  }
   void Open() {
     reader_.Open(view_, ends_, out_);
     Look();
@@ -212,6 +220,79 @@ TEST_F(LogReaderTest, FollowingIsBounded) {
   EXPECT_EQ(Follow(2), 2u);
   EXPECT_EQ(view_.valid_seq, 2u);
   EXPECT_EQ(Follow(), 3u);
+}
+
+// More than is folded before another thread is awake, and larger than what is decoded ahead.
+TEST_F(LogReaderTest, WhatIsDecodedAheadIsFoldedAlike) {
+  constexpr std::uint64_t kMessages = 300;
+  const auto read = [&](LogReader::OfferAhead by) {
+    Begin(std::move(by));
+    SetLoad load;
+    load.node = NodeName::Trusted(std::string(50, 'n'));
+    DecisionBatch batch;
+    for (std::uint64_t seq = 1; seq <= kMessages; ++seq) {
+      Intent(seq);
+      if (seq % 7 == 0) {
+        Arrives(names_.FactsStream(), seq, names_.Facts("n"), "\xff\xff garbage");
+      } else {
+        Joined(seq, "n" + std::to_string(seq));
+      }
+      batch = Next(seq == 1 ? nullptr : &batch, seq, seq);
+      for (int i = 0; i < 100; ++i) {
+        batch.items.emplace_back(load);
+      }
+      if (seq % 11 == 0) {
+        Arrives(names_.DecisionsStream(), 2 * seq - 1, names_.Decisions(), "\xff\xff garbage");
+      }
+      Decision(2 * seq, batch);
+    }
+    EXPECT_EQ(Follow(2 * kMessages), kMessages + kMessages / 11);
+    EXPECT_EQ(view_.valid_seq, 2 * kMessages);
+    EXPECT_EQ(view_.tasks.size(), kMessages);
+    EXPECT_EQ(warnings_, static_cast<int>(kMessages / 7 + kMessages / 11));
+    return ViewBytes(view_);
+  };
+  WorkAhead ahead;
+  const std::string with = read([&](const auto& work) { ahead.Offer(work); });
+  EXPECT_EQ(with, read({}));
+}
+
+// A message that nobody waits for any more is let go of by the thread.
+TEST_F(LogReaderTest, WhatIsDroppedWhileItIsDecodedHurtsNobody) {
+  WorkAhead ahead;
+  const auto offer = [&](const auto& work) { ahead.Offer(work); };
+  for (int round = 0; round < 20; ++round) {
+    Begin(offer);
+    for (std::uint64_t seq = 1; seq <= 100; ++seq) Joined(seq, "n" + std::to_string(seq));
+  }
+  reader_.TakeFacts(view_, out_);
+  EXPECT_EQ(view_.nodes.size() + view_.joining.size(), 200u);
+}
+
+TEST_F(LogReaderTest, OnlyWhereMuchLiesIsABoundedPartOfItOffered) {
+  std::size_t offered = 0;
+  Begin([&](const auto&) { ++offered; });
+  const std::string garbage(kAheadBytes / 64, '\xff');
+  for (std::uint64_t seq = 1; seq < kAheadFrom; ++seq) {
+    Arrives(names_.FactsStream(), seq, names_.Facts("n"), garbage);
+    Intent(seq);
+  }
+  EXPECT_EQ(offered, 0u);
+  for (std::uint64_t seq = kAheadFrom; seq <= 100; ++seq) {
+    Arrives(names_.FactsStream(), seq, names_.Facts("n"), garbage);
+    Intent(seq);
+  }
+  EXPECT_EQ(offered, 64u);
+  Begin([&](const auto&) { ++offered; });
+  EXPECT_EQ(offered, 64u);
+  for (std::uint64_t seq = 1; seq <= 100; ++seq) {
+    Arrives(names_.FactsStream(), seq, names_.Facts("n"), garbage);
+  }
+  EXPECT_EQ(offered, 128u) << "what is dropped is not ahead any more";
+  DecisionBatch batch = Next(nullptr, 0, 10);
+  Decision(1, batch);
+  EXPECT_EQ(Follow(), 1u);
+  EXPECT_EQ(offered, 138u) << "ten were taken, so ten more are next";
 }
 
 TEST_F(LogReaderTest, FactsThatCannotBeReadMoveThePositionOnly) {

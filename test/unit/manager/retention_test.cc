@@ -76,7 +76,21 @@ class Manager {
     }
     return false;
   }
+  // The store does nothing from the next reading of a scan on, until it goes on.
+  void StallStore() { stalls_ = true; }
+  void GoOn() {
+    stalls_ = false;
+    for (; !waiting_.empty(); waiting_.pop_front()) DoInStore(waiting_.front());
+  }
+  [[nodiscard]] bool IsStalled() const { return !waiting_.empty(); }
+  void Reconnect() {
+    inbox_.push_back({bus::Disconnected{"gone"}, {}});
+    inbox_.push_back({bus::Connected{"2.10.25"}, {}});
+  }
   Duration latency{0};  // what is asked of the bus gets there so much later
+  int scans = 0;        // that were begun
+  // What the store held when the newest one was.
+  store::MemoryStore::Contents frozen;
   // The newest decision when the last snapshot was begun.
   std::uint64_t frozen_at = 0;
   // Then it is killed.
@@ -87,17 +101,31 @@ class Manager {
     if (auto* call = std::get_if<bus::Operation>(&operation)) {
       if (latency == Duration{0}) return bus::Execute(*bus_, std::move(*call));
       delayed_.emplace_back(clock_.now().mono + latency, std::move(*call));
-    } else if (const auto* commit = std::get_if<Commit>(&operation)) {
+    } else if (const auto* line = std::get_if<LogLine>(&operation)) {
+      lines_.push_back(line->text);
+    } else {
+      if (std::holds_alternative<Freeze>(operation)) {
+        frozen_at = loop_->view().valid_seq;
+        ++scans;
+      }
+      const bool waits = stalls_ && std::holds_alternative<ReadFrozen>(operation);
+      if (waits || IsStalled()) {
+        waiting_.push_back(std::move(operation));
+      } else {
+        DoInStore(operation);
+      }
+    }
+  }
+  void DoInStore(const Operation& operation) {
+    if (const auto* commit = std::get_if<Commit>(&operation)) {
       ASSERT_TRUE(port_.Commit(commit->batch));
     } else if (std::holds_alternative<Freeze>(operation)) {
       port_.Freeze();
-      frozen_at = loop_->view().valid_seq;
+      frozen = store_->contents();
     } else if (const auto* read = std::get_if<ReadFrozen>(&operation)) {
       inbox_.push_back({{}, port_.ReadFrozen(read->bytes_max)});
     } else if (std::holds_alternative<Thaw>(operation)) {
       port_.Thaw();
-    } else if (const auto* line = std::get_if<LogLine>(&operation)) {
-      lines_.push_back(line->text);
     }
   }
 
@@ -108,6 +136,8 @@ class Manager {
   std::unique_ptr<bus::SimBus> bus_;
   std::deque<Input> inbox_;
   std::deque<std::pair<MonoTime, bus::Operation>> delayed_;
+  bool stalls_ = false;
+  std::deque<Operation> waiting_;  // for the store
   std::vector<std::string> lines_;
 };
 
@@ -217,6 +247,29 @@ TEST_F(RetentionTest, ASnapshotIsOfAllThatIsDecided) {
     EXPECT_EQ(Newest().manifest.cover.decision, manager_->frozen_at) << "snapshot " << snapshots;
   }
   EXPECT_GE(snapshots, 4U);
+}
+
+// The store is busy; meanwhile the connection is lost and comes back, and another scan is begun.
+TEST_F(RetentionTest, WhatAnotherScanGivesLateIsNotPutIntoASnapshot) {
+  Manager& manager = Start("a");
+  manager.latency = std::chrono::milliseconds(10);
+  manager.StallStore();
+  for (int i = 0; i < 400 && !manager.IsStalled(); ++i) {
+    Submit("t-" + std::to_string(i));
+    Pass(std::chrono::milliseconds(20));
+  }
+  ASSERT_TRUE(manager.IsStalled());
+  const int begun = manager.scans;
+  manager.Reconnect();
+  Pass(seconds(10));
+  ASSERT_GT(manager.scans, begun);
+  const std::uint64_t before = manager.loop().figures().retention.snapshots;
+  manager.GoOn();
+  Pass(seconds(10));
+  ASSERT_GT(manager.loop().figures().retention.snapshots, before);
+  std::size_t rows = 0;
+  for (const auto& table : manager.frozen) rows += table.size();
+  EXPECT_EQ(Newest().manifest.rows, rows);
 }
 
 TEST_F(RetentionTest, AManagerThatKnowsNothingBeginsWithTheSnapshot) {
