@@ -68,8 +68,11 @@ void ManagerActor::Start() {
   if (stage_.decision_items != 0) options.decision_items_max = stage_.decision_items;
   options.seed = stage_.random.Next();
   options.settings.scheduler = kPolicies[options.seed % kPolicies.size()];  // each term another
-  auto loop = manager::ManagerLoop::Make(
-      options, [this](manager::ViewRecords& records) { return records.Load(*store_); });
+  auto loop =
+      manager::ManagerLoop::Make(options, [this](manager::ViewRecords& records) -> Result<View> {
+        if (failed_) return std::unexpected(failed_->second);
+        return records.Load(*store_);
+      });
   CUBE_CHECK(loop.has_value());
   loop_ = std::move(*loop);
   bus_ = std::make_unique<bus::SimBus>(
@@ -86,6 +89,7 @@ void ManagerActor::Kill() {
   inbox_.clear();
   due_.clear();
   rows_.clear();
+  failed_.reset();
   stage_.Note(name_ + " is gone");
 }
 
@@ -105,11 +109,17 @@ void ManagerActor::LoseEnd(std::size_t commits) {
 MonoTime ManagerActor::WakeAt() const {
   if (!alive_) return MonoTime::max();
   if (!inbox_.empty() || !due_.empty()) return MonoTime{};
-  const MonoTime next = loop_->NextDeadline();
-  return rows_.empty() ? next : std::min(next, rows_.front().first);
+  MonoTime next = loop_->NextDeadline();
+  if (!rows_.empty()) next = std::min(next, rows_.front().first);
+  if (failed_) next = std::min(next, failed_->first);
+  return next;
 }
 
 void ManagerActor::Run() {
+  if (due_.empty() && failed_ && failed_->first <= stage_.clock.now().mono) {
+    const Error error = failed_->second;
+    return EndsUncommitted(error);
+  }
   for (; !rows_.empty() && rows_.front().first <= stage_.clock.now().mono; rows_.pop_front()) {
     inbox_.push_back(std::move(rows_.front().second));
   }
@@ -138,31 +148,40 @@ void ManagerActor::Run() {
 bool ManagerActor::Execute(manager::Operation& operation) {
   if (auto* call = std::get_if<bus::Operation>(&operation)) {
     bus::Execute(*bus_, std::move(*call));
-  } else if (const auto* commit = std::get_if<manager::Commit>(&operation)) {
-    if (const auto done = store_port_->Commit(commit->batch); !done) {
-      EndsUncommitted(done.error());
-      return false;
-    }
-  } else if (std::holds_alternative<manager::Freeze>(operation)) {
-    store_port_->Freeze();
-  } else if (const auto* read = std::get_if<manager::ReadFrozen>(&operation)) {
-    constexpr std::uint64_t kSlowMillis = 3000;  // longer than a lost connection takes to be back
-    MonoTime at = stage_.clock.now().mono;
-    if (stage_.random.Below(4) == 0) {
-      at += std::chrono::milliseconds(stage_.random.Below(kSlowMillis));
-    }
-    if (!rows_.empty()) at = std::max(at, rows_.back().first);
-    rows_.push_back({at, {{}, store_port_->ReadFrozen(read->bytes_max)}});
-  } else if (std::holds_alternative<manager::Thaw>(operation)) {
-    store_port_->Thaw();
   } else if (const auto* line = std::get_if<manager::LogLine>(&operation)) {
     stage_.Note(name_ + ": " + line->text);
   } else if (const auto* exit = std::get_if<manager::Exit>(&operation)) {
     stage_.Note(name_ + " ends: " + exit->reason);
     Kill();
     return false;
+  } else {
+    ExecuteInStore(operation);
   }
   return true;
+}
+
+MonoTime ManagerActor::StoreTime() {
+  constexpr std::uint64_t kSlowMillis = 3000;  // longer than a lost connection takes to be back
+  const MonoTime now = stage_.clock.now().mono;
+  if (stage_.random.Below(4) != 0) return now;
+  return now + std::chrono::milliseconds(stage_.random.Below(kSlowMillis));
+}
+
+void ManagerActor::ExecuteInStore(const manager::Operation& operation) {
+  if (failed_) return;
+  if (const auto* commit = std::get_if<manager::Commit>(&operation)) {
+    if (const auto done = store_port_->Commit(commit->batch); !done) {
+      failed_.emplace(StoreTime(), done.error());
+    }
+  } else if (std::holds_alternative<manager::Freeze>(operation)) {
+    store_port_->Freeze();
+  } else if (const auto* read = std::get_if<manager::ReadFrozen>(&operation)) {
+    MonoTime at = StoreTime();
+    if (!rows_.empty()) at = std::max(at, rows_.back().first);
+    rows_.push_back({at, {{}, store_port_->ReadFrozen(read->bytes_max)}});
+  } else if (std::holds_alternative<manager::Thaw>(operation)) {
+    store_port_->Thaw();
+  }
 }
 
 // ---- worker -----------------------------------------------------------------------------------

@@ -108,6 +108,9 @@ class ManagerActor final : public Actor {
 
  private:
   bool Execute(manager::Operation& operation);
+  void ExecuteInStore(const manager::Operation& operation);
+  // Now, or while the store's thread is slow.
+  [[nodiscard]] MonoTime StoreTime();
 
   std::unique_ptr<store::FaultyStore> store_;
   std::unique_ptr<bus::SimBus> bus_;
@@ -115,8 +118,10 @@ class ManagerActor final : public Actor {
   std::optional<manager::StorePort> store_port_;
   std::deque<manager::Input> inbox_;
   std::deque<manager::Operation> due_;  // of the last step, not executed yet
-  // What the store gives, and when: its thread may be slow.
+  // What the store gives, and when.
   std::deque<std::pair<MonoTime, manager::Input>> rows_;
+  // Why a commit has failed, and when the process hears of it; the store takes nothing any more.
+  std::optional<std::pair<MonoTime, Error>> failed_;
 };
 
 class WorkerActor final : public Actor {
