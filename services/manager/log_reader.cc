@@ -21,15 +21,19 @@ Position PositionOf(const bus::StreamMessage& message) { return {message.seq, me
 
 }  // namespace
 
+void LogReader::Lane::Clear() {
+  arrivals.clear();
+  behind = 0;
+  taken = 0;
+  offered = 0;
+  offered_bytes = 0;
+}
+
 void LogReader::OpenLane(Lane& lane, const std::string& stream, std::uint64_t from,
                          Operations& out) {
   if (lane.id != 0) out.Bus(bus::CloseReader{lane.id});
   lane.id = next_id_++;  // events of the reader before are told apart by it
-  lane.arrivals.clear();
-  lane.behind = 0;
-  lane.taken = 0;
-  lane.offered = 0;
-  lane.offered_bytes = 0;
+  lane.Clear();
   out.Bus(bus::OpenReader{lane.id, stream, from});
   out.Bus(bus::Pull{lane.id, kReadAheadMessages});
 }
@@ -45,9 +49,7 @@ void LogReader::Open(const View& view, const LogEnds& ends, Operations& out) {
 void LogReader::Close(Operations& out) {
   for (Lane* lane : {&intents_, &facts_, &decisions_}) {
     if (lane->id != 0) out.Bus(bus::CloseReader{std::exchange(lane->id, 0)});
-    lane->arrivals.clear();
-    lane->offered = 0;
-    lane->offered_bytes = 0;
+    lane->Clear();
   }
 }
 

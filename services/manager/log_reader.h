@@ -122,6 +122,8 @@ class LogReader {
     std::size_t offered = 0;
     std::size_t offered_bytes = 0;
 
+    // What lies here is dropped.
+    void Clear();
     [[nodiscard]] const bus::StreamMessage& front() const { return arrivals.front()->message(); }
   };
 

@@ -1,8 +1,9 @@
 // The Store port: ordered tables of bytes, changed by whole batches. LmdbStore is the real one,
 // MemoryStore (test/support) the twin; both pass test/support/store/contract.h.
 //
-// Threads: one thread uses a Store. Calls return when done; a commit is local and short, so loops
-// list it as one operation among others, and what follows it in the list may rely on it.
+// Threads: one at a time uses a Store. Calls return when done; a commit is local and short, so
+// loops list it as one operation among others (whether others wait for it: the service's
+// operation.h).
 #pragma once
 
 #include <algorithm>

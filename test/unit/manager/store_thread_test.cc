@@ -124,10 +124,10 @@ TEST_F(StoreThreadTest, WhoeverAsksForMoreThanIsDoneWaits) {
   EXPECT_EQ(*store.Get(kViewMetaTable, "b"), "2");
 }
 
-// Counts what it is asked to write to the disk.
-class CountingStore final : public store::MemoryStore {
+// Says when it is asked to write to the disk.
+class SyncedStore final : public store::MemoryStore {
  public:
-  CountingStore() : MemoryStore(ViewSchema()) {}
+  SyncedStore() : MemoryStore(ViewSchema()) {}
   Result<void> Sync() override {
     synced.set_value();
     return {};
@@ -136,7 +136,7 @@ class CountingStore final : public store::MemoryStore {
 };
 
 TEST_F(StoreThreadTest, SyncsWhatWasCommittedAfterAWhile) {
-  CountingStore store;
+  SyncedStore store;
   StoreThread thread(store, std::chrono::milliseconds(1), Events());
   auto synced = store.synced.get_future();
   EXPECT_NE(synced.wait_for(std::chrono::milliseconds(0)), std::future_status::ready);
